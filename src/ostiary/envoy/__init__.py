@@ -1,0 +1,1 @@
+"""Translate what is desired into Envoy's messages. Pure: no socket, no clock, no global."""

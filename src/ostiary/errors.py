@@ -1,0 +1,41 @@
+"""What can go wrong, named for the caller's next move. Edges map these to their protocol; the core only raises them."""
+
+
+class Refusal(Exception):
+    """A request that was understood and is refused; `str()` of it is safe to show to whoever asked."""
+
+
+class NotFound(Refusal):
+    """There is no such thing, or the caller may not know of it."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name} not found.")
+
+
+class Conflict(Refusal):
+    """It clashes with something that exists: the message says with what."""
+
+
+class Invalid(Refusal):
+    """A value that cannot be accepted. `field` is the name the caller used for it, dotted when nested."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class Denied(Refusal):
+    """The caller is known and may not do this."""
+
+
+class Unauthenticated(Refusal):
+    """The caller did not show who they are."""
+
+
+class TooLarge(Invalid):
+    """More than we read of one request."""
+
+
+class Unavailable(Refusal):
+    """It cannot be done now; trying again later may help."""

@@ -1,0 +1,1 @@
+"""What there is: frozen data that knows its own limits, and pure functions over it."""

@@ -1,0 +1,104 @@
+"""A listener: a port of a load balancer, what is spoken there, and who may connect."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ostiary.model.fields import CIDR, Milliseconds, Port, Reference, setting
+from ostiary.model.resource import Configured
+from ostiary.model.tls import ALPNProtocols, Ciphers, TLSVersions
+
+ListenerProtocol = Literal["HTTP", "TCP", "TERMINATED_HTTPS"]
+ClientAuthentication = Literal["NONE", "OPTIONAL", "MANDATORY"]
+InsertableHeader = Literal[
+    "X-Forwarded-For",
+    "X-Forwarded-Port",
+    "X-Forwarded-Proto",
+    "X-Forwarded-IP",
+    "X-Client-IP",
+    "X-Real-IP",
+    "X-SSL-Client-Verify",
+    "X-SSL-Client-Has-Cert",
+    "X-SSL-Client-DN",
+    "X-SSL-Client-CN",
+    "X-SSL-Issuer",
+    "X-SSL-Client-SHA1",
+    "X-SSL-Client-Not-Before",
+    "X-SSL-Client-Not-After",
+    "Client-Cert",
+    "Client-Cert-Chain",
+]
+
+
+class Listener(Configured):
+    """A port, a protocol, and the door policy. Octavia: listener."""
+
+    loadbalancer_id: str = setting("", "The load balancer it belongs to.", fixed=True)
+    protocol: ListenerProtocol = setting(description="What is spoken at the port.", fixed=True)
+    protocol_port: Port = setting(description="The TCP port.", fixed=True)
+    default_pool_id: str | None = setting(None, "Where requests go.")
+    connection_limit: Annotated[int, Field(ge=-1, le=2**31 - 1)] = setting(
+        -1, "Most connections at one time; -1 is no limit.", advanced=True
+    )
+
+    client_authentication: ClientAuthentication = setting(
+        "NONE",
+        "Whether a client certificate is not asked for, checked when shown, or demanded.",
+        advanced=True,
+    )
+    client_ca_tls_container_ref: Reference | None = setting(
+        None,
+        "Who may have signed client certificates: an authority's href, or a secret with PEM certificates.",
+        advanced=True,
+    )
+    client_crl_container_ref: Reference | None = setting(
+        None, "A secret with the PEM revocation list of each of those authorities.", advanced=True
+    )
+
+    default_tls_container_ref: Reference | None = setting(
+        None, "The server certificate: a secret (PKCS#12) or certificate container. Empty: ostiary issues one."
+    )
+    sni_container_refs: Annotated[tuple[Reference, ...], Field(max_length=100)] = setting(
+        (), "More server certificates, chosen by the name a client asks for.", advanced=True
+    )
+    tls_versions: TLSVersions = setting(("TLSv1.2", "TLSv1.3"), "TLS versions spoken.", advanced=True)
+    tls_ciphers: Ciphers | None = setting(
+        None, "TLS 1.2 cipher suites by OpenSSL name, joined by ':'. TLS 1.3 suites are fixed.", advanced=True
+    )
+    alpn_protocols: ALPNProtocols = setting(
+        ("h2", "http/1.1"), "HTTP versions offered in the TLS handshake.", advanced=True
+    )
+    hsts_max_age: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = setting(
+        None, "Strict-Transport-Security lifetime; empty sends no header.", advanced=True, unit="s"
+    )
+    hsts_include_subdomains: bool = setting(False, "Adds includeSubDomains to it.", advanced=True)
+    hsts_preload: bool = setting(False, "Adds preload to it.", advanced=True)
+
+    allowed_cidrs: Annotated[tuple[CIDR, ...], Field(max_length=1000)] = setting(
+        (), "Networks that may connect; empty is all.", advanced=True
+    )
+    insert_headers: dict[InsertableHeader, Literal["true", "false"]] = setting(
+        {}, "Headers added to each request for the members.", advanced=True
+    )
+    timeout_client_data: Milliseconds = setting(
+        50_000, "How long a client may be silent.", advanced=True, unit="ms"
+    )
+    timeout_member_connect: Milliseconds = setting(
+        5_000, "How long a member may take to accept a connection.", advanced=True, unit="ms"
+    )
+    timeout_member_data: Milliseconds = setting(
+        50_000, "How long a member may be silent.", advanced=True, unit="ms"
+    )
+    timeout_tcp_inspect: Milliseconds = setting(
+        0, "How long to wait for a client's first bytes; 0 is the engine's default.", advanced=True, unit="ms"
+    )
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether it terminates TLS, and so can ask for client certificates."""
+        return self.protocol == "TERMINATED_HTTPS"
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it understands requests, not only bytes."""
+        return self.protocol != "TCP"
