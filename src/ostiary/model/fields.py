@@ -23,7 +23,7 @@ class Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
-def setting(  # noqa: PLR0913 (a field has this many sides)
+def setting(
     default: Any = ...,
     description: str = "",
     *,

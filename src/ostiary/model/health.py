@@ -32,7 +32,9 @@ class HealthMonitor(Configured):
     pool_id: str = setting("", "The pool whose members it asks.", fixed=True)
     type: MonitorType = setting(description="How it asks.", fixed=True)
     delay: Annotated[int, Field(ge=1, le=86_400)] = setting(description="Time between questions.", unit="s")
-    timeout: Annotated[int, Field(ge=1, le=86_400)] = setting(description="Time allowed for an answer.", unit="s")
+    timeout: Annotated[int, Field(ge=1, le=86_400)] = setting(
+        description="Time allowed for an answer.", unit="s"
+    )
     max_retries: Annotated[int, Field(ge=1, le=10)] = setting(
         description="Good answers in a row until a member serves again."
     )
@@ -45,8 +47,8 @@ class HealthMonitor(Configured):
     url_path: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$", max_length=2048)] = setting(
         "/", "Path of the request."
     )
-    expected_codes: Annotated[str, StringConstraints(max_length=64), AfterValidator(_expected_codes)] = setting(
-        "200", "Statuses that count as well: 200, or 200,202, or 200-204."
+    expected_codes: Annotated[str, StringConstraints(max_length=64), AfterValidator(_expected_codes)] = (
+        setting("200", "Statuses that count as well: 200, or 200,202, or 200-204.")
     )
     http_version: Annotated[float, Field(ge=1.0, le=1.1)] | None = setting(
         None, "Kept for OpenStack clients; members are asked in HTTP/1.1."

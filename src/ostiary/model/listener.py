@@ -56,7 +56,8 @@ class Listener(Configured):
     )
 
     default_tls_container_ref: Reference | None = setting(
-        None, "The server certificate: a secret (PKCS#12) or certificate container. Empty: ostiary issues one."
+        None,
+        "The server certificate: a secret (PKCS#12) or certificate container. Empty: ostiary issues one.",
     )
     sni_container_refs: Annotated[tuple[Reference, ...], Field(max_length=100)] = setting(
         (), "More server certificates, chosen by the name a client asks for.", advanced=True

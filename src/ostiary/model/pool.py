@@ -33,7 +33,9 @@ class Pool(Configured):
     session_persistence: SessionPersistence | None = setting(None, "Keeps a client with one member.")
     tls_enabled: bool = setting(False, "Whether members are reached over TLS.", advanced=True)
     tls_container_ref: Reference | None = setting(
-        None, "The certificate we show to members: a secret (PKCS#12) or certificate container.", advanced=True
+        None,
+        "The certificate we show to members: a secret (PKCS#12) or certificate container.",
+        advanced=True,
     )
     ca_tls_container_ref: Reference | None = setting(
         None, "Who may have signed the members' certificates: an authority or a secret.", advanced=True
@@ -41,7 +43,9 @@ class Pool(Configured):
     crl_container_ref: Reference | None = setting(
         None, "A secret with the revocation lists of those authorities.", advanced=True
     )
-    tls_versions: TLSVersions = setting(("TLSv1.2", "TLSv1.3"), "TLS versions spoken to members.", advanced=True)
+    tls_versions: TLSVersions = setting(
+        ("TLSv1.2", "TLSv1.3"), "TLS versions spoken to members.", advanced=True
+    )
     tls_ciphers: Ciphers | None = setting(None, "TLS 1.2 cipher suites by OpenSSL name.", advanced=True)
     alpn_protocols: ALPNProtocols = setting(
         ("http/1.1",), "HTTP versions offered to members over TLS.", advanced=True
