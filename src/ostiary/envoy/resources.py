@@ -11,7 +11,7 @@ CLUSTER: Final = _PREFIX + "cluster.v3.Cluster"
 ENDPOINT: Final = _PREFIX + "endpoint.v3.ClusterLoadAssignment"
 LISTENER: Final = _PREFIX + "listener.v3.Listener"
 ROUTE: Final = _PREFIX + "route.v3.RouteConfiguration"
-SECRET: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+SECRET: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a type, not a password)
 
 # Make before break: what is referred to goes out before what refers to it (xDS protocol, "eventual consistency").
 ORDER: Final = (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET)

@@ -26,9 +26,7 @@ class Authority(Resource):
     """A CA certificate. `sealed_key` is the private key, encrypted under the key-encryption key, or empty."""
 
     kind: Literal["root", "intermediate", "imported"] = setting(description="How it came to be.", fixed=True)
-    parent_id: str | None = setting(
-        None, "The authority that signed it, when that is one of ours.", fixed=True
-    )
+    parent_id: str | None = setting(None, "The authority that signed it, when that is one of ours.", fixed=True)
     certificate: str = setting(description="Its certificate, PEM.", fixed=True)
     subject: str = setting(description="Its subject, RFC 4514.", derived=True)
     fingerprint_sha256: str = setting(description="SHA-256 of the certificate, hexadecimal.", derived=True)

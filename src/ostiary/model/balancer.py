@@ -14,6 +14,4 @@ class LoadBalancer(Configured):
     vip_qos_policy_id: Text | None = setting(None, "Kept for OpenStack clients; not used.")
     flavor_id: Text | None = setting(None, "Kept for OpenStack clients; not used.", fixed=True)
     availability_zone: Text | None = setting(None, "Kept for OpenStack clients; not used.", fixed=True)
-    provider: Text = setting(
-        "ostiary", "Who carries it out.", fixed=True, pattern=r"^(ostiary|octavia|amphora)$"
-    )
+    provider: Text = setting("ostiary", "Who carries it out.", fixed=True, pattern=r"^(ostiary|octavia|amphora)$")

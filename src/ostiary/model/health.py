@@ -32,23 +32,15 @@ class HealthMonitor(Configured):
     pool_id: str = setting("", "The pool whose members it asks.", fixed=True)
     type: MonitorType = setting(description="How it asks.", fixed=True)
     delay: Annotated[int, Field(ge=1, le=86_400)] = setting(description="Time between questions.", unit="s")
-    timeout: Annotated[int, Field(ge=1, le=86_400)] = setting(
-        description="Time allowed for an answer.", unit="s"
-    )
-    max_retries: Annotated[int, Field(ge=1, le=10)] = setting(
-        description="Good answers in a row until a member serves again."
-    )
-    max_retries_down: Annotated[int, Field(ge=1, le=10)] = setting(
-        3, "Bad answers in a row until a member is taken out."
-    )
+    timeout: Annotated[int, Field(ge=1, le=86_400)] = setting(description="Time allowed for an answer.", unit="s")
+    max_retries: Annotated[int, Field(ge=1, le=10)] = setting(description="Good answers in a row until a member serves again.")
+    max_retries_down: Annotated[int, Field(ge=1, le=10)] = setting(3, "Bad answers in a row until a member is taken out.")
     http_method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"] = setting(
         "GET", "Method of the request."
     )
-    url_path: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$", max_length=2048)] = setting(
-        "/", "Path of the request."
-    )
-    expected_codes: Annotated[str, StringConstraints(max_length=64), AfterValidator(_expected_codes)] = (
-        setting("200", "Statuses that count as well: 200, or 200,202, or 200-204.")
+    url_path: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$", max_length=2048)] = setting("/", "Path of the request.")
+    expected_codes: Annotated[str, StringConstraints(max_length=64), AfterValidator(_expected_codes)] = setting(
+        "200", "Statuses that count as well: 200, or 200,202, or 200-204."
     )
     http_version: Annotated[float, Field(ge=1.0, le=1.1)] | None = setting(
         None, "Kept for OpenStack clients; members are asked in HTTP/1.1."

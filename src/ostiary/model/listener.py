@@ -66,9 +66,7 @@ class Listener(Configured):
     tls_ciphers: Ciphers | None = setting(
         None, "TLS 1.2 cipher suites by OpenSSL name, joined by ':'. TLS 1.3 suites are fixed.", advanced=True
     )
-    alpn_protocols: ALPNProtocols = setting(
-        ("h2", "http/1.1"), "HTTP versions offered in the TLS handshake.", advanced=True
-    )
+    alpn_protocols: ALPNProtocols = setting(("h2", "http/1.1"), "HTTP versions offered in the TLS handshake.", advanced=True)
     hsts_max_age: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = setting(
         None, "Strict-Transport-Security lifetime; empty sends no header.", advanced=True, unit="s"
     )
@@ -81,15 +79,11 @@ class Listener(Configured):
     insert_headers: dict[InsertableHeader, Literal["true", "false"]] = setting(
         {}, "Headers added to each request for the members.", advanced=True
     )
-    timeout_client_data: Milliseconds = setting(
-        50_000, "How long a client may be silent.", advanced=True, unit="ms"
-    )
+    timeout_client_data: Milliseconds = setting(50_000, "How long a client may be silent.", advanced=True, unit="ms")
     timeout_member_connect: Milliseconds = setting(
         5_000, "How long a member may take to accept a connection.", advanced=True, unit="ms"
     )
-    timeout_member_data: Milliseconds = setting(
-        50_000, "How long a member may be silent.", advanced=True, unit="ms"
-    )
+    timeout_member_data: Milliseconds = setting(50_000, "How long a member may be silent.", advanced=True, unit="ms")
     timeout_tcp_inspect: Milliseconds = setting(
         0, "How long to wait for a client's first bytes; 0 is the engine's default.", advanced=True, unit="ms"
     )

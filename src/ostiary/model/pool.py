@@ -40,16 +40,10 @@ class Pool(Configured):
     ca_tls_container_ref: Reference | None = setting(
         None, "Who may have signed the members' certificates: an authority or a secret.", advanced=True
     )
-    crl_container_ref: Reference | None = setting(
-        None, "A secret with the revocation lists of those authorities.", advanced=True
-    )
-    tls_versions: TLSVersions = setting(
-        ("TLSv1.2", "TLSv1.3"), "TLS versions spoken to members.", advanced=True
-    )
+    crl_container_ref: Reference | None = setting(None, "A secret with the revocation lists of those authorities.", advanced=True)
+    tls_versions: TLSVersions = setting(("TLSv1.2", "TLSv1.3"), "TLS versions spoken to members.", advanced=True)
     tls_ciphers: Ciphers | None = setting(None, "TLS 1.2 cipher suites by OpenSSL name.", advanced=True)
-    alpn_protocols: ALPNProtocols = setting(
-        ("http/1.1",), "HTTP versions offered to members over TLS.", advanced=True
-    )
+    alpn_protocols: ALPNProtocols = setting(("http/1.1",), "HTTP versions offered to members over TLS.", advanced=True)
 
 
 class Member(Configured):

@@ -19,9 +19,7 @@ class Secret(Resource):
     payload: Private = setting(Private(b""), "The bytes.", derived=True)
     payload_content_type: PayloadType = setting("application/octet-stream", "How to read it.", fixed=True)
     algorithm: Text | None = setting(None, "For people and other clients.", fixed=True)
-    bit_length: Annotated[int, Field(ge=1, le=65_536)] | None = setting(
-        None, "For people and other clients.", fixed=True
-    )
+    bit_length: Annotated[int, Field(ge=1, le=65_536)] | None = setting(None, "For people and other clients.", fixed=True)
     mode: Text | None = setting(None, "For people and other clients.", fixed=True)
     expiration: datetime | None = setting(None, "After this the secret may not be used.", fixed=True)
 
@@ -36,7 +34,5 @@ class SecretRef(Data):
 class Container(Resource):
     """A certificate, its key and what belongs to them, each in a secret."""
 
-    type: Literal["certificate"] = setting(
-        "certificate", "Only certificate containers are known.", fixed=True
-    )
+    type: Literal["certificate"] = setting("certificate", "Only certificate containers are known.", fixed=True)
     secret_refs: tuple[SecretRef, ...] = setting((), "Its parts.", fixed=True, max_length=4)

@@ -36,9 +36,7 @@ def _known_ciphers(text: str) -> str:
     names = text.split(":")
     for name in names:
         if name not in TLS12_CIPHERS and name not in TLS13_CIPHERS:
-            raise ValueError(
-                f"'{name}' is not a cipher suite of the engine; choose from {', '.join(TLS12_CIPHERS)}"
-            )
+            raise ValueError(f"'{name}' is not a cipher suite of the engine; choose from {', '.join(TLS12_CIPHERS)}")
     if not any(name in TLS12_CIPHERS for name in names):
         raise ValueError("at least one TLS 1.2 cipher suite is needed; TLS 1.3 suites are always on")
     return text
