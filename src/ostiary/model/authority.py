@@ -1,11 +1,11 @@
 """An authority: a CA certificate in the system, with its key (we issue) or without (we only trust)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ostiary.model.fields import Data, Private, Text, setting
+from ostiary.model.fields import Data, IPAddress, Private, Reference, Text, setting
 from ostiary.model.resource import Resource
 
 KeySpec = Literal["EC-P256", "EC-P384", "ED25519", "RSA-3072", "RSA-4096"]
@@ -55,3 +55,49 @@ class Certificate(Resource):
     groups: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), "Groups it belongs to.")
     certificate: str = setting(description="The certificate, PEM.", derived=True)
     chain: str = setting("", "The authorities above it up to, not including, the root, PEM.", derived=True)
+
+
+class NewAuthority(Data):
+    """What a caller says to have an authority made, with a key that we generate and keep."""
+
+    name: Text = setting("", "A name for people.")
+    project_id: Text = setting("", "The project that owns it.")
+    kind: Literal["root", "intermediate"] = setting("root", "Whether it signs itself or another authority signs it.")
+    parent_id: str | None = setting(None, "The authority that signs it; only an intermediate has one.", max_length=255)
+    key: KeySpec = setting("EC-P256", "The kind of key to generate.")
+    lifetime_days: Annotated[int, Field(ge=1, le=36_500)] = setting(3650, "How long it is valid.", unit="d")
+    subject: SubjectName = setting(SubjectName(), "Its name; the common name falls back to `name`.")
+
+
+class TrustedAuthority(Data):
+    """What a caller says to have a CA certificate trusted whose key is elsewhere."""
+
+    name: Text = setting("", "A name for people.")
+    project_id: Text = setting("", "The project that owns it.")
+    certificate: Annotated[str, Field(min_length=1, max_length=65_536)] = setting(description="The CA certificate, PEM.")
+
+
+class RequestedNames(Data):
+    """The names a certificate is to carry. What the profile does not allow is refused."""
+
+    common_name: Annotated[Text, Field(max_length=64)] | None = None
+    dns: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    ip: Annotated[tuple[IPAddress, ...], Field(max_length=100)] = ()
+    uri: Annotated[tuple[Reference, ...], Field(max_length=100)] = ()
+    email: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+
+
+class NewCertificate(Data):
+    """What a caller says to have a certificate issued. Of the CSR only the key is taken; names come from `names` when given."""
+
+    name: Text = setting("", "A name for people.")
+    project_id: Text = setting("", "The project that owns it.")
+    authority_id: Annotated[str, Field(min_length=1, max_length=255)] = setting(description="The authority that is to sign it.")
+    csr: Annotated[str, Field(min_length=1, max_length=65_536)] = setting(description="The PKCS#10 request, PEM.")
+    profile: Text = setting("client", "What kind of certificate it is to be.")
+    lifetime: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=36_500))] | None = setting(
+        None, "How long it is to be valid, an ISO 8601 duration such as P90D; empty is the profile's own."
+    )
+    owner: Text = setting("", "Who will hold it.")
+    groups: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), "Groups it is to belong to.")
+    names: RequestedNames | None = setting(None, "The names it is to carry; empty takes those the profile allows from the CSR.")
