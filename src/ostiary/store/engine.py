@@ -1,0 +1,59 @@
+"""Open the database: SQLite in WAL mode by default, PostgreSQL when several control planes share it."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+from ostiary.errors import Invalid, Unavailable
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK_SECONDS = 30
+
+
+def open_engine(url: str) -> Engine:
+    """An engine whose connections are set up for us. Raises `Invalid` for a database we do not support."""
+    try:
+        backend = make_url(url).get_backend_name()
+    except Exception as error:
+        raise Invalid("--database", "not a database URL, such as postgresql://user@host/name") from error
+    if backend == "sqlite":
+        return _sqlite(url)
+    if backend == "postgresql":
+        return create_engine(url, pool_pre_ping=True, connect_args={"options": f"-c lock_timeout={LOCK_SECONDS}s"})
+    raise Invalid("--database", f"'{backend}' is not supported; use sqlite or postgresql")
+
+
+def _sqlite(url: str) -> Engine:
+    # isolation_level None: pysqlite must not begin transactions of its own, `begin` below does.
+    engine = create_engine(url, connect_args={"isolation_level": None, "timeout": LOCK_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes the lock at once: a transaction that reads first and then upgrades could fail half-way.
+        immediate = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database to the newest schema. Raises `Unavailable` when it was made by a newer ostiary."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.execution_options(writes=True).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7681)")  # two control planes starting together
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except command.util.CommandError as error:
+            raise Unavailable(f"the database was made by another version of ostiary: {error}") from error

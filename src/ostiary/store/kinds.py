@@ -1,0 +1,53 @@
+"""The kinds of resources: each with its table, its model and its names, in the order they depend on each other."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sqlalchemy import Table
+
+from ostiary.model.authority import Authority, Certificate
+from ostiary.model.balancer import LoadBalancer
+from ostiary.model.health import HealthMonitor
+from ostiary.model.listener import Listener
+from ostiary.model.pool import Member, Pool
+from ostiary.model.resource import Resource
+from ostiary.model.secret import Container, Secret
+from ostiary.store import tables
+
+R = TypeVar("R", bound=Resource)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[R]):
+    """What is stored of one noun. `title` is what messages call it; `configured` kinds can be reverted to an earlier revision."""
+
+    name: str
+    title: str
+    model: type[R]
+    table: Table
+    configured: bool = True
+
+
+AUTHORITY = Kind("authority", "Authority", Authority, tables.authorities, configured=False)
+CERTIFICATE = Kind("certificate", "Certificate", Certificate, tables.certificates, configured=False)
+SECRET = Kind("secret", "Secret", Secret, tables.secrets, configured=False)
+CONTAINER = Kind("container", "Container", Container, tables.containers, configured=False)
+LOAD_BALANCER = Kind("loadbalancer", "Load Balancer", LoadBalancer, tables.load_balancers)
+POOL = Kind("pool", "Pool", Pool, tables.pools)
+LISTENER = Kind("listener", "Listener", Listener, tables.listeners)
+MEMBER = Kind("member", "Member", Member, tables.members)
+HEALTH_MONITOR = Kind("healthmonitor", "Health Monitor", HealthMonitor, tables.health_monitors)
+
+# What is referred to comes first: the order to create in; deleting goes backwards.
+KINDS: tuple[Kind[Resource], ...] = (  # type: ignore[assignment]  # a tuple of kinds of different models
+    AUTHORITY,
+    CERTIFICATE,
+    SECRET,
+    CONTAINER,
+    LOAD_BALANCER,
+    POOL,
+    LISTENER,
+    MEMBER,
+    HEALTH_MONITOR,
+)
+BY_NAME = {kind.name: kind for kind in KINDS}

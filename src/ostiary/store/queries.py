@@ -1,0 +1,123 @@
+"""Lists: filters, order and keyset paging, all in SQL."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, String, and_, cast, func, not_, or_, select
+from sqlalchemy.engine import RowMapping
+
+from ostiary.errors import Invalid
+from ostiary.model.fields import Private
+from ostiary.model.query import Query
+from ostiary.store.kinds import Kind
+from ostiary.store.tables import TextList, UTCDateTime
+
+_TRUE = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def paged(connection: Connection, kind: Kind[Any], query: Query, where: Mapping[str, Any]) -> tuple[Sequence[RowMapping], bool]:
+    """The rows of one page, and whether more follow. Raises `Invalid` naming the parameter that makes no sense."""
+    conditions = [kind.table.c[name] == value for name, value in where.items()]
+    conditions += [_equals(kind, field, text) for field, text in query.filters]
+    conditions += _tagged(kind, query)
+    order = _order(kind, query)
+    if query.marker is not None:
+        conditions.append(_beyond(connection, kind, order, query.marker))
+    statement = select(kind.table).where(and_(*conditions) if conditions else True)
+    statement = statement.order_by(*(key.desc() if descending else key.asc() for key, descending in order))
+    if query.limit:
+        statement = statement.limit(query.limit + 1)
+    rows = connection.execute(statement).mappings().all()
+    more = bool(query.limit) and len(rows) > query.limit
+    page = list(rows[: query.limit] if query.limit else rows)
+    return (page[::-1] if query.reverse else page), more
+
+
+def _value_type(kind: Kind[Any], field: str, parameter: str) -> type:
+    """bool, int or str: how values of a field compare. Raises `Invalid` for a field that cannot be asked for."""
+    info = kind.model.model_fields.get(field)
+    if info is None:
+        raise Invalid(parameter, f"{kind.title} has no field '{field}'")
+    annotation = info.annotation
+    options = {annotation, *get_args(annotation)}
+    if Private in options:
+        raise Invalid(parameter, f"'{field}' cannot be searched")
+    if bool in options:
+        return bool
+    return int if int in options or any(int in get_args(option) for option in options) else str
+
+
+def _expression(kind: Kind[Any], field: str, value_type: type) -> ColumnElement[Any]:
+    if field in kind.table.c:
+        return kind.table.c[field]
+    document = kind.table.c.document[field]
+    if value_type is bool:
+        return document.as_boolean()
+    return document.as_integer() if value_type is int else document.as_string()
+
+
+def _equals(kind: Kind[Any], field: str, text: str) -> ColumnElement[bool]:
+    value_type = _value_type(kind, field, field)
+    expression = _expression(kind, field, value_type)
+    if isinstance(expression.type, TextList):
+        return _holds(expression, text)
+    if isinstance(expression.type, UTCDateTime):
+        raise Invalid(field, "times cannot be filtered for")
+    if value_type is bool:
+        if text.lower() not in _TRUE:
+            raise Invalid(field, f"'{text}' is neither true nor false")
+        return expression == _TRUE[text.lower()]
+    if value_type is int or isinstance(expression.type, Integer | BigInteger):
+        if not text.lstrip("-").isdecimal() or len(text) > 18:
+            raise Invalid(field, f"'{text}' is not a number")
+        return expression == int(text)
+    return expression == text
+
+
+def _holds(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
+    return cast(column, String).contains(json.dumps(word, ensure_ascii=False), autoescape=True)
+
+
+def _tagged(kind: Kind[Any], query: Query) -> list[ColumnElement[bool]]:
+    if not (query.tags or query.tags_any or query.not_tags or query.not_tags_any):
+        return []
+    if "tags" not in kind.table.c:
+        raise Invalid("tags", f"{kind.title} has no tags")
+    column = kind.table.c.tags
+    conditions = [_holds(column, tag) for tag in query.tags]
+    if query.tags_any:
+        conditions.append(or_(*(_holds(column, tag) for tag in query.tags_any)))
+    if query.not_tags:
+        conditions.append(not_(and_(*(_holds(column, tag) for tag in query.not_tags))))
+    if query.not_tags_any:
+        conditions.append(not_(or_(*(_holds(column, tag) for tag in query.not_tags_any))))
+    return conditions
+
+
+def _order(kind: Kind[Any], query: Query) -> list[tuple[ColumnElement[Any], bool]]:
+    """The keys to sort by, ending in the id so that the order is total; each without NULLs, which compare to nothing."""
+    keys: list[tuple[ColumnElement[Any], bool]] = []
+    for field, descending in query.sort or (("created_at", False),):
+        expression = _expression(kind, field, _value_type(kind, field, "sort"))
+        if not isinstance(expression.type, UTCDateTime):
+            expression = func.coalesce(expression, "" if isinstance(expression.type, String) else 0)
+        elif field != "created_at":
+            expression = func.coalesce(expression, kind.table.c.created_at)
+        keys.append((expression, descending))
+    keys.append((kind.table.c.id, False))
+    return [(key, descending != query.reverse) for key, descending in keys]
+
+
+def _beyond(
+    connection: Connection, kind: Kind[Any], order: list[tuple[ColumnElement[Any], bool]], marker: str
+) -> ColumnElement[bool]:
+    """Strictly after the marker in this order."""
+    values = connection.execute(select(*(key for key, _ in order)).where(kind.table.c.id == marker)).first()
+    if values is None:
+        raise Invalid("marker", f"there is no {kind.title} {marker}")
+    alternatives = []
+    for position, (key, descending) in enumerate(order):
+        equal_so_far = [earlier == values[index] for index, (earlier, _) in enumerate(order[:position])]
+        alternatives.append(and_(*equal_so_far, key < values[position] if descending else key > values[position]))
+    return or_(*alternatives)

@@ -1,0 +1,307 @@
+"""Read and write resources. Every write happens in a transaction that holds the head row."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from ostiary.errors import Conflict, NotFound, Unavailable
+from ostiary.model.query import Page, Query
+from ostiary.model.reference import parse, references
+from ostiary.model.resource import Resource
+from ostiary.store import tables
+from ostiary.store.kinds import BY_NAME, Kind, R
+from ostiary.store.queries import paged
+from ostiary.store.rows import from_row, public, to_row
+
+GENESIS: Final = "0" * 64
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One committed change of the configuration."""
+
+    number: int
+    at: datetime
+    actor: str
+    action: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One resource before and after, as stored JSON; None where it did not exist."""
+
+    kind: str
+    resource_id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """One link of the audit chain. `entry` is the exact text that was hashed."""
+
+    sequence: int
+    entry: str
+    previous_hash: str
+    hash: str
+
+
+def link(previous_hash: str, entry: str) -> str:
+    """The hash of an audit entry: it covers the entry and, through the one before, all that went before."""
+    return hashlib.sha256(f"{previous_hash}\n{entry}".encode()).hexdigest()
+
+
+class Reader:
+    """What can be read within one transaction, all as of one moment."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def revision(self) -> int:
+        """The current configuration revision."""
+        return int(self._connection.execute(select(tables.head.c.revision)).scalar_one())
+
+    def get(self, kind: Kind[R], resource_id: str) -> R | None:
+        """One resource by id."""
+        row = self._connection.execute(select(kind.table).where(kind.table.c.id == resource_id)).mappings().first()
+        return None if row is None else from_row(kind, row)
+
+    def require(self, kind: Kind[R], resource_id: str) -> R:
+        """One resource by id. Raises `NotFound`."""
+        found = self.get(kind, resource_id)
+        if found is None:
+            raise NotFound(kind.title, resource_id)
+        return found
+
+    def all(self, kind: Kind[R], **where: Any) -> tuple[R, ...]:
+        """All resources whose columns have these values, oldest first."""
+        statement = select(kind.table).order_by(kind.table.c.created_at, kind.table.c.id)
+        for name, value in where.items():
+            statement = statement.where(kind.table.c[name] == value)
+        return tuple(from_row(kind, row) for row in self._connection.execute(statement).mappings())
+
+    def find(self, kind: Kind[R], query: Query, **where: Any) -> Page[R]:
+        """One page of resources."""
+        rows, more = paged(self._connection, kind, query, where)
+        return Page(tuple(from_row(kind, row) for row in rows), more)
+
+    def count(self, kind: Kind[Any], **where: Any) -> int:
+        """How many there are."""
+        statement = select(func.count()).select_from(kind.table)
+        for name, value in where.items():
+            statement = statement.where(kind.table.c[name] == value)
+        return int(self._connection.execute(statement).scalar_one())
+
+    def ids(self, kind: Kind[Any], **where: Any) -> tuple[str, ...]:
+        """The ids of all resources whose columns have these values, oldest first."""
+        statement = select(kind.table.c.id).order_by(kind.table.c.created_at, kind.table.c.id)
+        for name, value in where.items():
+            statement = statement.where(kind.table.c[name] == value)
+        return tuple(self._connection.execute(statement).scalars())
+
+    def holders(self, target_id: str) -> tuple[tuple[str, str, str], ...]:
+        """Who refers to this secret, container or authority: (kind, id, field)."""
+        uses = tables.material_uses
+        statement = (
+            select(uses.c.holder_kind, uses.c.holder_id, uses.c.field)
+            .where(uses.c.target_id == target_id)
+            .order_by(uses.c.holder_kind, uses.c.holder_id, uses.c.field)
+        )
+        return tuple((row[0], row[1], row[2]) for row in self._connection.execute(statement))
+
+    def revisions(self, limit: int, before: int | None = None) -> tuple[Revision, ...]:
+        """The latest revisions, newest first; with `before`, those older than it."""
+        table = tables.revisions
+        statement = select(table).order_by(table.c.number.desc()).limit(limit)
+        if before is not None:
+            statement = statement.where(table.c.number < before)
+        return tuple(Revision(*row) for row in self._connection.execute(statement))
+
+    def one_revision(self, number: int) -> Revision:
+        """One revision. Raises `NotFound`."""
+        row = self._connection.execute(select(tables.revisions).where(tables.revisions.c.number == number)).first()
+        if row is None:
+            raise NotFound("Revision", str(number))
+        return Revision(*row)
+
+    def changes(self, *, of: int | None = None, after: int | None = None) -> tuple[Change, ...]:
+        """What one revision changed, or all revisions after one, in order."""
+        table = tables.changes
+        statement = select(table.c.kind, table.c.resource_id, table.c.before, table.c.after).order_by(
+            table.c.revision, table.c.position
+        )
+        if of is not None:
+            statement = statement.where(table.c.revision == of)
+        if after is not None:
+            statement = statement.where(table.c.revision > after)
+        return tuple(Change(*row) for row in self._connection.execute(statement))
+
+    def audit_head(self) -> tuple[int, str]:
+        """The last sequence number and hash of the audit chain."""
+        row = self._connection.execute(select(tables.head.c.audit_sequence, tables.head.c.audit_hash)).one()
+        return int(row[0]), str(row[1])
+
+    def audit_entries(self, after: int = 0, limit: int | None = None, *, newest_first: bool = False) -> Iterator[AuditRow]:
+        """Links of the chain with a sequence above `after`, streamed."""
+        table = tables.audit
+        order = table.c.sequence.desc() if newest_first else table.c.sequence
+        statement = (
+            select(table.c.sequence, table.c.entry, table.c.previous_hash, table.c.hash)
+            .where(table.c.sequence > after)
+            .order_by(order)
+        )
+        if limit is not None:
+            statement = statement.limit(limit)
+        for row in self._connection.execute(statement.execution_options(yield_per=1000)):
+            yield AuditRow(*row)
+
+
+class Transaction(Reader):
+    """A writer. Holds the head row from its first moment, so writers stand in line and readers see whole changes."""
+
+    def __init__(self, connection: Connection, at: datetime) -> None:
+        super().__init__(connection)
+        self.at = at
+        locked = connection.execute(select(tables.head).with_for_update()).mappings().one()
+        self.next_revision = int(locked["revision"]) + 1
+        self._audit_sequence = int(locked["audit_sequence"])
+        self._audit_hash = str(locked["audit_hash"])
+        self.changed: list[Change] = []
+
+    def insert(self, kind: Kind[R], thing: R, **columns: Any) -> R:
+        """Add a resource. `columns` are those the model does not have. Raises `Conflict`."""
+        stored = thing.model_copy(update={"revision": self.next_revision, "created_at": self.at})
+        with _conflicts(kind):
+            self._connection.execute(kind.table.insert().values(**to_row(kind, stored), **columns))
+        self._keep_references(kind, stored)
+        self.changed.append(Change(kind.name, stored.id, None, public(stored)))
+        return stored
+
+    def replace(self, kind: Kind[R], before: R, after: R) -> R:
+        """Change a resource. Raises `Conflict`."""
+        stored = after.model_copy(update={"revision": self.next_revision, "updated_at": self.at})
+        with _conflicts(kind):
+            self._connection.execute(kind.table.update().where(kind.table.c.id == before.id).values(**to_row(kind, stored)))
+        self._keep_references(kind, stored)
+        self.changed.append(Change(kind.name, stored.id, public(before), public(stored)))
+        return stored
+
+    def delete(self, kind: Kind[R], thing: R) -> None:
+        """Remove a resource. Raises `Conflict` when something still hangs on it."""
+        with _conflicts(kind):
+            self._connection.execute(kind.table.delete().where(kind.table.c.id == thing.id))
+        self._drop_references(kind, thing.id)
+        self.changed.append(Change(kind.name, thing.id, public(thing), None))
+
+    def touch(self, kind: Kind[Any], resource_id: str) -> None:
+        """Mark a resource as affected by this change: its status is that of this revision."""
+        self._connection.execute(kind.table.update().where(kind.table.c.id == resource_id).values(revision=self.next_revision))
+
+    def bump(self, actor: str, action: str) -> int:
+        """Record what changed as the next revision."""
+        self._connection.execute(
+            tables.revisions.insert().values(number=self.next_revision, at=self.at, actor=actor, action=action)
+        )
+        for position, change in enumerate(self.changed):
+            self._connection.execute(
+                tables.changes.insert().values(
+                    revision=self.next_revision,
+                    position=position,
+                    kind=change.kind,
+                    resource_id=change.resource_id,
+                    before=change.before,
+                    after=change.after,
+                )
+            )
+        self._connection.execute(tables.head.update().values(revision=self.next_revision))
+        return self.next_revision
+
+    def append_audit(self, entry: Mapping[str, Any]) -> None:
+        """Add a link to the chain. `entry` holds at least actor, action and resource_id."""
+        self._audit_sequence += 1
+        text = json.dumps(
+            {"sequence": self._audit_sequence, "at": self.at.isoformat(), **entry},
+            ensure_ascii=False,
+            sort_keys=True,
+            separators=(",", ":"),
+        )
+        previous, self._audit_hash = self._audit_hash, link(self._audit_hash, text)
+        self._connection.execute(
+            tables.audit.insert().values(
+                sequence=self._audit_sequence,
+                at=self.at,
+                actor=entry["actor"],
+                action=entry["action"],
+                resource_id=entry["resource_id"],
+                entry=text,
+                previous_hash=previous,
+                hash=self._audit_hash,
+            )
+        )
+        self._connection.execute(tables.head.update().values(audit_sequence=self._audit_sequence, audit_hash=self._audit_hash))
+
+    def _keep_references(self, kind: Kind[Any], thing: Resource) -> None:
+        self._drop_references(kind, thing.id)
+        rows = {(field, parse(text, field).id) for field, text in references(thing)}
+        for field, target in sorted(rows):
+            self._connection.execute(
+                tables.material_uses.insert().values(holder_kind=kind.name, holder_id=thing.id, field=field, target_id=target)
+            )
+
+    def _drop_references(self, kind: Kind[Any], resource_id: str) -> None:
+        table = tables.material_uses
+        self._connection.execute(table.delete().where(table.c.holder_kind == kind.name, table.c.holder_id == resource_id))
+
+
+class Store:
+    """The database. Safe to use from many threads."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(writes=True)
+        self._clock = clock
+
+    @contextmanager
+    def read(self) -> Iterator[Reader]:
+        """Read, as of one moment."""
+        with _reachable(), self._engine.connect() as connection, connection.begin():
+            yield Reader(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Write; committed when the block ends, undone whole when it raises."""
+        with _reachable(), self._writer.begin() as connection:
+            yield Transaction(connection, self._clock())
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._engine.dispose()
+
+
+def kind_named(name: str) -> Kind[Resource]:
+    """The kind with this name."""
+    return BY_NAME[name]
+
+
+@contextmanager
+def _conflicts(kind: Kind[Any]) -> Iterator[None]:
+    """The rules check first and say more; this is the database's own word, for what races past them."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(f"This {kind.title} clashes with one that exists, or is still in use.") from error
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise Unavailable("The database does not answer; try again.") from error

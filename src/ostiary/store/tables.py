@@ -1,0 +1,187 @@
+"""The tables. A column is what SQL must enforce or search; all other fields are in `document`: a new knob needs no migration."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A time in UTC. SQLite forgets the zone; this gives it back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class TextList(TypeDecorator[tuple[str, ...]]):
+    """A list of words as JSON text, so that `'"word"' in column` can be asked in any SQL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, _dialect: Dialect) -> str:
+        return json.dumps(list(value or ()), ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> tuple[str, ...]:
+        return tuple(json.loads(value or "[]"))
+
+
+Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+def _resource(name: str, *columns: Any) -> Table:
+    """A table of resources: what every one of them has, and what this kind adds."""
+    return Table(
+        name,
+        metadata,
+        Column("id", String(36), primary_key=True),
+        Column("project_id", String(255), nullable=False),
+        Column("name", String(255), nullable=False, index=True),
+        Column("revision", BigInteger, nullable=False),
+        Column("created_at", UTCDateTime, nullable=False),
+        Column("updated_at", UTCDateTime),
+        *columns,
+        Column("document", Document, nullable=False),
+        Index(f"ix_{name}_created_at_id", "created_at", "id"),
+    )
+
+
+load_balancers = _resource(
+    "load_balancers",
+    Column("vip_address", String(64), nullable=False),
+    Column("tags", TextList, nullable=False),
+)
+pools = _resource(
+    "pools",
+    Column("loadbalancer_id", ForeignKey("load_balancers.id"), nullable=False, index=True),
+    Column("tags", TextList, nullable=False),
+)
+listeners = _resource(
+    "listeners",
+    Column("loadbalancer_id", ForeignKey("load_balancers.id"), nullable=False, index=True),
+    Column("address", String(64), nullable=False),  # the balancer's, so that the database itself refuses a port taken twice
+    Column("protocol", String(32), nullable=False),
+    Column("protocol_port", Integer, nullable=False),
+    Column("default_pool_id", ForeignKey("pools.id"), index=True),
+    Column("tags", TextList, nullable=False),
+    UniqueConstraint("address", "protocol_port"),
+)
+members = _resource(
+    "members",
+    Column("pool_id", ForeignKey("pools.id"), nullable=False, index=True),
+    Column("address", String(64), nullable=False),
+    Column("protocol_port", Integer, nullable=False),
+    Column("tags", TextList, nullable=False),
+    UniqueConstraint("pool_id", "address", "protocol_port"),
+)
+health_monitors = _resource(
+    "health_monitors",
+    Column("pool_id", ForeignKey("pools.id"), nullable=False, unique=True),
+    Column("tags", TextList, nullable=False),
+)
+secrets = _resource("secrets", Column("payload", LargeBinary, nullable=False))
+containers = _resource("containers")
+authorities = _resource(
+    "authorities",
+    Column("parent_id", ForeignKey("authorities.id"), index=True),
+    Column("fingerprint_sha256", String(64), nullable=False, unique=True),
+    Column("not_after", UTCDateTime, nullable=False),
+    Column("sealed_key", LargeBinary, nullable=False),
+)
+certificates = _resource(
+    "certificates",
+    Column("authority_id", ForeignKey("authorities.id"), nullable=False, index=True),
+    Column("serial", String(40), nullable=False),
+    Column("fingerprint_sha256", String(64), nullable=False, unique=True),
+    Column("owner", String(255), nullable=False, index=True),
+    Column("groups", TextList, nullable=False),
+    Column("not_after", UTCDateTime, nullable=False, index=True),
+    UniqueConstraint("authority_id", "serial"),
+)
+
+# Who refers to whose material; kept with each write, so that "in use" is one look-up.
+material_uses = Table(
+    "material_uses",
+    metadata,
+    Column("holder_kind", String(32), primary_key=True),
+    Column("holder_id", String(36), primary_key=True),
+    Column("field", String(64), primary_key=True),
+    Column("target_id", String(36), primary_key=True, index=True),
+)
+
+# The root of truth: one row, locked by every writer.
+head = Table(
+    "head",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("audit_sequence", BigInteger, nullable=False),
+    Column("audit_hash", String(64), nullable=False),
+)
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UTCDateTime, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("action", String(64), nullable=False),
+)
+changes = Table(
+    "changes",
+    metadata,
+    Column("revision", ForeignKey("revisions.number"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("resource_id", String(36), nullable=False, index=True),
+    Column("before", Document),
+    Column("after", Document),
+)
+audit = Table(
+    "audit",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UTCDateTime, nullable=False, index=True),
+    Column("actor", String(255), nullable=False),
+    Column("action", String(64), nullable=False, index=True),
+    Column("resource_id", String(36), nullable=False, index=True),
+    Column("entry", Text, nullable=False),  # the exact text that was hashed
+    Column("previous_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
