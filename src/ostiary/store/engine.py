@@ -5,6 +5,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
@@ -55,5 +56,5 @@ def migrate(engine: Engine) -> None:
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
-        except command.util.CommandError as error:
+        except CommandError as error:
             raise Unavailable(f"the database was made by another version of ostiary: {error}") from error

@@ -24,7 +24,7 @@ def paged(connection: Connection, kind: Kind[Any], query: Query, where: Mapping[
     order = _order(kind, query)
     if query.marker is not None:
         conditions.append(_beyond(connection, kind, order, query.marker))
-    statement = select(kind.table).where(and_(*conditions) if conditions else True)
+    statement = select(kind.table).where(*conditions)
     statement = statement.order_by(*(key.desc() if descending else key.asc() for key, descending in order))
     if query.limit:
         statement = statement.limit(query.limit + 1)
@@ -51,10 +51,11 @@ def _value_type(kind: Kind[Any], field: str, parameter: str) -> type:
 def _expression(kind: Kind[Any], field: str, value_type: type) -> ColumnElement[Any]:
     if field in kind.table.c:
         return kind.table.c[field]
-    document = kind.table.c.document[field]
-    if value_type is bool:
-        return document.as_boolean()
-    return document.as_integer() if value_type is int else document.as_string()
+    document: Any = kind.table.c.document[field]
+    as_its_type: ColumnElement[Any] = (
+        document.as_boolean() if value_type is bool else document.as_integer() if value_type is int else document.as_string()
+    )
+    return as_its_type
 
 
 def _equals(kind: Kind[Any], field: str, text: str) -> ColumnElement[bool]:

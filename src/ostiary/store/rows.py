@@ -1,9 +1,8 @@
 """Row ↔ model. The one place where a field finds its column or goes into the document."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import LargeBinary, Table
+from sqlalchemy import LargeBinary, RowMapping, Table
 
 from ostiary.model.fields import Private
 from ostiary.store.kinds import Kind, R
@@ -22,7 +21,7 @@ def to_row(kind: Kind[R], thing: R) -> dict[str, Any]:
     return row
 
 
-def from_row(kind: Kind[R], row: Mapping[str, Any]) -> R:
+def from_row(kind: Kind[R], row: RowMapping) -> R:
     """The thing a row holds. Fields added since it was written take their defaults."""
     values = dict(row["document"])
     for column in kind.table.columns:

@@ -1,0 +1,78 @@
+"""The one write path: lock the head row, write, translate to see that it can become real, record, next revision, commit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ostiary.envoy.snapshot import snapshot
+from ostiary.model.fields import Private
+from ostiary.ops.caller import Caller
+from ostiary.ops.system import System
+from ostiary.store.desired import desired
+from ostiary.store.kinds import LISTENER, LOAD_BALANCER, POOL
+from ostiary.store.store import Change, Transaction
+
+
+@contextmanager
+def change(system: System, caller: Caller, action: str) -> Iterator[Transaction]:
+    """Make a change as `caller`; all of it happens or none.
+
+    Raises `Denied` when the caller may not, and `Invalid` when the result could not be carried out by the engine:
+    the translation is pure, so it is tried here, before anything is committed.
+    """
+    caller.must(action)
+    with system.store.write() as transaction:
+        yield transaction
+        if not transaction.changed:
+            return
+        snapshot(desired(transaction, system.sealer))
+        for changed in transaction.changed:
+            transaction.append_audit(_entry(transaction, caller, action, changed))
+        revision = transaction.bump(caller.name, action)
+    # Only now: nobody may act on what could still be undone.
+    system.committed(revision)
+
+
+def _entry(transaction: Transaction, caller: Caller, action: str, changed: Change) -> dict[str, Any]:
+    before, after = _difference(changed)
+    return {
+        "actor": caller.name,
+        "role": caller.role,
+        "source": caller.source,
+        "request_id": caller.request_id,
+        "action": action,
+        "kind": changed.kind,
+        "resource_id": changed.resource_id,
+        "revision": transaction.next_revision,
+        "before": before,
+        "after": after,
+    }
+
+
+def _difference(changed: Change) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Before and after, reduced to what differs when both are there. Private bytes are not in either (store.rows.public)."""
+    if changed.before is None or changed.after is None:
+        return changed.before, changed.after
+    differing = {name for name in changed.after if changed.before.get(name) != changed.after[name]}
+    return (
+        {name: changed.before.get(name) for name in sorted(differing)},
+        {name: changed.after[name] for name in sorted(differing)},
+    )
+
+
+def touch_balancer(transaction: Transaction, balancer_id: str) -> None:
+    """What is below a load balancer changed, so its status is that of this revision."""
+    transaction.touch(LOAD_BALANCER, balancer_id)
+
+
+def touch_pool(transaction: Transaction, pool_id: str, balancer_id: str) -> None:
+    """What is below a pool changed: it, the listeners that use it and the load balancer are affected."""
+    transaction.touch(POOL, pool_id)
+    for listener_id in transaction.ids(LISTENER, default_pool_id=pool_id):
+        transaction.touch(LISTENER, listener_id)
+    touch_balancer(transaction, balancer_id)
+
+
+def sealed(system: System, plain: bytes, context: str) -> Private:
+    """Bytes encrypted for the store; `context` names the one row that may hold them."""
+    return Private(system.sealer.seal(plain, context))

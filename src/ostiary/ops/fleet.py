@@ -1,0 +1,66 @@
+"""What the gateways have: the view that every status is derived from. Never stored, so a crash cannot leave it wrong."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from ostiary.envoy.resources import Key, Resource, Snapshot
+from ostiary.model.desired import Desired
+
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """One Envoy as last heard of. `rejected` holds, for each refused resource, the version and the engine's own words."""
+
+    id: str
+    connected: bool = False
+    last_contact: datetime | None = None
+    accepted: Mapping[Key, str] = _NOTHING
+    rejected: Mapping[Key, tuple[str, str]] = _NOTHING
+    report: Mapping[str, Any] = _NOTHING  # what its keeper tells: versions, counters, health of members
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What every gateway should have, and which resources carry out which id."""
+
+    desired: Desired = field(default_factory=Desired)
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    owned: Mapping[str, tuple[Resource, ...]] = _NOTHING
+
+
+class Fleet:
+    """Gateways and what they should have. Written by the xDS edge, read by status; safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._gateways: dict[str, Gateway] = {}
+        self.wanted: Wanted | None = None  # None until the first translation since start
+
+    def want(self, desired: Desired, snapshot: Snapshot) -> None:
+        """Set what every gateway should have."""
+        owned: dict[str, list[Resource]] = {}
+        for resource in snapshot.resources.values():
+            for owner in resource.owners:
+                owned.setdefault(owner, []).append(resource)
+        self.wanted = Wanted(desired, snapshot, {owner: tuple(resources) for owner, resources in owned.items()})
+
+    def heard(self, gateway_id: str, at: datetime, **seen: Any) -> None:
+        """Note what was heard from or about a gateway: any of `Gateway`'s fields."""
+        with self._lock:
+            known = self._gateways.get(gateway_id, Gateway(gateway_id))
+            self._gateways[gateway_id] = replace(known, last_contact=at, **seen)
+
+    def gateways(self) -> tuple[Gateway, ...]:
+        """All gateways heard of since start."""
+        with self._lock:
+            return tuple(self._gateways.values())
+
+    def live(self) -> tuple[Gateway, ...]:
+        """Those connected now."""
+        return tuple(gateway for gateway in self.gateways() if gateway.connected)

@@ -1,0 +1,100 @@
+"""Listeners: create, read, change, delete. The switch of the mission, Client CA on or off, is one `update`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ostiary.errors import Invalid
+from ostiary.ids import new_id
+from ostiary.model.balancer import LoadBalancer
+from ostiary.model.listener import Listener
+from ostiary.model.query import Page, Query
+from ostiary.model.rules import listener_is_coherent, pool_fits, port_is_free
+from ostiary.ops import server_certificates
+from ostiary.ops.caller import Caller
+from ostiary.ops.change import change, touch_balancer
+from ostiary.ops.edit import edited
+from ostiary.ops.material import check_listener
+from ostiary.ops.system import System
+from ostiary.store.kinds import LISTENER, LOAD_BALANCER, POOL
+from ostiary.store.store import Transaction
+
+
+def create(system: System, caller: Caller, listener: Listener) -> Listener:
+    """Add a listener to a load balancer. A TLS listener without a certificate is given one by ostiary itself."""
+    listener_is_coherent(listener)
+    with change(system, caller, "listener:create") as transaction:
+        balancer = transaction.get(LOAD_BALANCER, listener.loadbalancer_id)
+        if balancer is None:
+            named = listener.loadbalancer_id
+            raise Invalid("loadbalancer_id", f"there is no load balancer {named}" if named else "is needed")
+        _check_port(transaction, balancer, listener)
+        _check_pool(transaction, listener)
+        identified = listener.model_copy(update={"id": new_id()})
+        if identified.is_tls and not identified.default_tls_container_ref and not identified.sni_container_refs:
+            identified = server_certificates.give(transaction, system, balancer, identified)
+        check_listener(transaction, system, identified)
+        stored = transaction.insert(LISTENER, identified, address=balancer.vip_address)
+        touch_balancer(transaction, balancer.id)
+        return stored
+
+
+def get(system: System, caller: Caller, listener_id: str) -> Listener:
+    """One listener. Raises `NotFound`."""
+    caller.must("listener:read")
+    with system.store.read() as reader:
+        return reader.require(LISTENER, listener_id)
+
+
+def find(system: System, caller: Caller, query: Query) -> Page[Listener]:
+    """Listeners that match."""
+    caller.must("listener:read")
+    with system.store.read() as reader:
+        return reader.find(LISTENER, query)
+
+
+def update(system: System, caller: Caller, listener_id: str, changes: Mapping[str, Any]) -> Listener:
+    """Change a listener."""
+    with change(system, caller, "listener:update") as transaction:
+        before = transaction.require(LISTENER, listener_id)
+        after = edited(before, changes)
+        listener_is_coherent(after)
+        if after.default_pool_id != before.default_pool_id:
+            _check_pool(transaction, after)
+        if after.is_tls and not after.default_tls_container_ref and not after.sni_container_refs:
+            balancer = transaction.require(LOAD_BALANCER, after.loadbalancer_id)
+            after = server_certificates.give(transaction, system, balancer, after)
+        check_listener(transaction, system, after, before)
+        stored = transaction.replace(LISTENER, before, after)
+        if before.default_tls_container_ref != stored.default_tls_container_ref:
+            server_certificates.take_back(transaction, before)
+        touch_balancer(transaction, stored.loadbalancer_id)
+        return stored
+
+
+def delete(system: System, caller: Caller, listener_id: str) -> None:
+    """Remove a listener; its port is closed."""
+    with change(system, caller, "listener:delete") as transaction:
+        listener = transaction.require(LISTENER, listener_id)
+        remove(transaction, listener)
+        touch_balancer(transaction, listener.loadbalancer_id)
+
+
+def remove(transaction: Transaction, listener: Listener) -> None:
+    """Take a listener, and the certificate ostiary made for it, out of the store."""
+    transaction.delete(LISTENER, listener)
+    server_certificates.take_back(transaction, listener)
+
+
+def _check_port(transaction: Transaction, balancer: LoadBalancer, listener: Listener) -> None:
+    addresses = {other.id: other.vip_address for other in transaction.all(LOAD_BALANCER)}
+    same_port = transaction.all(LISTENER, protocol_port=listener.protocol_port)
+    port_is_free(balancer.vip_address, listener.protocol_port, ((addresses[other.loadbalancer_id], other) for other in same_port))
+
+
+def _check_pool(transaction: Transaction, listener: Listener) -> None:
+    if listener.default_pool_id is None:
+        return
+    pool = transaction.get(POOL, listener.default_pool_id)
+    if pool is None:
+        raise Invalid("default_pool_id", f"there is no pool {listener.default_pool_id}")
+    pool_fits(listener, pool)

@@ -1,0 +1,89 @@
+"""Pools: create, read, change, delete."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ostiary.errors import Conflict, Invalid
+from ostiary.ids import new_id
+from ostiary.model.pool import Pool
+from ostiary.model.query import Page, Query
+from ostiary.model.rules import pool_fits, pool_is_coherent
+from ostiary.ops.caller import Caller
+from ostiary.ops.change import change, touch_balancer, touch_pool
+from ostiary.ops.edit import edited
+from ostiary.ops.material import check_pool
+from ostiary.ops.system import System
+from ostiary.store.kinds import HEALTH_MONITOR, LISTENER, LOAD_BALANCER, MEMBER, POOL
+from ostiary.store.store import Transaction
+
+
+def create(system: System, caller: Caller, pool: Pool, listener_id: str | None = None) -> Pool:
+    """Add a pool to a load balancer, or to a listener as its default pool."""
+    pool_is_coherent(pool)
+    with change(system, caller, "pool:create") as transaction:
+        listener = None
+        if listener_id is not None:
+            listener = transaction.get(LISTENER, listener_id)
+            if listener is None:
+                raise Invalid("listener_id", f"there is no listener {listener_id}")
+            if listener.default_pool_id is not None:
+                raise Conflict(f"listener_id: listener {listener_id} already has default pool {listener.default_pool_id}.")
+            if pool.loadbalancer_id not in {"", listener.loadbalancer_id}:
+                raise Invalid("loadbalancer_id", f"listener {listener_id} belongs to {listener.loadbalancer_id}")
+            pool = pool.model_copy(update={"loadbalancer_id": listener.loadbalancer_id})
+        if not pool.loadbalancer_id:
+            raise Invalid("loadbalancer_id", "a pool needs a loadbalancer_id or a listener_id")
+        if transaction.get(LOAD_BALANCER, pool.loadbalancer_id) is None:
+            raise Invalid("loadbalancer_id", f"there is no load balancer {pool.loadbalancer_id}")
+        check_pool(transaction, system, pool)
+        stored = transaction.insert(POOL, pool.model_copy(update={"id": new_id()}))
+        touch_balancer(transaction, pool.loadbalancer_id)
+        if listener is not None:
+            pool_fits(listener, stored)
+            transaction.replace(LISTENER, listener, listener.model_copy(update={"default_pool_id": stored.id}))
+        return stored
+
+
+def get(system: System, caller: Caller, pool_id: str) -> Pool:
+    """One pool. Raises `NotFound`."""
+    caller.must("pool:read")
+    with system.store.read() as reader:
+        return reader.require(POOL, pool_id)
+
+
+def find(system: System, caller: Caller, query: Query) -> Page[Pool]:
+    """Pools that match."""
+    caller.must("pool:read")
+    with system.store.read() as reader:
+        return reader.find(POOL, query)
+
+
+def update(system: System, caller: Caller, pool_id: str, changes: Mapping[str, Any]) -> Pool:
+    """Change a pool."""
+    with change(system, caller, "pool:update") as transaction:
+        before = transaction.require(POOL, pool_id)
+        after = edited(before, changes)
+        pool_is_coherent(after)
+        check_pool(transaction, system, after, before)
+        stored = transaction.replace(POOL, before, after)
+        touch_pool(transaction, pool_id, stored.loadbalancer_id)
+        return stored
+
+
+def delete(system: System, caller: Caller, pool_id: str) -> None:
+    """Remove a pool with its members and monitor; listeners that used it have no default pool then."""
+    with change(system, caller, "pool:delete") as transaction:
+        pool = transaction.require(POOL, pool_id)
+        for listener in transaction.all(LISTENER, default_pool_id=pool_id):
+            transaction.replace(LISTENER, listener, listener.model_copy(update={"default_pool_id": None}))
+        remove(transaction, pool)
+        touch_balancer(transaction, pool.loadbalancer_id)
+
+
+def remove(transaction: Transaction, pool: Pool) -> None:
+    """Take a pool that no listener uses, and what hangs on it, out of the store."""
+    for monitor in transaction.all(HEALTH_MONITOR, pool_id=pool.id):
+        transaction.delete(HEALTH_MONITOR, monitor)
+    for member in transaction.all(MEMBER, pool_id=pool.id):
+        transaction.delete(MEMBER, member)
+    transaction.delete(POOL, pool)

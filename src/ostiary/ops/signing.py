@@ -1,0 +1,93 @@
+"""Between stored authorities and the signer: open an issuer's key, make an authority, collect the chain above it."""
+
+from datetime import timedelta
+
+from cryptography import x509
+
+from ostiary.errors import Conflict, Invalid
+from ostiary.ids import new_id
+from ostiary.model.authority import Authority, NewAuthority
+from ostiary.model.fields import Private
+from ostiary.ops.change import sealed
+from ostiary.ops.system import System
+from ostiary.pki import keys
+from ostiary.pki.chain import read_certificates
+from ostiary.pki.issue import Issuer, create_intermediate, create_root
+from ostiary.pki.names import fingerprint_sha256, subject_text
+from ostiary.store.kinds import AUTHORITY
+from ostiary.store.material import authority_context
+from ostiary.store.store import Reader, Transaction
+
+
+def open_issuer(system: System, authority: Authority, field: str = "authority_id") -> Issuer:
+    """An authority ready to sign. Raises `Invalid` when its key is not here."""
+    if not authority.has_key:
+        raise Invalid(field, f"authority {authority.id} was imported without its key, so it cannot issue; choose another")
+    key = keys.load(system.sealer.open(authority.sealed_key, authority_context(authority.id)), None, field)
+    return Issuer(parsed(authority), key)
+
+
+def parsed(authority: Authority) -> x509.Certificate:
+    """Its certificate."""
+    return read_certificates(authority.certificate.encode(), "certificate")[0]
+
+
+def make_authority(transaction: Transaction, system: System, wanted: NewAuthority) -> Authority:
+    """Generate a key, sign a CA certificate for it and store both. Raises `Invalid`."""
+    subject = wanted.subject if wanted.subject.CN else wanted.subject.model_copy(update={"CN": wanted.name})
+    if not subject.CN:
+        raise Invalid("subject.CN", "an authority needs a common name; set subject.CN or name")
+    key = keys.generate(wanted.key)
+    lifetime = timedelta(days=wanted.lifetime_days)
+    fields = {name: value for name, value in subject if value}
+    if wanted.kind == "root":
+        if wanted.parent_id is not None:
+            raise Invalid("parent_id", "a root signs itself; leave parent_id out or make an intermediate")
+        certificate = create_root(fields, key, lifetime, transaction.at)
+    else:
+        parent = _parent(transaction, wanted.parent_id)
+        certificate = create_intermediate(fields, key, open_issuer(system, parent, "parent_id"), lifetime, transaction.at)
+    name, authority_id = wanted.name or subject.CN, new_id()
+    sealed_key = sealed(system, keys.to_pem(key), authority_context(authority_id))
+    return store_authority(transaction, certificate, sealed_key, id=authority_id, name=name, kind=wanted.kind,
+                           parent_id=wanted.parent_id, project_id=wanted.project_id)  # fmt: skip
+
+
+def store_authority(transaction: Transaction, certificate: x509.Certificate, sealed_key: Private, **fields: object) -> Authority:
+    """Store a CA certificate once. Raises `Conflict` when it is here already."""
+    fingerprint = fingerprint_sha256(certificate)
+    for known in transaction.all(AUTHORITY, fingerprint_sha256=fingerprint):
+        raise Conflict(f"certificate: this certificate is in the system as authority {known.id} ({known.name}).")
+    return transaction.insert(
+        AUTHORITY,
+        Authority.model_validate(
+            {
+                **fields,
+                "certificate": keys.certificate_pem(certificate),
+                "subject": subject_text(certificate),
+                "fingerprint_sha256": fingerprint,
+                "not_before": certificate.not_valid_before_utc,
+                "not_after": certificate.not_valid_after_utc,
+                "sealed_key": sealed_key,
+            }
+        ),
+    )
+
+
+def chain_above(reader: Reader, authority: Authority) -> str:
+    """The authority and those above it, PEM, without the root: a peer has the root or does not trust it."""
+    chain = ""
+    current: Authority | None = authority
+    while current is not None and current.kind != "root":
+        chain += current.certificate
+        current = reader.get(AUTHORITY, current.parent_id) if current.parent_id else None
+    return chain
+
+
+def _parent(transaction: Transaction, parent_id: str | None) -> Authority:
+    if parent_id is None:
+        raise Invalid("parent_id", "an intermediate needs the authority that signs it")
+    parent = transaction.get(AUTHORITY, parent_id)
+    if parent is None:
+        raise Invalid("parent_id", f"there is no authority {parent_id}")
+    return parent

@@ -1,0 +1,20 @@
+"""What every use case needs, put together once in `serve`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ostiary.clock import Clock, now
+from ostiary.ops.fleet import Fleet
+from ostiary.pki.sealing import Sealer
+from ostiary.store.store import Store
+
+
+@dataclass(frozen=True)
+class System:
+    """The store, the key-encryption key, the time, and what the gateways have. `committed` is called after each commit."""
+
+    store: Store
+    sealer: Sealer
+    clock: Clock = now
+    fleet: Fleet = field(default_factory=Fleet)
+    committed: Callable[[int], None] = lambda _revision: None

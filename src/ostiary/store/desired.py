@@ -1,0 +1,89 @@
+"""The one read path: everything in service, whole and resolved, as of one transaction."""
+
+from ostiary.model.desired import Desired, DesiredListener, DesiredPool
+from ostiary.model.fields import Private
+from ostiary.model.health import HealthMonitor
+from ostiary.model.listener import Listener
+from ostiary.model.pool import Member, Pool
+from ostiary.model.tls import Identity, Trust
+from ostiary.pki.chain import ServerIdentity, read_pkcs12, read_server_identity
+from ostiary.pki.sealing import Sealer
+from ostiary.store.kinds import HEALTH_MONITOR, LISTENER, LOAD_BALANCER, MEMBER, POOL
+from ostiary.store.material import Materials
+from ostiary.store.store import Reader
+
+
+def desired(reader: Reader, sealer: Sealer) -> Desired:
+    """What every gateway should do. Raises `Invalid` where a reference leads nowhere: nothing is left out silently."""
+    materials = Materials(reader, sealer)
+    balancers = {balancer.id: balancer for balancer in reader.all(LOAD_BALANCER) if balancer.admin_state_up}
+    listeners = tuple(
+        _listener(listener, balancers[listener.loadbalancer_id].vip_address, materials)
+        for listener in reader.all(LISTENER)
+        if listener.admin_state_up and listener.loadbalancer_id in balancers
+    )
+    members: dict[str, list[Member]] = {}
+    for member in reader.all(MEMBER):
+        members.setdefault(member.pool_id, []).append(member)
+    monitors = {monitor.pool_id: monitor for monitor in reader.all(HEALTH_MONITOR) if monitor.admin_state_up}
+    pools = tuple(
+        _pool(pool, tuple(members.get(pool.id, ())), monitors.get(pool.id), materials)
+        for pool in reader.all(POOL)
+        if pool.admin_state_up and pool.loadbalancer_id in balancers
+    )
+    return Desired(revision=reader.revision(), listeners=listeners, pools=pools)
+
+
+def _listener(listener: Listener, address: str, materials: Materials) -> DesiredListener:
+    if not listener.is_tls:
+        return DesiredListener(listener=listener, address=address)
+    texts = [("default_tls_container_ref", listener.default_tls_container_ref)]
+    texts += [("sni_container_refs", text) for text in listener.sni_container_refs]
+    identities = tuple(identity(text, materials, field) for field, text in texts if text)
+    client_trust = None
+    if listener.client_authentication != "NONE":
+        client_trust = trust(
+            listener.client_ca_tls_container_ref,
+            listener.client_crl_container_ref,
+            materials,
+            ("client_ca_tls_container_ref", "client_crl_container_ref"),
+        )
+    return DesiredListener(listener=listener, address=address, identities=identities, trust=client_trust)
+
+
+def _pool(pool: Pool, members: tuple[Member, ...], monitor: HealthMonitor | None, materials: Materials) -> DesiredPool:
+    own = member_trust = None
+    if pool.tls_enabled:
+        own = identity(pool.tls_container_ref, materials, "tls_container_ref") if pool.tls_container_ref else None
+        member_trust = trust(
+            pool.ca_tls_container_ref, pool.crl_container_ref, materials, ("ca_tls_container_ref", "crl_container_ref")
+        )
+    in_service = tuple(member for member in members if member.admin_state_up)
+    return DesiredPool(pool=pool, members=in_service, health_monitor=monitor, identity=own, trust=member_trust)
+
+
+def identity(text: str, materials: Materials, field: str) -> Identity:
+    """The certificate and key behind a reference, named so that a renewal under the same reference keeps the name."""
+    read = loaded(text, materials, field)
+    return Identity(name=f"identity/{read[0]}", certificate_chain=read[1].chain_pem, private_key=Private(read[1].key_pem))
+
+
+def loaded(text: str, materials: Materials, field: str) -> tuple[str, ServerIdentity]:
+    """The stored id and the parsed certificate, chain and key behind a reference."""
+    parts = materials.parts(text, field)
+    if parts.pkcs12 is not None:
+        return parts.name, read_pkcs12(parts.pkcs12, None, None, field)
+    names = {"certificate": field, "private_key": field, "intermediates": field, "passphrase": field}
+    read = read_server_identity(parts.certificate, parts.private_key, parts.intermediates, parts.passphrase, None, names)
+    return parts.name, read
+
+
+def trust(ca_text: str | None, crl_text: str | None, materials: Materials, fields: tuple[str, str]) -> Trust | None:
+    """Who may have signed, and what of that is revoked. None only when no authority is referred to."""
+    if ca_text is None:
+        return None
+    ca_id, certificates = materials.certificates(ca_text, fields[0])
+    if crl_text is None:
+        return Trust(name=f"trust/{ca_id}", certificates=certificates.decode())
+    crl_id, crls = materials.secret(crl_text, fields[1])
+    return Trust(name=f"trust/{ca_id}/{crl_id}", certificates=certificates.decode(), crls=crls.decode())

@@ -1,0 +1,92 @@
+"""From a reference to TLS material. Time plays no part here: whether something has expired is asked when it is chosen."""
+
+from dataclasses import dataclass
+
+from ostiary.errors import Invalid
+from ostiary.model.reference import parse
+from ostiary.pki.sealing import Sealer
+from ostiary.store.kinds import AUTHORITY, CONTAINER, SECRET
+from ostiary.store.store import Reader
+
+
+def secret_context(secret_id: str) -> str:
+    """What a secret's payload is bound to when encrypted."""
+    return f"secret:{secret_id}"
+
+
+def authority_context(authority_id: str) -> str:
+    """What an authority's key is bound to when encrypted."""
+    return f"authority:{authority_id}"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A certificate and its key as they were stored: separate PEM texts, or one PKCS#12."""
+
+    name: str
+    certificate: bytes = b""
+    private_key: bytes = b""
+    intermediates: bytes = b""
+    passphrase: bytes | None = None
+    pkcs12: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Parts({self.name})"
+
+
+class Materials:
+    """What references point at. Raises `Invalid` naming the field that holds the reference."""
+
+    def __init__(self, reader: Reader, sealer: Sealer) -> None:
+        self._reader = reader
+        self._sealer = sealer
+
+    def certificates(self, text: str, field: str) -> tuple[str, bytes]:
+        """The PEM certificates (or revocation lists) behind a reference, with the stable id of where they are."""
+        ref = parse(text, field)
+        if ref.kind in {None, "authority"}:
+            authority = self._reader.get(AUTHORITY, ref.id)
+            if authority is not None:
+                return ref.id, authority.certificate.encode()
+            if ref.kind == "authority":
+                raise Invalid(field, f"there is no authority {ref.id}")
+        if ref.kind == "container":
+            raise Invalid(field, "this must be an authority or a secret with PEM certificates, not a container")
+        return ref.id, self._secret(ref.id, field)
+
+    def secret(self, text: str, field: str) -> tuple[str, bytes]:
+        """The bytes of a secret, with its id."""
+        ref = parse(text, field)
+        if ref.kind not in {None, "secret"}:
+            raise Invalid(field, f"this must be a secret, not {'an' if ref.kind == 'authority' else 'a'} {ref.kind}")
+        return ref.id, self._secret(ref.id, field)
+
+    def parts(self, text: str, field: str) -> Parts:
+        """A certificate and key: a container of type certificate, or a secret that holds a PKCS#12."""
+        ref = parse(text, field)
+        if ref.kind == "authority":
+            raise Invalid(
+                field, "this must be a certificate container or a PKCS#12 secret; an authority signs, it does not serve"
+            )
+        container = self._reader.get(CONTAINER, ref.id) if ref.kind in {None, "container"} else None
+        if container is None:
+            if ref.kind == "container":
+                raise Invalid(field, f"there is no container {ref.id}")
+            return Parts(ref.id, pkcs12=self._secret(ref.id, field))
+        held = {part.name: self.secret(part.secret_ref, field)[1] for part in container.secret_refs}
+        for needed in ("certificate", "private_key"):
+            if needed not in held:
+                raise Invalid(field, f"container {ref.id} has no {needed}")
+        return Parts(
+            ref.id,
+            certificate=held["certificate"],
+            private_key=held["private_key"],
+            intermediates=held.get("intermediates", b""),
+            passphrase=held.get("private_key_passphrase"),
+        )
+
+    def _secret(self, secret_id: str, field: str) -> bytes:
+        secret = self._reader.get(SECRET, secret_id)
+        if secret is None:
+            raise Invalid(field, f"there is no secret {secret_id}")
+        return self._sealer.open(secret.payload, secret_context(secret_id))
