@@ -1,0 +1,91 @@
+"""What an Envoy knows before it has heard anything: where to ask, where its admin interface is, and how much it may take on."""
+
+from typing import Any, Final
+
+from envoy.config.bootstrap.v3 import bootstrap_pb2
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import address_pb2, backoff_pb2, base_pb2, config_source_pb2, grpc_service_pb2, protocol_pb2
+from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+from envoy.config.overload.v3 import overload_pb2
+from envoy.extensions.resource_monitors.downstream_connections.v3 import downstream_connections_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from google.protobuf import json_format
+
+from ostiary.envoy import wire
+
+KEEPER: Final = "keeper"
+_HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def bootstrap(node_id: str, ads_socket: str, admin_socket: str, *, max_connections: int = 50_000) -> str:
+    """The start-up configuration as JSON, for `envoy -c FILE.json`. It holds no secret: those come over the socket.
+
+    `ads_socket` and `admin_socket` are paths of Unix sockets (at most 107 bytes: sun_path of unix(7)).
+    `max_connections` bounds open client connections over all listeners; more are closed as they come.
+    """
+    message = bootstrap_pb2.Bootstrap(
+        node=base_pb2.Node(id=node_id, cluster="ostiary"),
+        static_resources=bootstrap_pb2.Bootstrap.StaticResources(clusters=[_keeper(ads_socket)]),
+        dynamic_resources=bootstrap_pb2.Bootstrap.DynamicResources(
+            ads_config=_stream(), cds_config=wire.ads(), lds_config=wire.ads()
+        ),
+        admin=bootstrap_pb2.Admin(address=_pipe(admin_socket, mode=0o600)),
+        overload_manager=_limits(max_connections),
+    )
+    # Most statistics of a listener or pool are never touched; this makes them when they are.
+    message.deferred_stat_options.enable_deferred_creation_stats = True
+    text: str = json_format.MessageToJson(message, preserving_proto_field_name=True, indent=2, sort_keys=True)
+    return text
+
+
+def _pipe(path: str, mode: int = 0) -> Any:
+    return address_pb2.Address(pipe=address_pb2.Pipe(path=path, mode=mode))
+
+
+def _keeper(socket: str) -> Any:
+    endpoint = endpoint_components_pb2.LbEndpoint(endpoint=endpoint_components_pb2.Endpoint(address=_pipe(socket)))
+    return cluster_pb2.Cluster(
+        name=KEEPER,
+        type=cluster_pb2.Cluster.STATIC,
+        connect_timeout=wire.seconds(1),
+        load_assignment=endpoint_pb2.ClusterLoadAssignment(
+            cluster_name=KEEPER,
+            endpoints=[endpoint_components_pb2.LocalityLbEndpoints(lb_endpoints=[endpoint])],
+        ),
+        typed_extension_protocol_options={_HTTP_OPTIONS: wire.packed(_http2())},
+    )
+
+
+def _http2() -> Any:
+    explicit = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
+        http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
+    )
+    return http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=explicit)
+
+
+def _stream() -> Any:
+    # A keeper that restarts is back within a second; Envoy's own back-off would look again after up to 30 s.
+    retry = base_pb2.RetryPolicy(
+        retry_back_off=backoff_pb2.BackoffStrategy(base_interval=wire.milliseconds(100), max_interval=wire.seconds(1))
+    )
+    return config_source_pb2.ApiConfigSource(
+        api_type=config_source_pb2.ApiConfigSource.DELTA_GRPC,
+        transport_api_version=config_source_pb2.V3,
+        set_node_on_first_message_only=True,
+        grpc_services=[
+            grpc_service_pb2.GrpcService(
+                envoy_grpc=grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=KEEPER, retry_policy=retry)
+            )
+        ],
+    )
+
+
+def _limits(max_connections: int) -> Any:
+    monitor = downstream_connections_pb2.DownstreamConnectionsConfig(max_active_downstream_connections=max_connections)
+    return overload_pb2.OverloadManager(
+        resource_monitors=[
+            overload_pb2.ResourceMonitor(
+                name="envoy.resource_monitors.global_downstream_max_connections", typed_config=wire.packed(monitor)
+            )
+        ]
+    )

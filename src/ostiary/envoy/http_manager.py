@@ -1,0 +1,98 @@
+"""How HTTP is spoken with clients: what is understood, what is refused, and how long anyone may take."""
+
+from typing import Any, Final
+
+from envoy.config.core.v3 import protocol_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+
+from ostiary.envoy import identity_headers, names, wire
+from ostiary.envoy.http_filters import http_filters
+from ostiary.model.desired import DesiredListener
+
+Manager: Final = http_connection_manager_pb2.HttpConnectionManager
+
+# Time from a request's first byte to the end of its headers, whatever the listener's own timeouts: a client that takes
+# longer is holding a connection open on purpose (Slowloris).
+_HEADERS_WITHIN: Final = 10_000
+# A keep-alive connection between requests, when the listener sets no limit: Envoy's own default.
+_IDLE: Final = 3_600_000
+
+
+def http_manager(desired: DesiredListener) -> Any:
+    """HttpConnectionManager. It holds no route: routes travel apart, over RDS, so that a new pool touches no connection."""
+    listener = desired.listener
+    manager = Manager(
+        codec_type=_codec(desired),
+        stat_prefix=names.stat(listener.id),
+        rds=http_connection_manager_pb2.Rds(config_source=wire.ads(), route_config_name=names.route(listener.id)),
+        http_filters=http_filters(listener),
+        common_http_protocol_options=_common(listener.timeout_client_data),
+        http2_protocol_options=_http2(),
+        server_header_transformation=Manager.PASS_THROUGH,
+        stream_idle_timeout=wire.milliseconds(listener.timeout_client_data),
+        request_headers_timeout=wire.milliseconds(_HEADERS_WITHIN),
+        max_request_headers_kb=wire.number(60),
+        upgrade_configs=[Manager.UpgradeConfig(upgrade_type="websocket")],
+        generate_request_id=wire.flag(False),  # Nobody asked for a header; it costs a random number a request.
+    )
+    _client_address(manager, desired)
+    _one_reading_of_the_path(manager)
+    _identity(manager, desired)
+    return manager
+
+
+def _codec(desired: DesiredListener) -> Any:
+    # AUTO would take HTTP/2 by its preface alone, from a client that negotiated nothing.
+    listener = desired.listener
+    return Manager.HTTP1 if listener.is_tls and "h2" not in listener.alpn_protocols else Manager.AUTO
+
+
+def _common(timeout_client_data: int) -> Any:
+    """A header with an underscore is refused, with a 400 that says so.
+
+    CGI and WSGI read `X_SSL_Client_DN` as `X-SSL-Client-DN`. Dropping it would do for safety, yet would leave a client wondering
+    where its header went.
+    """
+    return protocol_pb2.HttpProtocolOptions(
+        idle_timeout=wire.milliseconds(timeout_client_data or _IDLE),
+        headers_with_underscores_action=protocol_pb2.HttpProtocolOptions.REJECT_REQUEST,
+    )
+
+
+def _http2() -> Any:
+    # Envoy's advice for an edge (configuration/best_practices/edge): a client may not make us hold more than this.
+    return protocol_pb2.Http2ProtocolOptions(
+        max_concurrent_streams=wire.number(100),
+        initial_stream_window_size=wire.number(64 * 1024),
+        initial_connection_window_size=wire.number(1024 * 1024),
+    )
+
+
+def _client_address(manager: Any, desired: DesiredListener) -> None:
+    """The client is who connects: we stand at the edge, and believe no header about it."""
+    manager.use_remote_address.value = True
+    manager.skip_xff_append = not identity_headers.asked(desired.listener, "X-Forwarded-For")
+    # Nobody is internal: an internal client could steer Envoy by x-envoy-* headers.
+    manager.internal_address_config.SetInParent()
+
+
+def _one_reading_of_the_path(manager: Any) -> None:
+    """What we read is what the member reads: `/a/../b` and `//b` are made plain first.
+
+    A %2F or %5C within the path is refused (400): some members take it for a slash and some do not, so any rule about
+    paths would hold for some only. To decode it instead would hand the member another path than the client asked for.
+    """
+    manager.normalize_path.value = True
+    manager.merge_slashes = True
+    manager.path_with_escaped_slashes_action = Manager.REJECT_REQUEST
+
+
+def _identity(manager: Any, desired: DesiredListener) -> None:
+    manager.early_header_mutation_extensions.append(identity_headers.forged())
+    manager.forward_client_cert_details = Manager.SANITIZE
+    if desired.listener.client_authentication != "NONE":
+        manager.forward_client_cert_details = Manager.SANITIZE_SET
+        details = manager.set_current_client_cert_details
+        details.subject.value = True
+        details.uri = True
+        details.dns = True

@@ -1,0 +1,21 @@
+"""What resources are called on the wire."""
+
+
+def listener(listener_id: str) -> str:
+    """Of a listener (LDS)."""
+    return f"listener/{listener_id}"
+
+
+def route(listener_id: str) -> str:
+    """Of a listener's routes (RDS)."""
+    return f"route/{listener_id}"
+
+
+def pool(pool_id: str) -> str:
+    """Of a pool's cluster (CDS) and of its members (EDS)."""
+    return f"pool/{pool_id}"
+
+
+def stat(listener_id: str) -> str:
+    """Of a listener's statistics."""
+    return f"listener/{listener_id}"

@@ -1,0 +1,80 @@
+"""Translate what is desired, whole, into everything an Envoy should have. Pure: equal input, equal bytes."""
+
+from collections.abc import Iterable, Iterator
+from types import MappingProxyType
+
+from ostiary.envoy import names, secret
+from ostiary.envoy.cluster import cluster
+from ostiary.envoy.downstream_tls import client_trust
+from ostiary.envoy.endpoint import endpoint
+from ostiary.envoy.listener import listener
+from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, SECRET, Key, Resource, Snapshot, pack
+from ostiary.envoy.route import route
+from ostiary.envoy.upstream_tls import member_identity, member_trust
+from ostiary.model.desired import Desired, DesiredListener, DesiredPool
+from ostiary.model.tls import Identity, Trust
+
+_CONNECT_TIMEOUT = 5_000  # When no listener says how long a member may take to accept a connection.
+
+
+def snapshot(desired: Desired) -> Snapshot:
+    """Everything an Envoy should have. Raises `Invalid` for what cannot be translated safely.
+
+    It is whole: whatever one resource refers to by name is there, but a listener may stand without its pool.
+    """
+    pools = {each.pool.id: each for each in desired.pools}
+    made = _once(
+        (
+            *(resource for each in desired.listeners for resource in _of_listener(each, pools)),
+            *(resource for each in desired.pools for resource in _of_pool(each, _connect_timeout(each, desired))),
+        )
+    )
+    in_order = sorted(made.items(), key=lambda item: (ORDER.index(item[0][0]), item[0][1]))
+    return Snapshot(desired.revision, MappingProxyType(dict(in_order)))
+
+
+def _of_listener(desired: DesiredListener, pools: dict[str, DesiredPool]) -> Iterator[Resource]:
+    given = desired.listener
+    owners = (given.id, given.loadbalancer_id)
+    default = pools.get(given.default_pool_id or "")
+    pool = default.pool if default else None
+    yield pack(LISTENER, names.listener(given.id), listener(desired, pool), owners)
+    if given.is_http:
+        yield pack(ROUTE, names.route(given.id), route(desired, pool), owners)
+    yield from _secrets(desired.identities if given.is_tls else (), client_trust(desired), owners)
+
+
+def _of_pool(desired: DesiredPool, connect_timeout: int) -> Iterator[Resource]:
+    pool, monitor = desired.pool, desired.health_monitor
+    monitor_ids = (monitor.id,) if monitor else ()
+    owners = (pool.id, pool.loadbalancer_id, *monitor_ids, *(member.id for member in desired.members))
+    yield pack(CLUSTER, names.pool(pool.id), cluster(desired, connect_timeout), owners)
+    yield pack(ENDPOINT, names.pool(pool.id), endpoint(desired), owners)
+    identity = member_identity(desired)
+    yield from _secrets((identity,) if identity else (), member_trust(desired), owners)
+
+
+def _secrets(identities: Iterable[Identity], trust: Trust | None, owners: Iterable[str]) -> Iterator[Resource]:
+    for identity in identities:
+        yield pack(SECRET, identity.name, secret.identity(identity), owners)
+    if trust is not None:
+        yield pack(SECRET, trust.name, secret.trust(trust), owners)
+
+
+def _connect_timeout(desired: DesiredPool, whole: Desired) -> int:
+    """A pool has one, and listeners set it: the most patient of those that use the pool decides."""
+    users = (each.listener for each in whole.listeners if each.listener.default_pool_id == desired.pool.id)
+    return max((user.timeout_member_connect for user in users), default=0) or _CONNECT_TIMEOUT
+
+
+def _once(resources: Iterable[Resource]) -> dict[Key, Resource]:
+    """Each name once, owned by all who use it."""
+    made: dict[Key, Resource] = {}
+    for resource in resources:
+        known = made.get(resource.key, resource)
+        if known.version != resource.version:
+            raise ValueError(f"two different resources are called {resource.name}")
+        made[resource.key] = Resource(
+            resource.type_url, resource.name, resource.version, resource.body, known.owners | resource.owners
+        )
+    return made

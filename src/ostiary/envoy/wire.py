@@ -1,0 +1,58 @@
+"""Small words for building Envoy's protobuf messages: durations, switches, extensions, and where to ask for the rest."""
+
+from typing import Any, Final
+
+from envoy.config.core.v3 import config_source_pb2, extension_pb2
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
+
+UNLIMITED: Final = 2**32 - 1
+
+
+def packed(message: Any) -> Any:
+    """The message as an Any, with deterministic bytes, so that equal content has equal versions."""
+    wrapped = any_pb2.Any()
+    wrapped.Pack(message, deterministic=True)
+    return wrapped
+
+
+def extension(name: str, message: Any) -> Any:
+    """A typed extension (envoy.config.core.v3.TypedExtensionConfig)."""
+    return extension_pb2.TypedExtensionConfig(name=name, typed_config=packed(message))
+
+
+def milliseconds(number: int) -> Any:
+    """A duration."""
+    return duration_pb2.Duration(seconds=number // 1000, nanos=number % 1000 * 1_000_000)
+
+
+def seconds(number: int) -> Any:
+    """A duration."""
+    return duration_pb2.Duration(seconds=number)
+
+
+def number(value: int) -> Any:
+    """A number that may be left out (UInt32Value)."""
+    return wrappers_pb2.UInt32Value(value=value)
+
+
+def flag(value: bool) -> Any:  # noqa: FBT001 (it wraps a boolean)
+    """A switch that may be left out (BoolValue)."""
+    return wrappers_pb2.BoolValue(value=value)
+
+
+def ads() -> Any:
+    """Ask over the one ADS stream, and wait as long as it takes.
+
+    Without the zero, Envoy goes on after 15 s without an answer: it would, for one, bind a port whose certificates never came.
+    """
+    return config_source_pb2.ConfigSource(
+        ads=config_source_pb2.AggregatedConfigSource(),
+        resource_api_version=config_source_pb2.V3,
+        initial_fetch_timeout=duration_pb2.Duration(),
+    )
+
+
+def secret(name: str) -> Any:
+    """A secret by name, over SDS (SdsSecretConfig)."""
+    return secret_pb2.SdsSecretConfig(name=name, sds_config=ads())
