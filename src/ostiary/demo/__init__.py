@@ -1,0 +1,1 @@
+"""Everything at once, to look at: control plane, gateway, backend, listener, client certificate."""
