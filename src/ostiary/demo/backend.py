@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ostiary.demo.forwarded import clients
 
-_HANDED_ON: Final = "x-ssl-"  # Octavia's names for what the listener's insert_headers adds.
+_HANDED_ON: Final = "x-ssl-"  # Octavia's names for what a listener adds when it is asked to.
 
 
 class Backend:
