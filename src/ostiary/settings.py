@@ -53,3 +53,14 @@ def split_address(text: str, field: str) -> tuple[str, int]:
 def from_environment(name: str) -> str | None:
     """One of the variables of the contract: OSTIARY_DATA_DIR, OSTIARY_DATABASE, OSTIARY_LISTEN, OSTIARY_URL, OSTIARY_TOKEN."""
     return os.environ.get(f"OSTIARY_{name}") or None  # noqa: TID251 (this is the place)
+
+
+def default_data_dir() -> Path:
+    """OSTIARY_DATA_DIR; else `data` here if an ostiary lives in it; else where such data belongs on this system."""
+    named = from_environment("DATA_DIR")
+    if named:
+        return Path(named)
+    here = Path("data")
+    if (here / "admin.token").exists():
+        return here
+    return Path("/var/lib/ostiary") if os.geteuid() == 0 else Path.home() / ".local" / "share" / "ostiary"

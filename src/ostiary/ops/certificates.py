@@ -6,11 +6,10 @@ from ostiary.model.authority import Certificate, NewCertificate, RequestedNames
 from ostiary.model.query import Page, Query
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
-from ostiary.ops.signing import chain_above, open_issuer
+from ostiary.ops.signing import chain_above, open_issuer, pem_text
 from ostiary.ops.system import System
 from ostiary.pki import request
 from ostiary.pki.issue import issue as sign
-from ostiary.pki.keys import certificate_pem
 from ostiary.pki.names import Names, fingerprint_sha256, sans_text, serial_hex, subject_text
 from ostiary.pki.policy import approve
 from ostiary.pki.profile import BUILT_IN
@@ -53,7 +52,7 @@ def issue(system: System, caller: Caller, wanted: NewCertificate) -> Certificate
                 not_after=signed.not_valid_after_utc,
                 owner=wanted.owner,
                 groups=wanted.groups,
-                certificate=certificate_pem(signed),
+                certificate=pem_text(signed),
                 chain=chain_above(transaction, authority),
             ),
         )

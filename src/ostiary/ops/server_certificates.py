@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Final
 
 from ostiary.ids import new_id
-from ostiary.model.authority import Authority, NewAuthority, RequestedNames, SubjectName
+from ostiary.model.authority import Authority, NewAuthority, SubjectName
 from ostiary.model.balancer import LoadBalancer
 from ostiary.model.listener import Listener
 from ostiary.model.reference import parse
 from ostiary.model.secret import Container, Secret, SecretRef
 from ostiary.ops.caller import SYSTEM
 from ostiary.ops.change import change, sealed
-from ostiary.ops.signing import chain_above, make_authority, open_issuer
+from ostiary.ops.signing import chain_above, make_authority, open_issuer, pem_text
 from ostiary.ops.system import System
 from ostiary.pki import keys
 from ostiary.pki.chain import read_certificates
@@ -21,7 +21,7 @@ from ostiary.pki.issue import issue
 from ostiary.pki.names import Names
 from ostiary.pki.policy import approve
 from ostiary.pki.profile import BUILT_IN
-from ostiary.pki.request import for_key
+from ostiary.pki.request import SigningRequest
 from ostiary.store.kinds import AUTHORITY, CONTAINER, LISTENER, LOAD_BALANCER, SECRET
 from ostiary.store.material import secret_context
 from ostiary.store.store import Reader, Transaction
@@ -110,22 +110,20 @@ def _made(transaction: Transaction, system: System, balancer: LoadBalancer, list
     signer = authority(transaction, system)
     issuer = open_issuer(system, signer)
     key = keys.generate("EC-P256")
-    names = _names(balancer, listener)
-    asked = Names(common_name=names.common_name or "", dns=names.dns, ip=names.ip)
+    asked = _names(balancer, listener)
     approved = approve(
-        for_key(key.public_key()),
+        SigningRequest(public_key=key.public_key(), names=asked),
         BUILT_IN["server"],
-        names=asked,
+        names=None,
         lifetime=_LIFETIME,
         issuer=issuer.certificate,
         at=transaction.at,
     )
-    pem = keys.certificate_pem(issue(approved, issuer, transaction.at))
-    chain = pem + chain_above(transaction, signer)
+    chain = pem_text(issue(approved, issuer, transaction.at)) + chain_above(transaction, signer)
     return chain.encode(), keys.to_pem(key)
 
 
-def _names(balancer: LoadBalancer, listener: Listener) -> RequestedNames:
+def _names(balancer: LoadBalancer, listener: Listener) -> Names:
     """What clients can reach it by: the address it binds to, and names of the listener and load balancer that are host names."""
     address = ipaddress.ip_address(balancer.vip_address)
     hosts = [name for name in (listener.name.lower(), balancer.name.lower()) if _HOST_NAME.match(name)]
@@ -133,7 +131,7 @@ def _names(balancer: LoadBalancer, listener: Listener) -> RequestedNames:
     if address.is_loopback or address.is_unspecified:
         hosts.append("localhost")
         addresses += [loopback for loopback in ("127.0.0.1", "::1") if loopback not in addresses]
-    return RequestedNames(common_name=(hosts + addresses)[0], dns=tuple(dict.fromkeys(hosts)), ip=tuple(addresses))
+    return Names(common_name=(hosts + addresses)[0], dns=tuple(dict.fromkeys(hosts)), ip=tuple(addresses))
 
 
 def _ours(reader: Reader, listener: Listener) -> Container | None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ostiary.errors import Conflict, Invalid
 from ostiary.ids import new_id
@@ -13,7 +14,7 @@ from ostiary.ops.system import System
 from ostiary.pki import keys
 from ostiary.pki.chain import read_certificates
 from ostiary.pki.issue import Issuer, create_intermediate, create_root
-from ostiary.pki.names import fingerprint_sha256, subject_text
+from ostiary.pki.names import SubjectFields, fingerprint_sha256, subject_text
 from ostiary.store.kinds import AUTHORITY
 from ostiary.store.material import authority_context
 from ostiary.store.store import Reader, Transaction
@@ -32,6 +33,11 @@ def parsed(authority: Authority) -> x509.Certificate:
     return read_certificates(authority.certificate.encode(), "certificate")[0]
 
 
+def pem_text(certificate: x509.Certificate) -> str:
+    """A certificate as PEM."""
+    return certificate.public_bytes(Encoding.PEM).decode("ascii")
+
+
 def make_authority(transaction: Transaction, system: System, wanted: NewAuthority) -> Authority:
     """Generate a key, sign a CA certificate for it and store both. Raises `Invalid`."""
     subject = wanted.subject if wanted.subject.CN else wanted.subject.model_copy(update={"CN": wanted.name})
@@ -39,7 +45,7 @@ def make_authority(transaction: Transaction, system: System, wanted: NewAuthorit
         raise Invalid("subject.CN", "an authority needs a common name; set subject.CN or name")
     key = keys.generate(wanted.key)
     lifetime = timedelta(days=wanted.lifetime_days)
-    fields = {name: value for name, value in subject if value}
+    fields = SubjectFields(**subject.model_dump())
     if wanted.kind == "root":
         if wanted.parent_id is not None:
             raise Invalid("parent_id", "a root signs itself; leave parent_id out or make an intermediate")
@@ -63,7 +69,7 @@ def store_authority(transaction: Transaction, certificate: x509.Certificate, sea
         Authority.model_validate(
             {
                 **fields,
-                "certificate": keys.certificate_pem(certificate),
+                "certificate": pem_text(certificate),
                 "subject": subject_text(certificate),
                 "fingerprint_sha256": fingerprint,
                 "not_before": certificate.not_valid_before_utc,

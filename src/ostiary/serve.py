@@ -1,0 +1,269 @@
+"""Build the control plane and run it: the API, the xDS server, the publisher, and the keeper beside it."""
+
+import asyncio
+import base64
+import contextlib
+import fcntl
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+import uvicorn
+
+from ostiary import logs
+from ostiary.api.app import create_app
+from ostiary.clock import now
+from ostiary.errors import Conflict, Unavailable
+from ostiary.files import write_private
+from ostiary.gateway import client as keeper
+from ostiary.ops import server_certificates, start
+from ostiary.ops.system import System
+from ostiary.paths import Paths
+from ostiary.pki.sealing import Sealer, new_kek
+from ostiary.publisher import Publisher
+from ostiary.settings import Settings
+from ostiary.store.engine import migrate, open_engine
+from ostiary.store.store import Store
+from ostiary.xds.server import ControlPlane
+
+RENEWAL_ROUND_SECONDS: Final = 3600.0
+KEEPER_ROUND_SECONDS: Final = 1.0
+STOP_SECONDS: Final = 5
+
+log = structlog.get_logger("ostiary")
+Ready = Callable[["Running"], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A control plane that answers."""
+
+    settings: Settings
+    url: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Running({self.url})"
+
+
+async def _say_ready(running: Running) -> None:
+    log.info("ready", api=running.url, token_file=str(running.settings.token_file))
+
+
+def run(settings: Settings, ready: Ready = _say_ready) -> None:
+    """Run until interrupted or terminated; then drain, stop the gateway too, and return.
+
+    Raises `Conflict` when another ostiary runs on this data directory or has the API's port.
+    """
+    logs.configure()
+    with _only_one(settings.data_dir):
+        asyncio.run(_serve(settings, ready))
+
+
+async def _serve(settings: Settings, ready: Ready) -> None:
+    store = await asyncio.to_thread(_open_store, settings)
+    sealer = await asyncio.to_thread(_open_sealer, settings, store)
+    token = _token(settings.token_file)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        with _bound(settings) as sock:
+            url = _url(sock)
+            async with _running(settings, store, sealer, token, sock) as failed:
+                await ready(Running(settings, url, token))
+                await _first(stop.wait(), failed)
+            log.info("stopped")
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def _running(
+    settings: Settings, store: Store, sealer: Sealer, token: str, sock: socket.socket
+) -> AsyncIterator[Awaitable[None]]:
+    """Everything started; leaving stops it, the gateway last so that requests are served to the end.
+
+    Yields what ends (by raising) when a part fails that must not.
+    """
+    paths = Paths(settings.data_dir)
+    system = System(store, sealer)
+    control = ControlPlane(
+        paths.control_socket,
+        on_state=lambda state: system.fleet.heard(
+            state.gateway, now(), connected=state.connected, accepted=state.accepted, rejected=state.rejected
+        ),
+        on_report=lambda gateway, report: system.fleet.heard(gateway, now(), report=report),
+    )
+    publisher = Publisher(system, control.publish)
+    system = replace(system, committed=publisher.wake)
+    server = _Server(
+        uvicorn.Config(
+            create_app(system, token=token),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            h11_max_incomplete_event_size=65_536,
+            lifespan="off",
+        )
+    )
+    await control.start()
+    try:
+        async with _tasks(publisher.run(), server.serve(sockets=[sock]), _keep_gateway(paths), _renew(system)) as failed:
+            await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
+            yield failed
+            server.should_exit = True
+            await asyncio.to_thread(keeper.stop, settings.data_dir)
+    finally:
+        await control.stop()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: the composition root decides in which order things stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _tasks(*coroutines: Any) -> AsyncIterator[Awaitable[None]]:
+    """Run these beside the block; cancelled when it ends. Yields what raises as soon as one of them does."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+
+    async def watch() -> None:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+
+    try:
+        yield watch()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _first(*awaitables: Any) -> None:
+    """Wait for the first of these to end; raise what it raised."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    for task in done:
+        task.result()
+
+
+async def _keep_gateway(paths: Paths) -> None:
+    """Start the keeper again should it die; Envoy itself it finds and adopts."""
+    while True:
+        await asyncio.sleep(KEEPER_ROUND_SECONDS)
+        if not await asyncio.to_thread(keeper.alive, paths.data_dir):
+            log.warning("the keeper is gone; starting another")
+            await asyncio.to_thread(keeper.ensure_running, paths.data_dir)
+
+
+async def _renew(system: System) -> None:
+    """Renew the server certificates that ostiary issued itself, long before they expire."""
+    while True:
+        try:
+            renewed = await asyncio.to_thread(server_certificates.renew_due, system)
+        except Exception:  # noqa: BLE001 (whatever it was, the next round tries again; serving goes on)
+            log.exception("renewing server certificates failed; will try again")
+        else:
+            if renewed:
+                log.info("renewed server certificates", count=renewed)
+        await asyncio.sleep(RENEWAL_ROUND_SECONDS)
+
+
+def _open_store(settings: Settings) -> Store:
+    engine = open_engine(settings.database_url)
+    migrate(engine)
+    if engine.dialect.name == "sqlite":
+        (settings.data_dir / "ostiary.db").chmod(0o600)
+    return Store(engine, now)
+
+
+def _open_sealer(settings: Settings, store: Store) -> Sealer:
+    """The key-encryption key, made at first start. Never made anew over data that needs the old one."""
+    file = settings.kek_file
+    if not file.exists():
+        if start.holds_sealed(store):
+            raise start.missing_key(file)
+        write_private(file, base64.b64encode(new_kek()))
+    sealer = Sealer(_decoded(file))
+    start.check_key(store, sealer)
+    return sealer
+
+
+def _decoded(file: Path) -> bytes:
+    _only_ours(file)
+    try:
+        return base64.b64decode(file.read_bytes(), validate=True)
+    except ValueError:
+        raise Unavailable(f"{file} does not hold a key-encryption key; restore it from your backup.") from None
+
+
+def _token(file: Path) -> str:
+    """The admin token, made at first start."""
+    if not file.exists():
+        write_private(file, secrets.token_urlsafe(32).encode())
+    _only_ours(file)
+    token = file.read_text().strip()
+    if len(token) < 32:  # noqa: PLR2004 (an empty or short token would be no lock at all)
+        raise Unavailable(f"{file} is too short to be a token; delete it to have a new one made.")
+    return token
+
+
+def _only_ours(file: Path) -> None:
+    if file.stat().st_mode & 0o077:
+        log.warning("others could read this file; closing it", file=str(file))
+        file.chmod(0o600)
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory. The kernel lets go of the lock when the process ends, however it ends."""
+    Paths(data_dir).prepare()
+    handle = os.open(data_dir / "ostiary.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 32, 0).decode(errors="replace").strip()
+            raise Conflict(
+                f"another ostiary (process {holder}) runs on {data_dir}; stop it first or choose another --data-dir."
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    """The API's socket. Raises `Conflict` when the port is taken."""
+    host, port = settings.address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError as error:
+            raise Conflict(f"--listen: cannot listen on {settings.listen}: {error.strerror}; choose another address.") from error
+        yield sock
+
+
+def _url(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
