@@ -1,0 +1,1 @@
+"""Certificates and keys: pure functions over bytes and `cryptography` objects. No clock, no files, no network."""
