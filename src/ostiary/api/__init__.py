@@ -1,0 +1,1 @@
+"""The REST API: translates HTTP to one ops call each, and errors back."""

@@ -1,0 +1,61 @@
+"""The outermost layer: every request gets an id, every reply its safety headers, and no error escapes with its insides showing."""
+
+import logging
+from typing import Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ostiary.api.paths import canonical
+from ostiary.api.problems import problem
+from ostiary.ids import new_id
+
+log = logging.getLogger(__name__)
+
+HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    # Nothing that we answer is a page that loads, runs or frames anything, except /docs with its one inline style sheet.
+    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+)
+
+
+class Edge:
+    """ASGI: request ids, headers, and the last `except`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})  # There are no web sockets here.
+        else:
+            await self._answer({**scope, "request_id": f"req-{new_id()}"}, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+        request_id: str = scope["request_id"]
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                extra = [*HEADERS, (b"x-openstack-request-id", request_id.encode())]
+                message = {**message, "headers": [*message.get("headers", ()), *extra]}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            log.debug("client left before its request was read", extra={"request_id": request_id})
+        except Exception:
+            # No query and no headers in the log: they may hold what is nobody's business.
+            details = {"request_id": request_id, "method": scope["method"], "path": scope["path"]}
+            log.exception("internal error answering %(method)s %(path)r (%(request_id)s)", details, extra=details)
+            if started:
+                raise  # Half a reply is out; only cutting the connection tells the client so.
+            reply = problem(canonical(scope["path"]), 500, f"internal error; quote {request_id} when reporting it")
+            await reply(scope, receive, send_with_headers)

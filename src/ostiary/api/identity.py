@@ -1,0 +1,72 @@
+"""Who is calling. No token, no answer but 401: before the body is read, and also for paths that do not exist."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ostiary.api.problems import refusal
+from ostiary.errors import Unauthenticated
+from ostiary.ops.caller import Caller
+
+TokenCheck = Callable[[bytes], bool]
+
+# What answers without a token. `declared.public` marks the same routes, and a test holds the two together.
+PUBLIC: Final = re.compile(r"/|/v2|/healthz|/readyz|/pki/[^/]+")
+
+
+def admin_token(token: str) -> TokenCheck:
+    """Whether what is presented is this token. Keeps only its digest, and compares in constant time."""
+    if not token:
+        raise ValueError("an empty token would let everyone in")
+    expected = hashlib.sha256(token.encode()).digest()
+    return lambda presented: hmac.compare_digest(hashlib.sha256(presented).digest(), expected)
+
+
+def is_public(method: str, path: str) -> bool:
+    """Whether a request needs no token."""
+    return method in ("GET", "HEAD") and PUBLIC.fullmatch(path) is not None
+
+
+class Door:
+    """ASGI: lets in who shows the token; what is inside finds the caller in `scope["caller"]`."""
+
+    def __init__(self, app: ASGIApp, check: TokenCheck) -> None:
+        self._app = app
+        self._check = check
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        known = self._knows(scope)
+        if not known and not is_public(scope["method"], scope["path"]):
+            await refusal(scope["path"], Unauthenticated("A valid token is required."))(scope, receive, send)
+            return
+        await self._app({**scope, "caller": _caller(scope, known=known)}, receive, send)
+
+    def _knows(self, scope: Scope) -> bool:
+        token = presented_token(Headers(scope=scope))
+        return token is not None and self._check(token)
+
+
+def presented_token(headers: Headers) -> bytes | None:
+    """The one token a request presents; None when there is none, when two differ, or when it uses a scheme we do not know."""
+    tokens = {value.encode("latin-1") for value in headers.getlist("x-auth-token")}
+    for value in headers.getlist("authorization"):
+        scheme, _, credentials = value.partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        tokens.add(credentials.strip().encode("latin-1"))
+    return tokens.pop() if len(tokens) == 1 else None
+
+
+def _caller(scope: Scope, *, known: bool) -> Caller:
+    client = scope.get("client")
+    source = client[0] if client else ""
+    name, role = ("admin", "admin") if known else ("anonymous", "public")
+    return Caller(name=name, role=role, source=source, request_id=scope["request_id"])

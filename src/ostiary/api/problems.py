@@ -1,0 +1,75 @@
+"""How a refusal looks on the wire: one table from error to status, and one form of body for each family of clients."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, Unauthenticated, Unavailable
+
+# Looked through in order: a TooLarge is an Invalid too.
+STATUSES: Final[tuple[tuple[type[Refusal], int], ...]] = (
+    (TooLarge, 413),
+    (Invalid, 400),
+    (Unauthenticated, 401),
+    (Denied, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Unavailable, 503),
+)
+KEY_MANAGER: Final = ("/v1/secrets", "/v1/containers")
+
+
+def status_of(error: Refusal) -> int:
+    """The HTTP status that says this."""
+    return next((status for kind, status in STATUSES if isinstance(error, kind)), 400)
+
+
+def is_load_balancing(path: str) -> bool:
+    """Whether the clients of this path are OpenStack load-balancer clients."""
+    return path == "/v2" or path.startswith(("/v2/", "/v2.0/"))
+
+
+def is_key_manager(path: str) -> bool:
+    """Whether the clients of this path are OpenStack key-manager clients."""
+    return any(path == root or path.startswith(f"{root}/") for root in KEY_MANAGER)
+
+
+def problem(path: str, status: int, detail: str, *, field: str | None = None, headers: dict[str, str] | None = None) -> Response:
+    """The reply that refuses a request to this (canonical) path, in the form its clients read."""
+    if is_load_balancing(path):
+        return JSONResponse(fault(status, detail), status, headers)
+    document: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    if field is not None:
+        document["field"] = field
+    if is_key_manager(path):
+        return JSONResponse({"code": status, "description": detail, **document}, status, headers)
+    return JSONResponse(document, status, headers, media_type="application/problem+json")
+
+
+def fault(status: int, detail: str) -> dict[str, Any]:
+    """The body of an error as Octavia's clients read it."""
+    return {"faultcode": "Client" if status < 500 else "Server", "faultstring": detail, "debuginfo": None}
+
+
+def refusal(path: str, error: Refusal) -> Response:
+    """The reply to a request that the core refused."""
+    status = status_of(error)
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status)
+    return problem(path, status, str(error), field=error.field if isinstance(error, Invalid) else None, headers=headers)
+
+
+def on_refusal(request: Request, error: Exception) -> Response:
+    """For FastAPI: what the core raised."""
+    assert isinstance(error, Refusal)  # noqa: S101 (it is registered for nothing else)
+    return refusal(request.scope["path"], error)
+
+
+def on_http_error(request: Request, error: Exception) -> Response:
+    """For FastAPI: what it raises itself, for an unknown path or method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 (it is registered for nothing else)
+    headers = dict(error.headers) if error.headers else None
+    return problem(request.scope["path"], error.status_code, error.detail, headers=headers)
