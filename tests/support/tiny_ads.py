@@ -57,6 +57,8 @@ class _Stream:
                 self.sent.pop((url, name), None)
             if not request.response_nonce and url in _WILDCARD:
                 self.wanted.add((url, "*"))
+                # Also when there is nothing: with initial_fetch_timeout 0, Envoy waits for an answer as long as it takes.
+                self._send(url, (), [], [])
             keys = self.unanswered.pop(request.response_nonce, ())
             if request.HasField("error_detail"):
                 self.refused.update(dict.fromkeys(keys, request.error_detail.message))

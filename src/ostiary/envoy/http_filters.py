@@ -3,10 +3,15 @@
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
+from envoy.config.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.rbac.principals.mtls_authenticated.v3 import mtls_authenticated_pb2
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher
+from envoy.type.matcher.v3 import string_pb2
 
 from ostiary.envoy import identity_headers, wire
 from ostiary.model.listener import InsertableHeader, Listener
@@ -74,8 +79,35 @@ def _router(_listener: Listener) -> Any:
     return router_pb2.Router(suppress_envoy_headers=True)
 
 
+def _clean_names(listener: Listener) -> Any | None:
+    """Refuse (403) certificates whose names could write parts of X-Forwarded-Client-Cert of their own.
+
+    Envoy escapes the subject there, but neither URI nor DNS names: `spiffe://a;URI=spiffe://b` would be read as two names.
+    """
+    if listener.client_authentication == "NONE":
+        return None
+    policy = rbac_pb2.Policy(
+        permissions=[rbac_pb2.Permission(any=True)],
+        principals=[
+            _name_holding(kind, sign) for kind in (SubjectAltNameMatcher.URI, SubjectAltNameMatcher.DNS) for sign in ',;"'
+        ],
+    )
+    rules = rbac_pb2.RBAC(action=rbac_pb2.RBAC.DENY, policies={"unclean names": policy})
+    return http_rbac_pb2.RBAC(rules=rules)
+
+
+def _name_holding(kind: Any, sign: str) -> Any:
+    # A substring, not a regular expression: those stop at newlines and at bytes that are no UTF-8.
+    matcher = SubjectAltNameMatcher(san_type=kind, matcher=string_pb2.StringMatcher(contains=sign))
+    return rbac_pb2.Principal(
+        custom=wire.extension("envoy.rbac.principals.mtls_authenticated", mtls_authenticated_pb2.Config(san_matcher=matcher))
+    )
+
+
 _FILTERS: Final = (
-    # First: no later filter may see an identity that a client wrote into its trailers.
+    # First: who must not come in at all takes up no more of our time.
+    ("envoy.filters.http.rbac", _clean_names),
+    # Before what reads headers: no later filter may see an identity that a client wrote into its trailers.
     ("envoy.filters.http.header_mutation", _identity_trailers),
     # Only when asked for, as it costs about 18 µs a request; after the removal of forged headers, which is earlier still.
     ("envoy.filters.http.lua", _certificate_headers),

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from envoy.config.core.v3 import protocol_pb2
+from envoy.config.core.v3 import address_pb2, protocol_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
 from ostiary.envoy import identity_headers, names, wire
@@ -35,7 +35,7 @@ def http_manager(desired: DesiredListener) -> Any:
         upgrade_configs=[Manager.UpgradeConfig(upgrade_type="websocket")],
         generate_request_id=wire.flag(False),  # Nobody asked for a header; it costs a random number a request.
     )
-    _client_address(manager, desired)
+    _client_address(manager)
     _one_reading_of_the_path(manager)
     _identity(manager, desired)
     return manager
@@ -68,12 +68,15 @@ def _http2() -> Any:
     )
 
 
-def _client_address(manager: Any, desired: DesiredListener) -> None:
+def _client_address(manager: Any) -> None:
     """The client is who connects: we stand at the edge, and believe no header about it."""
     manager.use_remote_address.value = True
-    manager.skip_xff_append = not identity_headers.asked(desired.listener, "X-Forwarded-For")
-    # Nobody is internal: an internal client could steer Envoy by x-envoy-* headers.
-    manager.internal_address_config.SetInParent()
+    # identity_headers adds it when asked: Envoy would write the gateway's own address in place of a loopback client's.
+    manager.skip_xff_append = True
+    # Nobody is internal, for an internal client could steer Envoy by x-envoy-* headers. An empty list would mean Envoy's own
+    # (RFC 1918), so it holds an address that no one can connect from.
+    nobody = address_pb2.CidrRange(address_prefix="0.0.0.0", prefix_len=wire.number(32))
+    manager.internal_address_config.cidr_ranges.append(nobody)
 
 
 def _one_reading_of_the_path(manager: Any) -> None:

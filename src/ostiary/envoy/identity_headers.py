@@ -55,7 +55,7 @@ FORGED: Final = (
 
 _REMOTE: Final = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
 
-# Of the connection: true of every request. X-Forwarded-For and X-Forwarded-Proto are the HTTP manager's own.
+# Of the connection: true of every request. X-Forwarded-Proto is the HTTP manager's own, asked for or not.
 _OF_CONNECTION: Final[dict[InsertableHeader, str]] = {
     "X-Forwarded-Port": "%DOWNSTREAM_LOCAL_PORT%",
     "X-Forwarded-IP": _REMOTE,
@@ -99,7 +99,9 @@ def removals() -> list[Any]:
 def inserted(listener: Listener, *, certified: bool) -> list[Any]:
     """The headers to set on a request whose client has shown a verified certificate, or has not (HeaderValueOption)."""
     of_client = _OF_CERTIFICATE if certified else _OF_NOBODY
-    return [overwrite(header, value) for header, value in (_OF_CONNECTION | of_client).items() if asked(listener, header)]
+    forwarded_for = [_append("X-Forwarded-For", _REMOTE)] if asked(listener, "X-Forwarded-For") else []
+    others = [overwrite(header, value) for header, value in (_OF_CONNECTION | of_client).items() if asked(listener, header)]
+    return [*forwarded_for, *others]
 
 
 def overwrite(header: str, value: str) -> Any:
@@ -107,6 +109,14 @@ def overwrite(header: str, value: str) -> Any:
     return base_pb2.HeaderValueOption(
         header=base_pb2.HeaderValue(key=header, value=value),
         append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+
+
+def _append(header: str, value: str) -> Any:
+    """What a client wrote stays, to the left of what we know (the convention of X-Forwarded-For)."""
+    return base_pb2.HeaderValueOption(
+        header=base_pb2.HeaderValue(key=header, value=value),
+        append_action=base_pb2.HeaderValueOption.APPEND_IF_EXISTS_OR_ADD,
     )
 
 

@@ -20,7 +20,12 @@ def route(desired: DesiredListener, pool: Pool | None) -> Any:
     host = route_components_pb2.VirtualHost(name="all", domains=["*"], routes=_routes(listener, pool))
     if listener.is_tls and listener.hsts_max_age is not None:
         host.response_headers_to_add.append(identity_headers.overwrite("Strict-Transport-Security", _hsts(listener)))
-    return route_pb2.RouteConfiguration(name=names.route(listener.id), virtual_hosts=[host])
+    return route_pb2.RouteConfiguration(
+        name=names.route(listener.id),
+        virtual_hosts=[host],
+        # Envoy's own note of the client's address: members are told what the operator asked for, and no more.
+        request_headers_to_remove=["x-envoy-external-address"],
+    )
 
 
 def _routes(listener: Listener, pool: Pool | None) -> list[Any]:

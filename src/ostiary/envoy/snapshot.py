@@ -12,7 +12,6 @@ from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, S
 from ostiary.envoy.route import route
 from ostiary.envoy.upstream_tls import member_identity, member_trust
 from ostiary.model.desired import Desired, DesiredListener, DesiredPool
-from ostiary.model.tls import Identity, Trust
 
 _CONNECT_TIMEOUT = 5_000  # When no listener says how long a member may take to accept a connection.
 
@@ -41,7 +40,13 @@ def _of_listener(desired: DesiredListener, pools: dict[str, DesiredPool]) -> Ite
     yield pack(LISTENER, names.listener(given.id), listener(desired, pool), owners)
     if given.is_http:
         yield pack(ROUTE, names.route(given.id), route(desired, pool), owners)
-    yield from _secrets(desired.identities if given.is_tls else (), client_trust(desired), owners)
+    identities = desired.identities if given.is_tls else ()
+    for place, identity in enumerate(identities):
+        field = "sni_container_refs" if place else "default_tls_container_ref"
+        yield pack(SECRET, identity.name, secret.identity(identity, field), owners)
+    asked_for = client_trust(desired)
+    if asked_for is not None:
+        yield pack(SECRET, asked_for.name, secret.trust(asked_for, "client_"), owners)
 
 
 def _of_pool(desired: DesiredPool, connect_timeout: int) -> Iterator[Resource]:
@@ -50,15 +55,11 @@ def _of_pool(desired: DesiredPool, connect_timeout: int) -> Iterator[Resource]:
     owners = (pool.id, pool.loadbalancer_id, *monitor_ids, *(member.id for member in desired.members))
     yield pack(CLUSTER, names.pool(pool.id), cluster(desired, connect_timeout), owners)
     yield pack(ENDPOINT, names.pool(pool.id), endpoint(desired), owners)
-    identity = member_identity(desired)
-    yield from _secrets((identity,) if identity else (), member_trust(desired), owners)
-
-
-def _secrets(identities: Iterable[Identity], trust: Trust | None, owners: Iterable[str]) -> Iterator[Resource]:
-    for identity in identities:
-        yield pack(SECRET, identity.name, secret.identity(identity), owners)
+    identity, trust = member_identity(desired), member_trust(desired)
+    if identity is not None:
+        yield pack(SECRET, identity.name, secret.identity(identity, "tls_container_ref"), owners)
     if trust is not None:
-        yield pack(SECRET, trust.name, secret.trust(trust), owners)
+        yield pack(SECRET, trust.name, secret.trust(trust, ""), owners)
 
 
 def _connect_timeout(desired: DesiredPool, whole: Desired) -> int:

@@ -25,6 +25,21 @@ DEFAULT_CIPHERS: Final = (
 # The hybrid group first: what is recorded today stays closed to a quantum computer later.
 GROUPS: Final = ("X25519MLKEM768", "X25519", "P-256", "P-384")
 
+# What either side may sign a handshake with. BoringSSL by itself leaves Ed25519 and P-521 out, so that their holders could
+# not get in.
+SIGNATURES: Final = (
+    "ecdsa_secp256r1_sha256",
+    "ed25519",
+    "rsa_pss_rsae_sha256",
+    "rsa_pkcs1_sha256",
+    "ecdsa_secp384r1_sha384",
+    "rsa_pss_rsae_sha384",
+    "rsa_pkcs1_sha384",
+    "ecdsa_secp521r1_sha512",
+    "rsa_pss_rsae_sha512",
+    "rsa_pkcs1_sha512",
+)
+
 
 def parameters(versions: Iterable[TLSVersion], ciphers: str | None) -> Any:
     """TlsParameters. TLS 1.3 suites cannot be chosen in BoringSSL, so their names, which the model allows, are left out."""
@@ -35,6 +50,7 @@ def parameters(versions: Iterable[TLSVersion], ciphers: str | None) -> Any:
         tls_maximum_protocol_version=spoken[-1],
         cipher_suites=chosen,
         ecdh_curves=GROUPS,
+        signature_algorithms=SIGNATURES,
     )
 
 
