@@ -54,7 +54,7 @@ class Publisher:
             # What was last published stays in force: gateways keep their last good configuration.
             if str(refusal) != self._problem:
                 self._problem = str(refusal)
-                log.error("the configuration cannot be translated; gateways keep the last one", problem=self._problem)
+                log.error("the configuration cannot be translated; gateways keep the last one", problem=self._problem)  # noqa: TRY400 (the words say it all)
             return
         if wanted is None:
             return

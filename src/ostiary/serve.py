@@ -177,7 +177,7 @@ async def _renew(system: System) -> None:
     while True:
         try:
             renewed = await asyncio.to_thread(server_certificates.renew_due, system)
-        except Exception:  # noqa: BLE001 (whatever it was, the next round tries again; serving goes on)
+        except Exception:
             log.exception("renewing server certificates failed; will try again")
         else:
             if renewed:
@@ -219,7 +219,7 @@ def _token(file: Path) -> str:
         write_private(file, secrets.token_urlsafe(32).encode())
     _only_ours(file)
     token = file.read_text().strip()
-    if len(token) < 32:  # noqa: PLR2004 (an empty or short token would be no lock at all)
+    if len(token) < 32:  # an empty or short token would be no lock at all
         raise Unavailable(f"{file} is too short to be a token; delete it to have a new one made.")
     return token
 

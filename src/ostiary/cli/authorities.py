@@ -51,7 +51,7 @@ def create(
 ) -> None:
     """Make an authority whose key stays in the system, encrypted.
 
-    Examples: `ostiary ca create "Example Root"`, `ostiary ca create "Example Devices" --parent "Example Root" --lifetime-days 1825`
+    Examples: `ostiary ca create "My Root"`, `ostiary ca create "My Devices" --parent "My Root" --lifetime-days 1825`
     """
     client = connect(data_dir)
     wanted: dict[str, Any] = {"name": name, "kind": "root", "key": key, "lifetime_days": lifetime_days}

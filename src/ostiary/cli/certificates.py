@@ -38,7 +38,7 @@ def request(
 
 @app.command()
 @refusals_in_one_line
-def issue(
+def issue(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     csr: Annotated[Path, typer.Argument(help="The certificate request, PEM.", exists=True, dir_okay=False)],
     ca: Annotated[str, typer.Option(help="Name or id of the authority that signs.")],
     profile: Annotated[str, typer.Option(help="client or server.")] = "client",

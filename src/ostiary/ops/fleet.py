@@ -10,7 +10,9 @@ from typing import Any
 from ostiary.envoy.resources import Key, Resource, Snapshot
 from ostiary.model.desired import Desired
 
-_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+
+def _nothing() -> Mapping[Any, Any]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,9 @@ class Gateway:
     id: str
     connected: bool = False
     last_contact: datetime | None = None
-    accepted: Mapping[Key, str] = _NOTHING
-    rejected: Mapping[Key, tuple[str, str]] = _NOTHING
-    report: Mapping[str, Any] = _NOTHING  # what its keeper tells: versions, counters, health of members
+    accepted: Mapping[Key, str] = field(default_factory=_nothing)
+    rejected: Mapping[Key, tuple[str, str]] = field(default_factory=_nothing)
+    report: Mapping[str, Any] = field(default_factory=_nothing)  # what its keeper tells: versions, counters, health of members
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Wanted:
 
     desired: Desired = field(default_factory=Desired)
     snapshot: Snapshot = field(default_factory=Snapshot)
-    owned: Mapping[str, tuple[Resource, ...]] = _NOTHING
+    owned: Mapping[str, tuple[Resource, ...]] = field(default_factory=_nothing)
 
 
 class Fleet:

@@ -1,0 +1,44 @@
+"""A system to call use cases on: real store, real encryption, no servers."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ostiary.clock import now
+from ostiary.ops.caller import Caller
+from ostiary.ops.system import System
+from ostiary.pki.sealing import Sealer, new_kek
+from ostiary.store.engine import migrate, open_engine
+from ostiary.store.store import Store
+
+ADMIN = Caller(name="admin", role="admin", source="127.0.0.1", request_id="req-test")
+
+
+class FakeClock:
+    """A time that moves only when told to, or by a microsecond so that no two moments are the same."""
+
+    def __init__(self, at: datetime | None = None) -> None:
+        self.at = at or now()
+
+    def __call__(self) -> datetime:
+        self.at += timedelta(microseconds=1)
+        return self.at
+
+    def advance(self, **by: float) -> None:
+        self.at += timedelta(**by)
+
+
+def sqlite_url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'ostiary.db'}"
+
+
+def a_store(url: str, clock: FakeClock | None = None) -> Store:
+    """A migrated store."""
+    engine = open_engine(url)
+    migrate(engine)
+    return Store(engine, clock or FakeClock(now().astimezone(UTC)))
+
+
+def a_system(url: str, clock: FakeClock | None = None) -> System:
+    """A system on a migrated store, with a key-encryption key of its own."""
+    clock = clock or FakeClock()
+    return System(store=a_store(url, clock), sealer=Sealer(new_kek()), clock=clock)
