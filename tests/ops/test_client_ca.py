@@ -100,7 +100,10 @@ def test_an_expired_authority_is_refused_when_chosen_yet_stays_when_it_expires_l
         ({"client_ca_tls_container_ref": "../../etc/passwd"}, "client_ca_tls_container_ref"),
         ({"client_ca_tls_container_ref": "http://169.254.169.254/latest/meta-data"}, "client_ca_tls_container_ref"),
         ({"client_authentication": "NONE", "client_crl_container_ref": "/v1/secrets/x"}, "client_crl_container_ref"),
-        ({"default_tls_container_ref": "/v1/containers/00000000-0000-0000-0000-000000000000"}, "default_tls_container_ref"),
+        (
+            {"client_authentication": "NONE", "default_tls_container_ref": "/v1/containers/00000000-0000-0000-0000-000000000000"},
+            "default_tls_container_ref",
+        ),
     ],
 )
 def test_references_that_lead_nowhere_are_named(system: System, listener: Listener, changes: dict[str, Any], field: str) -> None:

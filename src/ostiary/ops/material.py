@@ -4,14 +4,24 @@ What was good when chosen and expires later stays in the configuration: the engi
 change must not fail because of it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+
+from cryptography import x509
 
 from ostiary.errors import Invalid
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Pool
 from ostiary.ops.system import System
-from ostiary.pki.chain import read_client_ca, read_client_identity, read_crls, read_pkcs12, read_server_identity
+from ostiary.pki.chain import (
+    read_client_ca,
+    read_client_identity,
+    read_client_pkcs12,
+    read_crls,
+    read_pkcs12,
+    read_server_ca,
+    read_server_identity,
+)
 from ostiary.store.kinds import SECRET
 from ostiary.store.material import Materials
 from ostiary.store.store import Transaction
@@ -25,8 +35,11 @@ def check_listener(transaction: Transaction, system: System, listener: Listener,
     for text in set(listener.sni_container_refs) - set(before.sni_container_refs if before else ()):
         _check_identity(materials, text, "sni_container_refs", transaction.at)
     fields = ("client_authentication", "client_ca_tls_container_ref", "client_crl_container_ref")
-    if listener.client_ca_tls_container_ref and any(_changed(field, listener, before) for field in fields):
+    # Switching off is always possible, also with an authority that has expired meanwhile.
+    switched_off = listener.client_authentication == "NONE" and not any(_changed(field, listener, before) for field in fields[1:])
+    if listener.client_ca_tls_container_ref and not switched_off and any(_changed(field, listener, before) for field in fields):
         _check_trust(
+            read_client_ca,
             materials,
             (listener.client_ca_tls_container_ref, "client_ca_tls_container_ref"),
             (listener.client_crl_container_ref, "client_crl_container_ref"),
@@ -44,6 +57,7 @@ def check_pool(transaction: Transaction, system: System, pool: Pool, before: Poo
         _changed(field, pool, before) for field in ("ca_tls_container_ref", "crl_container_ref")
     ):
         _check_trust(
+            read_server_ca,
             materials,
             (pool.ca_tls_container_ref, "ca_tls_container_ref"),
             (pool.crl_container_ref, "crl_container_ref"),
@@ -58,7 +72,7 @@ def _changed(field: str, after: object, before: object | None) -> bool:
 def _check_identity(materials: Materials, text: str, field: str, at: datetime, *, client: bool = False) -> None:
     parts = materials.parts(text, field)
     if parts.pkcs12 is not None:
-        read_pkcs12(parts.pkcs12, None, at, field)
+        (read_client_pkcs12 if client else read_pkcs12)(parts.pkcs12, None, at, field)
         return
     fields = {
         "certificate": f"{field} (certificate)",
@@ -70,9 +84,15 @@ def _check_identity(materials: Materials, text: str, field: str, at: datetime, *
     read(parts.certificate, parts.private_key, parts.intermediates, parts.passphrase, at, fields)
 
 
-def _check_trust(materials: Materials, ca: tuple[str, str], crl: tuple[str | None, str], at: datetime) -> None:
+def _check_trust(
+    read: Callable[[bytes, datetime, str], tuple[x509.Certificate, ...]],
+    materials: Materials,
+    ca: tuple[str, str],
+    crl: tuple[str | None, str],
+    at: datetime,
+) -> None:
     _, pem = materials.certificates(*ca)
-    authorities = read_client_ca(pem, at, ca[1])
+    authorities = read(pem, at, ca[1])
     if crl[0] is not None:
         _, lists = materials.secret(crl[0], crl[1])
         read_crls(lists, authorities, at, crl[1])

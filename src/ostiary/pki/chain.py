@@ -104,12 +104,13 @@ def read_server_identity(
     private_key: bytes,
     intermediates: bytes,
     passphrase: bytes | None,
-    at: datetime,
+    at: datetime | None,
     fields: Mapping[str, str] = _AS_NAMED,
 ) -> ServerIdentity:
     """A listener's certificate and key, PEM; `intermediates` may be empty, and the chain may be in any order.
 
-    `fields` says how the caller calls `certificate`, `private_key` and `intermediates`, for the messages.
+    `fields` says how the caller calls `certificate`, `private_key` and `intermediates`, for the messages. `at` None asks everything
+    but whether they are valid today: for what was checked when it was chosen.
     """
     return _read_identity(ServerIdentity, (certificate, private_key, intermediates), passphrase, at, fields)
 
@@ -119,19 +120,19 @@ def read_client_identity(
     private_key: bytes,
     intermediates: bytes,
     passphrase: bytes | None,
-    at: datetime,
+    at: datetime | None,
     fields: Mapping[str, str] = _AS_NAMED,
 ) -> ClientIdentity:
     """The certificate and key that we present to members; otherwise as `read_server_identity`."""
     return _read_identity(ClientIdentity, (certificate, private_key, intermediates), passphrase, at, fields)
 
 
-def read_pkcs12(data: bytes, passphrase: bytes | None, at: datetime, field: str) -> ServerIdentity:
+def read_pkcs12(data: bytes, passphrase: bytes | None, at: datetime | None, field: str) -> ServerIdentity:
     """A listener's certificate, key and chain in one PKCS#12 file. Deriving its key takes CPU: keep it off the event loop."""
     return _read_pkcs12(ServerIdentity, data, passphrase, at, field)
 
 
-def read_client_pkcs12(data: bytes, passphrase: bytes | None, at: datetime, field: str) -> ClientIdentity:
+def read_client_pkcs12(data: bytes, passphrase: bytes | None, at: datetime | None, field: str) -> ClientIdentity:
     """The same for what we present to members."""
     return _read_pkcs12(ClientIdentity, data, passphrase, at, field)
 
@@ -167,7 +168,7 @@ def _read_authorities(pem_text: bytes, purpose: x509.ObjectIdentifier, at: datet
 
 
 def _read_identity(
-    kind: type[_Kind], parts: tuple[bytes, bytes, bytes], passphrase: bytes | None, at: datetime, fields: Mapping[str, str]
+    kind: type[_Kind], parts: tuple[bytes, bytes, bytes], passphrase: bytes | None, at: datetime | None, fields: Mapping[str, str]
 ) -> _Kind:
     certificate, private_key, intermediates = parts
     certificate_field, key_field, chain_field = (
@@ -180,7 +181,7 @@ def _read_identity(
     return _identity(kind, leaf, (*first, *rest), key, at, (certificate_field, chain_field if rest else certificate_field))
 
 
-def _read_pkcs12(kind: type[_Kind], data: bytes, passphrase: bytes | None, at: datetime, field: str) -> _Kind:
+def _read_pkcs12(kind: type[_Kind], data: bytes, passphrase: bytes | None, at: datetime | None, field: str) -> _Kind:
     if len(data) > _PKCS12_LIMIT:
         raise Invalid(
             field, f"it is larger than {_PKCS12_LIMIT // 1024} KiB; a PKCS#12 file holds one certificate and its chain."
@@ -212,7 +213,7 @@ def _identity(
     leaf: x509.Certificate,
     certificates: Sequence[x509.Certificate],
     key: keys.PrivateKey,
-    at: datetime,
+    at: datetime | None,
     fields: tuple[str, str],
 ) -> _Kind:
     certificate_field, chain_field = fields
@@ -230,14 +231,14 @@ def _identity(
 
 def _in_order(leaf: x509.Certificate, certificates: Sequence[x509.Certificate], field: str) -> tuple[x509.Certificate, ...]:
     """The leaf, then each one's issuer. A root is left out: whoever verifies has it already (RFC 8446 4.4.2)."""
+    if len(certificates) > _CHAIN_MAX:
+        raise Invalid(field, f"it holds more than {_CHAIN_MAX} certificates; a chain is the certificate and those above it.")
     chain, rest = [leaf], [certificate for certificate in certificates if certificate != leaf]
     while issuer := next((one for one in rest if signatures.is_signed_by(chain[-1], one)), None):
         rest.remove(issuer)
         chain.append(issuer)
     if rest:
         raise Invalid(field, f"{who(rest[0])} is not part of the chain above {who(leaf)}; leave it out.")
-    if len(chain) > _CHAIN_MAX:
-        raise Invalid(field, f"the chain is longer than {_CHAIN_MAX} certificates.")
     if len(chain) > 1 and trust_rules.is_self_issued(chain[-1]):
         chain.pop()
     return tuple(chain)

@@ -50,12 +50,13 @@ def is_self_issued(certificate: x509.Certificate) -> bool:
     return certificate.subject == certificate.issuer
 
 
-def refuse_unfit(certificate: x509.Certificate, at: datetime, field: str) -> None:
+def refuse_unfit(certificate: x509.Certificate, at: datetime | None, field: str) -> None:
     """What holds for every certificate the engine gets: readable, in its time, soundly signed, with a key it can use."""
     name = who(certificate)
     if certificate.version is not x509.Version.v3:
         raise Invalid(field, f"{name} is an X.509 version 1 certificate, which cannot say what it is for; use a version 3 one.")
-    if certificate.serial_number <= 0:
+    # Roots with serial number zero are in use (Go Daddy G2, Starfield G2), and nothing looks a root up by its number.
+    if certificate.serial_number < 0 or (certificate.serial_number == 0 and not is_self_issued(certificate)):
         raise Invalid(field, f"{name} has a serial number that is not positive (RFC 5280 4.1.2.2); have it issued anew.")
     _refuse_outdated(certificate, at, field)
     if not is_self_issued(certificate):  # of a root the key is trusted, not what it says about itself
@@ -66,7 +67,9 @@ def refuse_unfit(certificate: x509.Certificate, at: datetime, field: str) -> Non
         raise Invalid(field, f"{name} has a critical extension the engine does not know ({unknown[0]}); use one without it.")
 
 
-def refuse_unless_authority(certificate: x509.Certificate, purpose: x509.ObjectIdentifier, at: datetime, field: str) -> None:
+def refuse_unless_authority(
+    certificate: x509.Certificate, purpose: x509.ObjectIdentifier, at: datetime | None, field: str
+) -> None:
     """`Invalid` unless it is a CA that may vouch for certificates of this purpose (clientAuth or serverAuth) now."""
     refuse_unfit(certificate, at, field)
     name = who(certificate)
@@ -121,7 +124,9 @@ def refuse_unreadable(certificates: Iterable[x509.Certificate], field: str) -> N
             ) from None
 
 
-def _refuse_outdated(certificate: x509.Certificate, at: datetime, field: str) -> None:
+def _refuse_outdated(certificate: x509.Certificate, at: datetime | None, field: str) -> None:
+    if at is None:
+        return
     if at > certificate.not_valid_after_utc:
         raise Invalid(
             field, f"{who(certificate)} expired at {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; use a current one."

@@ -1,15 +1,17 @@
 """The one read path: everything in service, whole and resolved, as of one transaction."""
 
+from functools import lru_cache
+
 from ostiary.model.desired import Desired, DesiredListener, DesiredPool
 from ostiary.model.fields import Private
 from ostiary.model.health import HealthMonitor
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Member, Pool
 from ostiary.model.tls import Identity, Trust
-from ostiary.pki.chain import ServerIdentity, read_pkcs12, read_server_identity
+from ostiary.pki.chain import read_client_identity, read_client_pkcs12, read_pkcs12, read_server_identity
 from ostiary.pki.sealing import Sealer
 from ostiary.store.kinds import HEALTH_MONITOR, LISTENER, LOAD_BALANCER, MEMBER, POOL
-from ostiary.store.material import Materials
+from ostiary.store.material import Materials, Parts
 from ostiary.store.store import Reader
 
 
@@ -54,7 +56,8 @@ def _listener(listener: Listener, address: str, materials: Materials) -> Desired
 def _pool(pool: Pool, members: tuple[Member, ...], monitor: HealthMonitor | None, materials: Materials) -> DesiredPool:
     own = member_trust = None
     if pool.tls_enabled:
-        own = identity(pool.tls_container_ref, materials, "tls_container_ref") if pool.tls_container_ref else None
+        if pool.tls_container_ref:
+            own = identity(pool.tls_container_ref, materials, "tls_container_ref", client=True)
         member_trust = trust(
             pool.ca_tls_container_ref, pool.crl_container_ref, materials, ("ca_tls_container_ref", "crl_container_ref")
         )
@@ -62,20 +65,23 @@ def _pool(pool: Pool, members: tuple[Member, ...], monitor: HealthMonitor | None
     return DesiredPool(pool=pool, members=in_service, health_monitor=monitor, identity=own, trust=member_trust)
 
 
-def identity(text: str, materials: Materials, field: str) -> Identity:
+def identity(text: str, materials: Materials, field: str, *, client: bool = False) -> Identity:
     """The certificate and key behind a reference, named so that a renewal under the same reference keeps the name."""
-    read = loaded(text, materials, field)
-    return Identity(name=f"identity/{read[0]}", certificate_chain=read[1].chain_pem, private_key=Private(read[1].key_pem))
-
-
-def loaded(text: str, materials: Materials, field: str) -> tuple[str, ServerIdentity]:
-    """The stored id and the parsed certificate, chain and key behind a reference."""
     parts = materials.parts(text, field)
+    chain_pem, key_pem = _normal(parts, field, client)
+    return Identity(name=f"identity/{parts.name}", certificate_chain=chain_pem, private_key=Private(key_pem))
+
+
+# Every change rebuilds everything, and reading a key or a PKCS#12 costs milliseconds: what the same bytes mean is kept.
+@lru_cache(maxsize=4096)
+def _normal(parts: Parts, field: str, client: bool) -> tuple[str, bytes]:  # noqa: FBT001 (a cache key)
     if parts.pkcs12 is not None:
-        return parts.name, read_pkcs12(parts.pkcs12, None, None, field)
-    names = {"certificate": field, "private_key": field, "intermediates": field, "passphrase": field}
-    read = read_server_identity(parts.certificate, parts.private_key, parts.intermediates, parts.passphrase, None, names)
-    return parts.name, read
+        read = (read_client_pkcs12 if client else read_pkcs12)(parts.pkcs12, None, None, field)
+        return read.chain_pem, read.key_pem
+    names = dict.fromkeys(("certificate", "private_key", "intermediates"), field)
+    given = (parts.certificate, parts.private_key, parts.intermediates, parts.passphrase)
+    read = read_client_identity(*given, None, names) if client else read_server_identity(*given, None, names)
+    return read.chain_pem, read.key_pem
 
 
 def trust(ca_text: str | None, crl_text: str | None, materials: Materials, fields: tuple[str, str]) -> Trust | None:
