@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -31,6 +31,20 @@ CLIENT_AUTH: Final = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER_AUTH: Final = ExtendedKeyUsageOID.SERVER_AUTH
 NO_EKU: Final[tuple[x509.ObjectIdentifier, ...]] = ()
 DAY: Final = timedelta(days=1)
+
+
+class Validity(TypedDict):
+    """From when to when, to be given to a builder as `**validity`."""
+
+    not_before: datetime
+    not_after: datetime
+
+
+class Updates(TypedDict):
+    """When a revocation list was made and when the next one is due, to be given to `crl` as `**updates`."""
+
+    last_update: datetime
+    next_update: datetime
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:

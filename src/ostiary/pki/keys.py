@@ -1,5 +1,6 @@
 """Keys: make them, read them, say what they are, and refuse the weak ones. Every way into the system comes past here."""
 
+import functools
 from typing import Final, Literal, TypeGuard
 
 from cryptography import x509
@@ -130,8 +131,13 @@ def _refuse_weak_rsa(public_key: rsa.RSAPublicKey, field: str) -> None:
     numbers = public_key.public_numbers()
     if numbers.e < _RSA_EXPONENT_MIN or numbers.e % 2 == 0 or numbers.e.bit_length() > _RSA_EXPONENT_BITS_MAX:
         raise Invalid(field, f"the RSA key's public exponent must be 65537, or odd and a little larger; {_INSTEAD}.")
+    if weaknesses := _ways_to_break(numbers.n, numbers.e):
+        raise Invalid(field, f"the RSA key is known to be breakable ({', '.join(weaknesses)}); {_INSTEAD}.")
+
+
+@functools.lru_cache(maxsize=4096)  # 7 ms a key, and a Client CA may hold hundreds that are read again with every change
+def _ways_to_break(modulus: int, exponent: int) -> tuple[str, ...]:
     # Imported here because it is needed for RSA only and brings a big-number library with it.
     from badkeys.checks import checkrsa  # noqa: PLC0415 (see above)
 
-    if weaknesses := checkrsa(numbers.n, e=numbers.e, checks=_RSA_CHECKS):
-        raise Invalid(field, f"the RSA key is known to be breakable ({', '.join(weaknesses)}); {_INSTEAD}.")
+    return tuple(checkrsa(modulus, e=exponent, checks=_RSA_CHECKS))

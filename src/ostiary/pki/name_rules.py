@@ -48,10 +48,12 @@ def dns(text: str, field: str) -> str:
 
 
 def _is_a_label(label: str) -> bool:
+    coded = label.removeprefix("xn--").encode()
     try:
-        return not label.removeprefix("xn--").encode().decode("punycode").isascii()
+        text = coded.decode("punycode")
     except UnicodeError:
         return False
+    return not text.isascii() and all(map(_is_visible, text)) and text.encode("punycode") == coded
 
 
 def ip(text: str, field: str) -> str:
