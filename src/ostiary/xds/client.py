@@ -1,0 +1,71 @@
+"""The other end of the conversation: how a keeper asks its control plane, and tells it how things are."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from ostiary.xds import wire
+from ostiary.xds.stream import Request, Send
+
+
+class Gone(Exception):
+    """The server is not there, or the conversation broke off."""
+
+
+class Call:
+    """One conversation as a client. Any failure of it is `Gone`."""
+
+    def __init__(self, node_id: str, channel: Any) -> None:
+        delta = channel.stream_stream(
+            f"/{wire.ADS}/{wire.DELTA}", lambda request: wire.write_request(node_id, request), wire.read_send
+        )
+        self._call = delta()
+
+    async def say(self, request: Request) -> None:
+        """Send one request."""
+        with _translated():
+            await self._call.write(request)
+
+    async def hear(self) -> Send:
+        """Wait for what the server says next."""
+        with _translated():
+            send = await self._call.read()
+        if send is grpc.aio.EOF:
+            raise Gone("the server hung up")
+        return send  # type: ignore[no-any-return]
+
+    def hang_up(self) -> None:
+        """End the conversation."""
+        self._call.cancel()
+
+
+@contextlib.asynccontextmanager
+async def calling(socket: Path) -> AsyncIterator[Any]:
+    """A channel to a server on a Unix socket, closed afterwards."""
+    # gRPC would wait longer and longer between attempts, and share its opinion among all channels to one address.
+    options = (*wire.OPTIONS, ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0))
+    async with grpc.aio.insecure_channel(f"unix:{socket}", options=options) as channel:
+        yield channel
+
+
+async def reporting(channel: Any, reports: asyncio.Queue[dict[str, Any]]) -> None:
+    """Send whatever is put into `reports`, until the server is gone (`Gone`)."""
+    call = channel.stream_unary(f"/{wire.REPORTS}/{wire.REPORT}", wire.write_report, wire.read_report)()
+    try:
+        while True:
+            with _translated():
+                await call.write(await reports.get())
+    finally:
+        call.cancel()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError) as err:
+        raise Gone(str(err)) from err
