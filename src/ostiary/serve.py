@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from ostiary.errors import Conflict, Unavailable
 from ostiary.files import write_private
 from ostiary.gateway import client as keeper
 from ostiary.ops import server_certificates, start
+from ostiary.ops.fleet import Fleet
 from ostiary.ops.system import System
 from ostiary.paths import Paths
 from ostiary.pki.sealing import Sealer, new_kek
@@ -31,7 +33,9 @@ from ostiary.publisher import Publisher
 from ostiary.settings import Settings
 from ostiary.store.engine import migrate, open_engine
 from ostiary.store.store import Store
-from ostiary.xds.server import ControlPlane
+from ostiary.xds.server import listening
+from ostiary.xds.source import Source, StreamState
+from ostiary.xds.stream import RELAY
 
 RENEWAL_ROUND_SECONDS: Final = 3600.0
 KEEPER_ROUND_SECONDS: Final = 1.0
@@ -96,14 +100,8 @@ async def _running(
     """
     paths = Paths(settings.data_dir)
     system = System(store, sealer)
-    control = ControlPlane(
-        paths.control_socket,
-        on_state=lambda state: system.fleet.heard(
-            state.gateway, now(), connected=state.connected, accepted=state.accepted, rejected=state.rejected
-        ),
-        on_report=lambda gateway, report: system.fleet.heard(gateway, now(), report=report),
-    )
-    publisher = Publisher(system, control.publish)
+    source = Source(partial(_heard, system.fleet), RELAY)
+    publisher = Publisher(system, source.publish)
     system = replace(system, committed=publisher.wake)
     server = _Server(
         uvicorn.Config(
@@ -116,15 +114,26 @@ async def _running(
             lifespan="off",
         )
     )
-    await control.start()
-    try:
-        async with _tasks(publisher.run(), server.serve(sockets=[sock]), _keep_gateway(paths), _renew(system)) as failed:
-            await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
+    parts = (publisher.run(), server.serve(sockets=[sock]), _renew(system))
+    async with listening(paths.control_socket, source, partial(_told, system.fleet)), _tasks(*parts) as failed:
+        await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
+        async with _tasks(_keep_gateway(paths)):
             yield failed
-            server.should_exit = True
-            await asyncio.to_thread(keeper.stop, settings.data_dir)
-    finally:
-        await control.stop()
+        server.should_exit = True
+        await asyncio.to_thread(keeper.stop, settings.data_dir)
+
+
+def _heard(fleet: Fleet, gateway_id: str, state: StreamState) -> None:
+    """A gateway connected, answered or went. What it had when it went is kept, for people to look at."""
+    if state.fresh:
+        fleet.heard(gateway_id, now(), connected=True)
+    else:
+        fleet.heard(gateway_id, now(), connected=state.connected, accepted=state.accepted, rejected=state.rejected)
+
+
+def _told(fleet: Fleet, gateway_id: str, report: dict[str, Any]) -> None:
+    """A keeper told how its Envoy is."""
+    fleet.heard(gateway_id, now(), report=report)
 
 
 class _Server(uvicorn.Server):
