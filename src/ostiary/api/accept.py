@@ -8,7 +8,7 @@ def admits(accept: Iterable[str], media_type: str) -> bool:
     ranges = [part.strip() for value in accept for part in value.split(",") if part.strip()]
     if not ranges:
         return True
-    weights = {name: weight for name, weight in map(_range, ranges)}
+    weights = dict(map(_range, ranges))
     major = media_type.split("/", maxsplit=1)[0]
     # The most specific range that matches decides.
     for name in (media_type, f"{major}/*", "*/*"):

@@ -1,8 +1,9 @@
-"""The outermost layer: every request gets an id, every reply its safety headers, and no error escapes with its insides showing."""
+"""The outermost layer: each request gets an id, each reply its safety headers, and no error shows its insides."""
 
-import logging
+import traceback
 from typing import Final
 
+import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,7 +11,7 @@ from ostiary.api.paths import canonical
 from ostiary.api.problems import problem
 from ostiary.ids import new_id
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger("ostiary.api")
 
 HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -50,12 +51,25 @@ class Edge:
         try:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            log.debug("client left before its request was read", extra={"request_id": request_id})
+            log.debug("client left before its request was read", request_id=request_id)
         except Exception:
-            # No query and no headers in the log: they may hold what is nobody's business.
-            details = {"request_id": request_id, "method": scope["method"], "path": scope["path"]}
-            log.exception("internal error answering %(method)s %(path)r (%(request_id)s)", details, extra=details)
+            _report(scope, request_id)
             if started:
                 raise  # Half a reply is out; only cutting the connection tells the client so.
             reply = problem(canonical(scope["path"]), 500, f"internal error; quote {request_id} when reporting it")
             await reply(scope, receive, send_with_headers)
+
+
+def _report(scope: Scope, request_id: str) -> None:
+    """Log the error being handled, whole.
+
+    As text: the renderers of structlog would add the local variables of each frame, and those may hold keys. For the same reason
+    neither query nor headers are told.
+    """
+    log.error(
+        "internal error",
+        request_id=request_id,
+        method=scope["method"],
+        path=scope["path"],
+        traceback=traceback.format_exc(),
+    )

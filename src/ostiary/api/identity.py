@@ -16,7 +16,7 @@ from ostiary.ops.caller import Caller
 TokenCheck = Callable[[bytes], bool]
 
 # What answers without a token. `declared.public` marks the same routes, and a test holds the two together.
-PUBLIC: Final = re.compile(r"/|/v2|/healthz|/readyz|/pki/[^/]+")
+PUBLIC: Final = re.compile(r"/|/v1|/v2|/healthz|/readyz|/pki/[^/]+")
 
 
 def admin_token(token: str) -> TokenCheck:

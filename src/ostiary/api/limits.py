@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostiary.api.accept import admits
-from ostiary.api.problems import is_key_manager, is_load_balancing, problem, refusal
+from ostiary.api.problems import is_key_manager, is_load_balancing, refusal
 from ostiary.errors import Invalid, Refusal, TooLarge
 
 BODY_MAX: Final = 2**20
@@ -80,7 +80,7 @@ def _fits(headers: Headers, most: int) -> None:
 
 
 def _counted(receive: Receive, most: int) -> Receive:
-    """`receive`, that raises `TooLarge` rather than hand on a byte over the limit: a chunked body has no length to check first."""
+    """`receive` that raises `TooLarge` before a byte over the limit is handed on: a chunked body has no length to check."""
     seen = 0
 
     async def counted() -> Message:

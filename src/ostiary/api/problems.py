@@ -62,13 +62,13 @@ def refusal(path: str, error: Refusal) -> Response:
     return problem(path, status, str(error), field=error.field if isinstance(error, Invalid) else None, headers=headers)
 
 
-def on_refusal(request: Request, error: Exception) -> Response:
+async def on_refusal(request: Request, error: Exception) -> Response:
     """For FastAPI: what the core raised."""
     assert isinstance(error, Refusal)  # noqa: S101 (it is registered for nothing else)
     return refusal(request.scope["path"], error)
 
 
-def on_http_error(request: Request, error: Exception) -> Response:
+async def on_http_error(request: Request, error: Exception) -> Response:
     """For FastAPI: what it raises itself, for an unknown path or method."""
     assert isinstance(error, HTTPException)  # noqa: S101 (it is registered for nothing else)
     headers = dict(error.headers) if error.headers else None

@@ -1,9 +1,10 @@
 """What a list is asked for, read from the query string as Octavia's clients write it (octavia/api/common/pagination.py)."""
 
-from collections.abc import Callable, Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.requests import Request
 
@@ -15,7 +16,7 @@ from ostiary.model.resource import Resource
 R = TypeVar("R", bound=Resource)
 
 PARAMETERS_MAX: Final = 100
-STATUSES: Final = ("provisioning_status", "operating_status")
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 # Query parameters that are not attributes, for reading them and for /openapi.json.
 PAGING: Final = {
     "limit": "Most items in one page; 'infinite' or less than 1 is no limit.",
@@ -37,53 +38,48 @@ _REPEATED: Final = frozenset({"fields", "sort_key", "sort_dir", *TAGS})
 
 @dataclass(frozen=True)
 class Asked:
-    """A query for the store, what only we can answer (statuses are not stored), and which fields to show."""
+    """A query for the store, tests the store cannot make (statuses are not stored), and which fields to show."""
 
     query: Query
-    statuses: dict[str, str] = field(default_factory=dict)
+    tests: dict[str, str] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
 
-    def page(self, find: Callable[[Query], Page[R]], status: Callable[[R, str], str]) -> Page[R]:
-        """The page. When it depends on statuses, all that match otherwise are looked at."""
-        if not self.statuses:
+    def page(self, find: Callable[[Query], Page[R]], passes: Callable[[R, str, str], bool]) -> Page[R]:
+        """The page. `passes(thing, name, text)` makes the store's missing tests, on all that match otherwise."""
+        if not self.tests:
             return find(self.query)
         found = find(replace(self.query, limit=0)).items
-        kept = [thing for thing in found if all(status(thing, name) == value for name, value in self.statuses.items())]
+        kept = [thing for thing in found if all(passes(thing, name, text) for name, text in self.tests.items())]
         limit = self.query.limit or len(kept)
-        # `found` is in natural order also when paging backwards; the page then is its end.
-        return Page(tuple(kept[-limit:] if self.query.reverse and limit else kept[:limit]), more=len(kept) > limit)
+        # `found` is in natural order also when paging backwards: the page then is its end.
+        start = max(len(kept) - limit, 0) if self.query.reverse else 0
+        return Page(tuple(kept[start : start + limit]), more=len(kept) > limit)
 
     def pick(self, shown: dict[str, Any]) -> dict[str, Any]:
         """Only the fields asked for."""
         return {name: value for name, value in shown.items() if name in self.fields} if self.fields else shown
 
 
-def asked(request: Request, noun: Noun[Any], also: Collection[str] = STATUSES) -> Asked:
-    """Read a list's query string. `also` are attributes the noun's model does not have. Raises `Invalid` naming the parameter."""
-    parameters = _parameters(request)
+def asked(request: Request, noun: Noun[Any], also: Collection[str] = ()) -> Asked:
+    """Read a list's query string. `also` are attributes that can be tested for but are not stored. Raises `Invalid`."""
+    given = parameters(request)
     filters: list[tuple[str, str]] = []
-    statuses: dict[str, str] = {}
-    for name, values in parameters.items():
-        if name in PAGING or name in TAGS:
-            continue
-        if name == "tenant_id":
-            filters.append(("project_id", values[0]))
-        elif name in also:
-            statuses[name] = values[0]
-        elif name in noun.attributes:
-            filters.append((name, values[0]))
-        else:
+    tests: dict[str, str] = {}
+    for name, values in given.items():
+        attribute = noun.aliases.get(name, name)
+        if attribute in also:
+            tests[attribute] = values[0]
+        elif attribute in noun.attributes and name not in TAGS:
+            filters.append((attribute, values[0]))
+        elif name not in PAGING and name not in TAGS:
             raise Invalid(_short(name), f"is not something {noun.many} can be filtered by")
-    return Asked(_query(parameters, filters, noun), statuses, _fields(parameters.get("fields", ()), noun))
+    return Asked(_query(given, filters, noun), tests, _fields(given.get("fields", ()), noun))
 
 
-def one_fields(request: Request, noun: Noun[Any]) -> Asked:
+def one_asked(request: Request, noun: Noun[Any]) -> Asked:
     """Read the query string of a single thing: only `fields` means something there."""
-    parameters = _parameters(request)
-    for name in parameters:
-        if name != "fields":
-            raise Invalid(_short(name), "is not a parameter here")
-    return Asked(Query(), fields=_fields(parameters.get("fields", ()), noun))
+    given = parameters(request, {"fields"})
+    return Asked(Query(), fields=_fields(given.get("fields", ()), noun))
 
 
 def links(request: Request, asked_for: Asked, page: Page[R]) -> list[dict[str, str]]:
@@ -95,9 +91,9 @@ def links(request: Request, asked_for: Asked, page: Page[R]) -> list[dict[str, s
     after, before = (back, further) if query.reverse else (further, back)
     found = []
     if after:
-        found.append({"rel": "next", "href": _href(request, page.items[-1].id, reverse=False)})
+        found.append({"rel": "next", "href": page_link(request, {"marker": page.items[-1].id, "page_reverse": None})})
     if before:
-        found.append({"rel": "previous", "href": _href(request, page.items[0].id, reverse=True)})
+        found.append({"rel": "previous", "href": page_link(request, {"marker": page.items[0].id, "page_reverse": "True"})})
     return found
 
 
@@ -111,14 +107,13 @@ def base_url(request: Request) -> str:
 
 
 def _is_host(host: str) -> bool:
-    return 0 < len(host) <= 255 and all(character.isascii() and (character.isalnum() or character in "-._:[]") for character in host)
+    return _HOST.fullmatch(host) is not None
 
 
-def _parameters(request: Request) -> dict[str, list[str]]:
+def parameters(request: Request, known: Collection[str] | None = None) -> dict[str, list[str]]:
+    """The query string. Raises `Invalid` for one that is not `known`, and for one given twice that means one thing."""
     try:
-        pairs = parse_qsl(
-            request.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=PARAMETERS_MAX
-        )
+        pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
     except ValueError:
         raise Invalid("query", f"has more than {PARAMETERS_MAX} parameters") from None
     found: dict[str, list[str]] = {}
@@ -127,12 +122,14 @@ def _parameters(request: Request) -> dict[str, list[str]]:
     for name, values in found.items():
         if len(values) > 1 and name not in _REPEATED:
             raise Invalid(_short(name), "is given more than once")
+        if known is not None and name not in known:
+            raise Invalid(_short(name), "is not a parameter here")
     return found
 
 
-def _query(parameters: dict[str, list[str]], filters: Sequence[tuple[str, str]], noun: Noun[Any]) -> Query:
+def _query(given: dict[str, list[str]], filters: Sequence[tuple[str, str]], noun: Noun[Any]) -> Query:
     def words(name: str) -> tuple[str, ...]:
-        return tuple(word for value in parameters.get(name, ()) for word in value.split(",") if word)
+        return tuple(word for value in given.get(name, ()) for word in value.split(",") if word)
 
     return Query(
         filters=tuple(filters),
@@ -140,10 +137,10 @@ def _query(parameters: dict[str, list[str]], filters: Sequence[tuple[str, str]],
         tags_any=words("tags-any"),
         not_tags=words("not-tags"),
         not_tags_any=words("not-tags-any"),
-        limit=_limit(parameters.get("limit", [str(PAGE_MAX)])[0]),
-        marker=parameters.get("marker", [""])[0] or None,
-        reverse=boolean(parameters.get("page_reverse", ["false"])[0], "page_reverse"),
-        sort=_sort(parameters, noun),
+        limit=_limit(given.get("limit", [str(PAGE_MAX)])[0]),
+        marker=given.get("marker", [""])[0] or None,
+        reverse=boolean(given.get("page_reverse", ["false"])[0], "page_reverse"),
+        sort=_sort(given, noun),
     )
 
 
@@ -165,11 +162,12 @@ def boolean(text: str, parameter: str) -> bool:
     raise Invalid(parameter, f"'{_short(text)}' is neither true nor false")
 
 
-def _sort(parameters: dict[str, list[str]], noun: Noun[Any]) -> tuple[tuple[str, bool], ...]:
-    if "sort" in parameters:
-        pairs = [tuple(item.partition(":")[::2]) for item in parameters["sort"][0].split(",") if item]
+def _sort(given: dict[str, list[str]], noun: Noun[Any]) -> tuple[tuple[str, bool], ...]:
+    if "sort" in given:
+        items = (item.partition(":") for item in given["sort"][0].split(",") if item)
+        pairs = [(key, direction) for key, _, direction in items]
     else:
-        keys, directions = parameters.get("sort_key", []), parameters.get("sort_dir", [])
+        keys, directions = given.get("sort_key", []), given.get("sort_dir", [])
         pairs = [(key, directions[index] if index < len(directions) else "asc") for index, key in enumerate(keys)]
     for key, direction in pairs:
         if key not in noun.attributes:
@@ -187,11 +185,20 @@ def _fields(values: Sequence[str], noun: Noun[Any]) -> tuple[str, ...]:
     return names
 
 
-def _href(request: Request, marker: str, *, reverse: bool) -> str:
+def page_link(request: Request, changes: Mapping[str, str | None]) -> str:
+    """The address that was asked for, with some of its parameters changed; None leaves one out."""
     pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    kept = [(name, value) for name, value in pairs if name not in {"marker", "page_reverse"}]
-    changed = [*kept, ("marker", marker), *([("page_reverse", "True")] if reverse else [])]
-    return f"{base_url(request)}{request.scope['asked_path']}?{urlencode(changed)}"
+    kept = [(name, value) for name, value in pairs if name not in changes]
+    added = [(name, value) for name, value in changes.items() if value is not None]
+    return f"{base_url(request)}{quote(request.scope['asked_path'])}?{urlencode([*kept, *added])}"
+
+
+def whole_number(given: Mapping[str, list[str]], name: str, default: int) -> int:
+    """A parameter that is a number, 0 or more. Raises `Invalid`."""
+    text = given.get(name, [str(default)])[0]
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise Invalid(name, f"'{_short(text)}' is not a number")
+    return int(text)
 
 
 def _short(text: str) -> str:

@@ -1,0 +1,83 @@
+"""The REST API as one ASGI application."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from ostiary.api import (
+    audit,
+    authorities,
+    balancers,
+    certificates,
+    containers,
+    discovery,
+    docs,
+    gateways,
+    listeners,
+    members,
+    monitors,
+    openapi,
+    pools,
+    revisions,
+    secrets,
+)
+from ostiary.api.edge import Edge
+from ostiary.api.identity import Door, admin_token
+from ostiary.api.limits import Limits
+from ostiary.api.paths import Paths
+from ostiary.api.problems import on_http_error, on_refusal
+from ostiary.errors import Refusal
+from ostiary.ops.system import System
+
+# In the order in which /docs shows them.
+ROUTERS: Final = (
+    balancers.router,
+    listeners.router,
+    pools.router,
+    members.router,
+    monitors.router,
+    secrets.router,
+    containers.router,
+    authorities.router,
+    certificates.router,
+    revisions.router,
+    audit.router,
+    gateways.router,
+    docs.router,
+    discovery.router,
+)
+
+
+def create_app(system: System, *, token: str) -> FastAPI:
+    """The API of this system, for whoever shows this token."""
+    app = FastAPI(
+        title="ostiary",
+        version=version("ostiary"),
+        openapi_url=None,  # FastAPI's own pages load scripts from another host, and would answer without a permission.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Outermost first: an id for every request, the path as we know it, who is calling, and only then what they send.
+        middleware=[Middleware(Edge), Middleware(Paths), Middleware(Door, admin_token(token)), Middleware(Limits)],
+        exception_handlers={Refusal: on_refusal, HTTPException: on_http_error},
+    )
+    app.state.system = system
+    for router in ROUTERS:
+        app.include_router(router)
+    app.openapi = _once(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+def _once(make: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    made: list[dict[str, Any]] = []
+
+    def get() -> dict[str, Any]:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return get

@@ -1,0 +1,94 @@
+"""/v1/authorities: CA certificates in the system, with a key (we issue) or without (we only trust)."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import Field
+
+from ostiary.api.bodies import decode, parse
+from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
+from ostiary.api.nouns import Noun, wrapped
+from ostiary.api.queries import asked, base_url, links, one_asked
+from ostiary.model.authority import Authority, NewAuthority, TrustedAuthority
+from ostiary.ops import authorities
+from ostiary.ops.caller import Caller
+from ostiary.ops.system import System
+
+NOUN: Final = Noun(
+    "authority",
+    "authorities",
+    Authority,
+    shown={
+        "href": (str, Field(description="What a listener refers to it by.")),
+        "has_key": (bool, Field(description="Whether it can issue.")),
+        "in_use_by": (tuple[str, ...], Field(description="The listeners and pools that trust it.")),
+        "crl_href": (str | None, Field(description="Where its revocation list is; null while there is none.")),
+    },
+)
+Creation: Final = wrapped("authority", NewAuthority)
+Import: Final = wrapped("authority", TrustedAuthority)
+router = APIRouter(prefix="/v1/authorities", tags=["authorities"])
+
+
+@router.post(
+    "",
+    dependencies=[may("authority:create", "authority:import")],
+    **described(201, takes=(Creation, Import), answers=NOUN.reply),
+)
+def create(request: Request, system: Sys, caller: Who, raw: Raw) -> JSONResponse:
+    """Make an authority with a key that stays here; with `certificate`, trust one whose key is elsewhere."""
+    made = _imported(system, caller, raw) if _has_certificate(raw) else _created(system, caller, raw)
+    return JSONResponse({NOUN.one: _shown(request, system, caller, made)}, 201)
+
+
+@router.get(
+    "", dependencies=[may("authority:read")], **described(200, answers=NOUN.list_reply, query=list_query(NOUN.attributes))
+)
+def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
+    """List authorities."""
+    wanted = asked(request, NOUN)
+    page = authorities.find(system, caller, wanted.query)
+    items = [wanted.pick(_shown(request, system, caller, thing)) for thing in page.items]
+    return JSONResponse({NOUN.many: items, f"{NOUN.many}_links": links(request, wanted, page)})
+
+
+@router.get("/{authority_id}", dependencies=[may("authority:read")], **described(200, answers=NOUN.reply))
+def get(request: Request, system: Sys, caller: Who, authority_id: str) -> JSONResponse:
+    """Show an authority."""
+    picked = one_asked(request, NOUN)
+    found = authorities.get(system, caller, authority_id)
+    return JSONResponse({NOUN.one: picked.pick(_shown(request, system, caller, found))})
+
+
+@router.delete("/{authority_id}", dependencies=[may("authority:delete")], **described(204))
+def delete(system: Sys, caller: Who, authority_id: str) -> Response:
+    """Remove an authority that nothing trusts and that has signed nothing."""
+    authorities.delete(system, caller, authority_id)
+    return Response(status_code=204)
+
+
+def _has_certificate(raw: bytes) -> bool:
+    wanted = parse(raw).get("authority")
+    return isinstance(wanted, dict) and "certificate" in wanted
+
+
+def _created(system: System, caller: Caller, raw: bytes) -> Authority:
+    body: Any = decode(raw, Creation, NOUN.why_not_new)
+    return authorities.create(system, caller, body.authority)
+
+
+def _imported(system: System, caller: Caller, raw: bytes) -> Authority:
+    body: Any = decode(raw, Import, {"key": "an imported authority has no key here", **NOUN.why_not_new})
+    wanted: TrustedAuthority = body.authority
+    return authorities.import_certificate(system, caller, wanted.name, wanted.certificate, wanted.project_id)
+
+
+def _shown(request: Request, system: System, caller: Caller, authority: Authority) -> dict[str, Any]:
+    return {
+        **NOUN.show(authority),
+        "href": f"{base_url(request)}/v1/authorities/{authority.id}",
+        "has_key": authority.has_key,
+        "in_use_by": authorities.in_use_by(system, caller, authority.id),
+        "crl_href": None,
+    }

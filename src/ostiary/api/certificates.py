@@ -1,0 +1,138 @@
+"""/v1/certificates and /v1/profiles: certificates we issued, and what each kind of them may hold."""
+
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from ostiary.api.bodies import decode
+from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
+from ostiary.api.nouns import Noun, wrapped
+from ostiary.api.queries import asked, links, one_asked
+from ostiary.errors import Invalid, NotFound
+from ostiary.model.authority import Certificate, NewCertificate
+from ostiary.model.fields import Data
+from ostiary.ops import certificates
+from ostiary.ops.system import System
+from ostiary.pki.profile import BUILT_IN, Profile
+
+NOUN: Final = Noun(
+    "certificate",
+    "certificates",
+    Certificate,
+    shown={
+        "status": (Literal["VALID", "EXPIRED", "NOT_YET_VALID"], Field(description="By the clock.")),
+        "last_seen": (str | None, Field(description="When it was last shown to a listener; null while that is not known.")),
+    },
+    aliases={"group": "groups"},
+)
+TESTS: Final = ("status", "expires_before")
+Creation: Final = wrapped("certificate", NewCertificate)
+
+
+class ProfileItem(Data):
+    """What a kind of certificate may hold. Lifetimes are ISO 8601 durations."""
+
+    name: str
+    description: str
+    extended_key_usages: tuple[str, ...]
+    names_allowed: tuple[str, ...]
+    names_required: tuple[str, ...]
+    key_types: tuple[str, ...]
+    wildcards: bool
+    default_lifetime: str
+    max_lifetime: str
+
+
+class ProfileReply(Data):
+    """The reply that shows a profile."""
+
+    profile: ProfileItem
+
+
+class ProfileList(Data):
+    """The reply that lists profiles."""
+
+    profiles: tuple[ProfileItem, ...]
+
+
+router = APIRouter(prefix="/v1", tags=["certificates"])
+
+
+@router.post("/certificates", dependencies=[may("certificate:issue")], **described(201, takes=Creation, answers=NOUN.reply))
+def issue(system: Sys, caller: Who, raw: Raw) -> JSONResponse:
+    """Issue a certificate for a request."""
+    body: Any = decode(raw, Creation, NOUN.why_not_new)
+    return JSONResponse({NOUN.one: _shown(system, certificates.issue(system, caller, body.certificate))}, 201)
+
+
+@router.get(
+    "/certificates",
+    dependencies=[may("certificate:read")],
+    **described(200, answers=NOUN.list_reply, query=list_query(NOUN.attributes, ("group", *TESTS))),
+)
+def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
+    """List certificates."""
+    wanted = asked(request, NOUN, TESTS)
+    if "expires_before" in wanted.tests:
+        _time(wanted.tests["expires_before"])  # Refused also when there is nothing to compare with.
+    page = wanted.page(
+        lambda query: certificates.find(system, caller, query), lambda thing, name, text: _passes(system, thing, name, text)
+    )
+    items = [wanted.pick(_shown(system, thing)) for thing in page.items]
+    return JSONResponse({NOUN.many: items, f"{NOUN.many}_links": links(request, wanted, page)})
+
+
+@router.get("/certificates/{certificate_id}", dependencies=[may("certificate:read")], **described(200, answers=NOUN.reply))
+def get(request: Request, system: Sys, caller: Who, certificate_id: str) -> JSONResponse:
+    """Show a certificate."""
+    picked = one_asked(request, NOUN)
+    return JSONResponse({NOUN.one: picked.pick(_shown(system, certificates.get(system, caller, certificate_id)))})
+
+
+@router.get("/profiles", dependencies=[may("profile:read")], **described(200, answers=ProfileList))
+def profiles(_caller: Who) -> JSONResponse:
+    """List the kinds of certificates there are."""
+    return JSONResponse({"profiles": [_profile(profile) for profile in BUILT_IN.values()]})
+
+
+@router.get("/profiles/{name}", dependencies=[may("profile:read")], **described(200, answers=ProfileReply))
+def profile(_caller: Who, name: str) -> JSONResponse:
+    """Show what a kind of certificate may hold."""
+    if name not in BUILT_IN:
+        raise NotFound("Profile", name)
+    return JSONResponse({"profile": _profile(BUILT_IN[name])})
+
+
+def _shown(system: System, certificate: Certificate) -> dict[str, Any]:
+    return {**NOUN.show(certificate), "status": certificates.status(system, certificate), "last_seen": None}
+
+
+def _passes(system: System, certificate: Certificate, name: str, text: str) -> bool:
+    if name == "status":
+        return certificates.status(system, certificate) == text
+    return certificate.not_after < _time(text)
+
+
+def _time(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text.replace(" ", "+"))  # A '+' that was not escaped arrives as a space.
+    except ValueError:
+        raise Invalid("expires_before", "is not a time such as 2027-01-31T12:00:00Z") from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+def _profile(profile: Profile) -> dict[str, Any]:
+    return {
+        "name": profile.name,
+        "description": profile.description,
+        "extended_key_usages": [usage.dotted_string for usage in profile.extended_key_usages],
+        "names_allowed": list(profile.names_allowed),
+        "names_required": list(profile.required),
+        "key_types": list(profile.key_types),
+        "wildcards": profile.wildcards,
+        "default_lifetime": f"P{profile.default_lifetime.days}D",
+        "max_lifetime": f"P{profile.max_lifetime.days}D",
+    }

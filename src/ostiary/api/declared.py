@@ -1,0 +1,109 @@
+"""What a route declares: who may call it, what the record calls it, and what it takes and answers for /openapi.json."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request
+from fastapi.params import Depends as Dependency
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from ostiary.api.queries import PAGING, TAGS
+from ostiary.ops.caller import Caller
+from ostiary.ops.system import System
+
+REF: Final = "#/components/schemas/{model}"
+SHAPES: Final = "x-shapes"  # where `described` leaves the shapes of a body; taken out before the document is shown
+READING: Final = ("read", "verify", "decrypt")
+
+
+@dataclass(frozen=True)
+class May:
+    """Who may call a route: those who may do `permission`. `audit` is what the record calls it; reading is not recorded."""
+
+    permission: str
+    audit: tuple[str, ...]
+
+    async def __call__(self, request: Request) -> None:
+        """Raises `Denied` before the body is read; the use case asks once more, as it does for whoever else calls it."""
+        request.scope["caller"].must(self.permission)
+
+
+@dataclass(frozen=True)
+class Public:
+    """Marks a route that answers without a token; `identity.PUBLIC` lets it through."""
+
+    async def __call__(self) -> None:
+        """Everyone may."""
+
+
+def may(permission: str, *also_recorded: str) -> Any:
+    """Declare who may call a route. Anything but reading is recorded under the permission's name, or one of `also_recorded`."""
+    audit = () if permission.rpartition(":")[2] in READING else (permission, *also_recorded)
+    return Depends(May(permission, audit))
+
+
+public: Final[Any] = Depends(Public())
+
+
+def declaration(dependencies: Iterable[Dependency]) -> May | Public | None:
+    """What a route declares about who may call it."""
+    for dependency in dependencies:
+        if isinstance(dependency.dependency, May | Public):
+            return dependency.dependency
+    return None
+
+
+async def _system(request: Request) -> System:
+    system: System = request.app.state.system
+    return system
+
+
+async def _caller(request: Request) -> Caller:
+    caller: Caller = request.scope["caller"]
+    return caller
+
+
+async def _raw(request: Request) -> bytes:
+    # `limits.Limits` stops this at the most that is read.
+    return await request.body()
+
+
+Sys = Annotated[System, Depends(_system)]
+Who = Annotated[Caller, Depends(_caller)]
+Raw = Annotated[bytes, Depends(_raw)]
+
+
+def described(
+    status: int,
+    *,
+    takes: type[BaseModel] | tuple[type[BaseModel], ...] | None = None,
+    answers: type[BaseModel] | None = None,
+    query: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Arguments of a route that put its bodies and query into /openapi.json.
+
+    Handlers read raw bytes, so FastAPI does not know what they take: `openapi.py` gathers the shapes from here.
+    """
+    shapes = takes if isinstance(takes, tuple) else (takes,) if takes else ()
+    extra: dict[str, Any] = {"parameters": [_parameter(name, words) for name, words in (query or {}).items()]}
+    if shapes:
+        refs = [{"$ref": REF.format(model=shape.__name__)} for shape in shapes]
+        schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
+        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        extra[SHAPES] = models_json_schema([(shape, "validation") for shape in shapes], ref_template=REF)[1].get("$defs", {})
+    answer: dict[str, Any] = {"description": "Done."}
+    if answers is not None:
+        answer["model"] = answers
+    return {"status_code": status, "responses": {status: answer}, "openapi_extra": extra}
+
+
+def list_query(attributes: Iterable[str], also: Iterable[str] = ()) -> dict[str, str]:
+    """The query parameters of a list: paging, order, and any attribute as a filter."""
+    names = sorted({*attributes, *also} - {"tags"})
+    return {**PAGING, **(TAGS if "tags" in attributes else {}), **{name: f"Only those with this {name}." for name in names}}
+
+
+def _parameter(name: str, words: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": words, "schema": {"type": "string"}}

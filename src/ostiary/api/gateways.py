@@ -1,0 +1,64 @@
+"""/v1/gateways: each Envoy, what it has applied and what it said against it."""
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from ostiary.api.declared import Sys, Who, described, may
+from ostiary.api.nouns import zulu_time
+from ostiary.model.fields import Data
+from ostiary.ops import gateways
+from ostiary.ops.gateways import GatewayState
+
+
+class GatewayItem(Data):
+    """One Envoy as last heard of."""
+
+    id: str
+    connected: bool
+    version: str | None
+    certificate: str | None
+    applied_revision: int | None
+    last_contact: datetime | None
+    last_error: str | None
+
+
+class GatewayReply(Data):
+    """The reply that shows a gateway."""
+
+    gateway: GatewayItem
+
+
+class GatewayList(Data):
+    """The reply that lists gateways."""
+
+    gateways: tuple[GatewayItem, ...]
+
+
+router = APIRouter(prefix="/v1/gateways", tags=["gateways"])
+
+
+@router.get("", dependencies=[may("gateway:read")], **described(200, answers=GatewayList))
+def find(system: Sys, caller: Who) -> JSONResponse:
+    """List gateways."""
+    return JSONResponse({"gateways": [_shown(gateway) for gateway in gateways.find(system, caller)]})
+
+
+@router.get("/{gateway_id}", dependencies=[may("gateway:read")], **described(200, answers=GatewayReply))
+def get(system: Sys, caller: Who, gateway_id: str) -> JSONResponse:
+    """Show a gateway."""
+    return JSONResponse({"gateway": _shown(gateways.get(system, caller, gateway_id))})
+
+
+def _shown(gateway: GatewayState) -> dict[str, Any]:
+    return {
+        "id": gateway.id,
+        "connected": gateway.connected,
+        "version": gateway.version,
+        "certificate": None,  # The embedded gateway talks over a Unix socket and needs none.
+        "applied_revision": gateway.applied_revision,
+        "last_contact": zulu_time(gateway.last_contact) if gateway.last_contact else None,
+        "last_error": gateway.last_error,
+    }
