@@ -121,6 +121,13 @@ def test_a_certificate_outside_its_time_is_refused() -> None:
         read(at=AT - 2 * DAY)
 
 
+def test_what_was_checked_when_it_was_chosen_can_be_read_after_its_end_and_with_no_less_care_otherwise() -> None:
+    parts = (SERVER.cert_pem.encode(), SERVER.key_pem.encode(), SERVER.intermediates_pem.encode())
+    assert chain.read_server_identity(*parts, None, None).chain_pem == SERVER.chain_pem
+    with pytest.raises(Invalid, match="not for client authentication"):
+        chain.read_client_identity(*parts, None, None)
+
+
 def test_an_expired_intermediate_is_refused_under_its_own_field() -> None:
     old = ROOT.intermediate("Old", not_before=AT - 10 * DAY, not_after=AT - DAY)
     with pytest.raises(Invalid, match="'CN=Old' expired at") as refused:

@@ -109,8 +109,8 @@ def read_server_identity(
 ) -> ServerIdentity:
     """A listener's certificate and key, PEM; `intermediates` may be empty, and the chain may be in any order.
 
-    `fields` says how the caller calls `certificate`, `private_key` and `intermediates`, for the messages. `at` None asks everything
-    but whether they are valid today: for what was checked when it was chosen.
+    `fields` says how the caller calls `certificate`, `private_key` and `intermediates`, for the messages. `at` None asks
+    everything but whether they are valid today: for what was checked when it was chosen.
     """
     return _read_identity(ServerIdentity, (certificate, private_key, intermediates), passphrase, at, fields)
 
