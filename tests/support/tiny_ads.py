@@ -21,7 +21,7 @@ from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from google.protobuf import any_pb2
 
 from ostiary.envoy.bootstrap import bootstrap
-from ostiary.envoy.resources import CLUSTER, LISTENER, ORDER, Key, Snapshot
+from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ORDER, Key, Snapshot
 
 DEADLINE = 30.0
 _WILDCARD = (CLUSTER, LISTENER)
@@ -77,6 +77,9 @@ class _Stream:
             for resource in new:
                 self._send(url, (resource.key,), [resource], [])
                 self.sent[resource.key] = resource.version
+                if url == CLUSTER:
+                    # A changed cluster warms until it hears of its members, and does not ask again for those it had.
+                    self.sent.pop((ENDPOINT, resource.name), None)
             if gone:
                 self._send(url, tuple(gone), [], [name for _, name in gone])
                 for key in gone:
@@ -100,9 +103,11 @@ class _Stream:
             )
         )
 
+    def missing(self) -> list[Key]:
+        return [key for key, resource in self.snapshot.resources.items() if self.sent.get(key) != resource.version]
+
     def settled(self) -> bool:
-        missing = [key for key, resource in self.snapshot.resources.items() if self.sent.get(key) != resource.version]
-        return not self.unanswered and (not missing or bool(self.refused))
+        return not self.unanswered and (not self.missing() or bool(self.refused))
 
 
 class _Servicer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc] # (grpc has no types)
@@ -160,7 +165,10 @@ class Engine:
             self._stream.snapshot = snapshot
             self._stream.speak()
             if not self._changed.wait_for(self._stream.settled, DEADLINE):
-                raise TimeoutError(f"no verdict; see {self.log}: {self.log.read_text()[-2000:]}")
+                raise TimeoutError(
+                    f"unanswered: {self._stream.unanswered}, not asked for: {self._stream.missing()}; "
+                    f"{self.log.read_text()[-2000:]}"
+                )
             refused = dict(self._stream.refused)
             for key in refused:
                 self._stream.sent.pop(key, None)  # It kept the older one: send anew whatever comes.

@@ -17,6 +17,7 @@ from envoy.type.v3 import hash_policy_pb2
 from ostiary.envoy import names, stickiness, wire
 from ostiary.envoy.downstream_tls import client_trust, downstream_tls
 from ostiary.envoy.http_manager import http_manager
+from ostiary.errors import Invalid
 from ostiary.model.desired import DesiredListener
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Pool
@@ -48,6 +49,8 @@ def _range(cidr: str) -> Any:
 def _limit(listener: Listener) -> list[Any]:
     if listener.connection_limit < 0:
         return []
+    if listener.connection_limit == 0:
+        raise Invalid("connection_limit", "must be 1 or more, or -1 for no limit; to let nobody in, set admin_state_up to false.")
     limit = connection_limit_pb2.ConnectionLimit(stat_prefix=names.stat(listener.id))
     limit.max_connections.value = listener.connection_limit
     return [_filter("envoy.filters.network.connection_limit", limit)]

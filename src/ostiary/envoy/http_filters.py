@@ -89,7 +89,7 @@ def _clean_names(listener: Listener) -> Any | None:
     policy = rbac_pb2.Policy(
         permissions=[rbac_pb2.Permission(any=True)],
         principals=[
-            _name_holding(kind, sign) for kind in (SubjectAltNameMatcher.URI, SubjectAltNameMatcher.DNS) for sign in ',;"'
+            _name_holding(kind, sign) for kind in (SubjectAltNameMatcher.URI, SubjectAltNameMatcher.DNS) for sign in ',;"\r\n'
         ],
     )
     rules = rbac_pb2.RBAC(action=rbac_pb2.RBAC.DENY, policies={"unclean names": policy})
