@@ -101,7 +101,7 @@ def described(
 
 def list_query(attributes: Iterable[str], also: Iterable[str] = ()) -> dict[str, str]:
     """The query parameters of a list: paging, order, and any attribute as a filter."""
-    names = sorted({*attributes, *also} - {"tags"})
+    names = sorted({*attributes, *also} - {"tags", "created_at", "updated_at"})
     return {**PAGING, **(TAGS if "tags" in attributes else {}), **{name: f"Only those with this {name}." for name in names}}
 
 

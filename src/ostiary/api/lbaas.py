@@ -33,10 +33,10 @@ NOT_SUPPORTED: Final[tuple[Any, Any]] = (
     Field(None, description="Accepted when empty, for OpenStack clients."),
 )
 GIVEN: Final[dict[str, tuple[Any, Any]]] = {
-    "tenant_id": (Text | None, Field(None, description="The older name of project_id.", deprecated=True))
+    "tenant_id": (Text | None, Field(None, description="The older name of project_id.", json_schema_extra={"deprecated": True}))
 }
 SHOWN: Final[dict[str, tuple[Any, Any]]] = {
-    "tenant_id": (str, Field(description="The older name of project_id.", deprecated=True)),
+    "tenant_id": (str, Field(description="The older name of project_id.", json_schema_extra={"deprecated": True})),
     "provisioning_status": (
         Literal["ACTIVE", "PENDING_CREATE", "PENDING_UPDATE", "ERROR"],
         Field(description="Whether what is shown here is in force at every gateway."),
