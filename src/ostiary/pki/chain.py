@@ -142,6 +142,20 @@ def to_pem(things: Iterable[x509.Certificate | CRL]) -> str:
     return "".join(thing.public_bytes(Encoding.PEM).decode("ascii") for thing in things)
 
 
+def plain_certificates(pem_text: bytes, field: str) -> str:
+    """The same certificates with nothing around them: what an engine may be handed instead of somebody's text."""
+    return to_pem(read_certificates(pem_text, field))
+
+
+def plain_crls(pem_text: bytes, field: str) -> str:
+    """The same revocation lists with nothing around them. Whether they are fit for use is `read_crls`' question."""
+    found = pem.ders(pem_text, _CRL_LABELS, "revocation list", field, limit=_CRLS_LIMIT)
+    try:
+        return to_pem(x509.load_der_x509_crl(der) for der in found)
+    except pem.MALFORMED:
+        raise Invalid(field, "a revocation list in it cannot be read; check it with 'openssl crl -text'.") from None
+
+
 def _certificate(der: bytes, number: int, field: str) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(der)

@@ -8,7 +8,14 @@ from ostiary.model.health import HealthMonitor
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Member, Pool
 from ostiary.model.tls import Identity, Trust
-from ostiary.pki.chain import read_client_identity, read_client_pkcs12, read_pkcs12, read_server_identity
+from ostiary.pki.chain import (
+    plain_certificates,
+    plain_crls,
+    read_client_identity,
+    read_client_pkcs12,
+    read_pkcs12,
+    read_server_identity,
+)
 from ostiary.pki.sealing import Sealer
 from ostiary.store.kinds import HEALTH_MONITOR, LISTENER, LOAD_BALANCER, MEMBER, POOL
 from ostiary.store.material import Materials, Parts
@@ -84,12 +91,20 @@ def _normal(parts: Parts, field: str, client: bool) -> tuple[str, bytes]:  # noq
     return read.chain_pem, read.key_pem
 
 
+_plain_certificates = lru_cache(maxsize=1024)(plain_certificates)
+_plain_crls = lru_cache(maxsize=64)(plain_crls)
+
+
 def trust(ca_text: str | None, crl_text: str | None, materials: Materials, fields: tuple[str, str]) -> Trust | None:
     """Who may have signed, and what of that is revoked. None only when no authority is referred to."""
     if ca_text is None:
         return None
     ca_id, certificates = materials.certificates(ca_text, fields[0])
     if crl_text is None:
-        return Trust(name=f"trust/{ca_id}", certificates=certificates.decode())
+        return Trust(name=f"trust/{ca_id}", certificates=_plain_certificates(certificates, fields[0]))
     crl_id, crls = materials.secret(crl_text, fields[1])
-    return Trust(name=f"trust/{ca_id}/{crl_id}", certificates=certificates.decode(), crls=crls.decode())
+    return Trust(
+        name=f"trust/{ca_id}/{crl_id}",
+        certificates=_plain_certificates(certificates, fields[0]),
+        crls=_plain_crls(crls, fields[1]),
+    )
