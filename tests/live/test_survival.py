@@ -1,0 +1,253 @@
+"""Nothing that dies takes traffic or acknowledged changes with it: control plane, keeper, Envoy, one at a time and together."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import psutil
+import pytest
+
+from support.backend import Backend
+from support.certs import Authority, Leaf
+from support.processes import Running
+from support.stack import LB, PROGRAM, Door, Ostiary
+from support.tls_clients import Refused, TLSClient
+from support.wait import eventually
+
+pytestmark = pytest.mark.live
+
+StartProcess = Callable[..., Running]
+
+
+@pytest.fixture(scope="module")
+def ca() -> Authority:
+    return Authority.root("Survival root")
+
+
+@pytest.fixture(scope="module")
+def alice(ca: Authority) -> Leaf:
+    return ca.client("alice")
+
+
+@pytest.fixture
+def ostiary(tmp_path: Path, start_process: StartProcess) -> Iterator[Ostiary]:
+    with Ostiary(tmp_path, start_process) as running:
+        yield running
+
+
+@pytest.fixture
+def door(ostiary: Ostiary, backend: Backend, ca: Authority) -> Door:
+    return ostiary.door(backend.port, client_authentication="MANDATORY", client_ca_tls_container_ref=ostiary.secret(ca.cert_pem))
+
+
+@pytest.fixture
+def client(ostiary: Ostiary, door: Door, alice: Leaf, tmp_path: Path) -> TLSClient:
+    paths = alice.write(tmp_path, "alice")
+    return TLSClient(door.port, ca=ostiary.server_ca, cert=paths.chain, key=paths.key)
+
+
+def pid_in(file: Path) -> int:
+    """The process a pid file names (its first word)."""
+    return int(file.read_text().split()[0])
+
+
+class Traffic:
+    """Requests without end, over new connections and over kept ones, each of which must be answered 200."""
+
+    def __init__(self, client: TLSClient) -> None:
+        self._client = client
+        self._stop = threading.Event()
+        self.failures: list[str] = []
+        self.answered = 0
+        self._threads = [threading.Thread(target=self._new), threading.Thread(target=self._kept)]
+
+    def _new(self) -> None:
+        while not self._stop.is_set():
+            self._count(lambda: self._client.get("/new").status)
+
+    def _kept(self) -> None:
+        while not self._stop.is_set():
+            with self._client.connect() as connection:
+                closing = False
+                while not closing and not self._stop.is_set():
+                    answer = connection.get("/kept")
+                    self._count(lambda status=answer.status: status)  # type: ignore[misc]  # the default binds now
+                    closing = answer.closes
+
+    def _count(self, request: Callable[[], int]) -> None:
+        try:
+            status = request()
+        except (Refused, OSError) as error:
+            self.failures.append(repr(error))
+        else:
+            self.answered += 1
+            if status != 200:
+                self.failures.append(str(status))
+
+    def goes_on(self) -> None:
+        """Wait until some more requests have been answered."""
+        before = self.answered
+        eventually(lambda: self.answered > before + 20)
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        self.goes_on()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def test_a_control_plane_that_is_killed_fails_no_request_and_goes_on_where_it_was(
+    ostiary: Ostiary, door: Door, client: TLSClient
+) -> None:
+    envoy = pid_in(ostiary.data_dir / "run" / "envoy.pid")
+    with Traffic(client) as traffic:
+        assert ostiary.process is not None
+        ostiary.process.kill()
+        traffic.goes_on()
+        ostiary.start()
+        traffic.goes_on()
+        # Adopted, not started anew; and the next change is applied.
+        assert pid_in(ostiary.data_dir / "run" / "envoy.pid") == envoy
+        ostiary.change(door.id, insert_headers={"X-Forwarded-Port": "true"})
+        eventually(lambda: "x-forwarded-port" in _seen(client))
+        traffic.goes_on()
+    assert traffic.failures == []
+    with pytest.raises(Refused):
+        client.without_certificate().get("/")
+
+
+def test_a_killed_envoy_is_back_with_the_same_configuration(ostiary: Ostiary, client: TLSClient) -> None:
+    file = ostiary.data_dir / "run" / "envoy.pid"
+    before = pid_in(file)
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: _admits(client))
+    assert pid_in(file) != before
+    with pytest.raises(Refused):
+        client.without_certificate().get("/")
+
+
+def test_a_killed_envoy_is_back_also_while_the_control_plane_is_down(ostiary: Ostiary, door: Door, client: TLSClient) -> None:
+    assert ostiary.process is not None
+    ostiary.process.kill()
+    os.kill(pid_in(ostiary.data_dir / "run" / "envoy.pid"), signal.SIGKILL)
+    eventually(lambda: _admits(client))
+    with pytest.raises(Refused):
+        client.without_certificate().get("/")
+    ostiary.start()
+    ostiary.change(door.id, client_authentication="NONE")
+    eventually(lambda: client.without_certificate().get("/").status == 200)
+
+
+def test_everything_killed_at_once_comes_back_from_disk_alone(ostiary: Ostiary, client: TLSClient, tmp_path: Path) -> None:
+    """Keeper and Envoy gone, control plane gone: a keeper alone serves the last accepted configuration."""
+    assert ostiary.process is not None
+    run = ostiary.data_dir / "run"
+    keeper, envoy = psutil.Process(pid_in(run / "keeper.pid")), psutil.Process(pid_in(run / "envoy.pid"))
+    ostiary.process.kill()
+    for process in (keeper, envoy):
+        process.kill()
+        eventually(lambda gone=process: not gone.is_running() or gone.status() == psutil.STATUS_ZOMBIE)  # type: ignore[misc]
+    with pytest.raises(ConnectionRefusedError):
+        client.get("/")
+    alone = ostiary.launch(
+        PROGRAM.with_name("python"), "-m", "ostiary.gateway", "--data-dir", ostiary.data_dir, folder=tmp_path, name="keeper"
+    )
+    eventually(lambda: _admits(client))
+    with pytest.raises(Refused):
+        client.without_certificate().get("/")
+    assert alone.is_alive
+    ostiary.start()
+    assert alone.is_alive  # adopted
+
+
+def test_a_killed_keeper_is_replaced_without_a_failed_request(ostiary: Ostiary, door: Door, client: TLSClient) -> None:
+    run = ostiary.data_dir / "run"
+    envoy, keeper = pid_in(run / "envoy.pid"), pid_in(run / "keeper.pid")
+    with Traffic(client) as traffic:
+        os.kill(keeper, signal.SIGKILL)
+        eventually(lambda: pid_in(run / "keeper.pid") != keeper)
+        ostiary.change(door.id, insert_headers={"X-Forwarded-Port": "true"})
+        eventually(lambda: "x-forwarded-port" in _seen(client))
+        assert pid_in(run / "envoy.pid") == envoy
+        traffic.goes_on()
+    assert traffic.failures == []
+
+
+def test_stopping_leaves_no_process_and_no_open_port(ostiary: Ostiary, client: TLSClient) -> None:
+    run = ostiary.data_dir / "run"
+    ours = [psutil.Process(pid_in(run / name)) for name in ("keeper.pid", "envoy.pid")]
+    assert ostiary.process is not None
+    assert ostiary.process.stop() == 0
+    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in ours)
+    with pytest.raises(ConnectionRefusedError):
+        client.get("/")
+
+
+def test_a_second_ostiary_on_the_same_folder_is_refused_with_a_clear_line(ostiary: Ostiary, start_process: StartProcess) -> None:
+    second = start_process(PROGRAM, "up", "--data-dir", ostiary.data_dir, "--listen", "127.0.0.1:0", name="second")
+    assert second.wait() == 1
+    (line,) = second.output().strip().splitlines()
+    assert "another ostiary" in line
+    assert str(ostiary.data_dir) in line
+    assert ostiary.call("GET", "/healthz")
+
+
+@pytest.mark.parametrize("after", [3, 17, 40])
+def test_killed_while_writing_everything_acknowledged_is_there_and_the_record_is_whole(
+    ostiary: Ostiary, tmp_path: Path, after: int
+) -> None:
+    """SIGKILL after so many acknowledged writes, while more are under way from several clients."""
+    acknowledged: set[str] = set()
+    stop = threading.Event()
+
+    def write(client: int) -> None:
+        token = (ostiary.data_dir / "admin.token").read_text()
+        with httpx.Client(base_url=f"http://{ostiary.listen}", headers={"X-Auth-Token": token}, trust_env=False) as api:
+            for number in range(10_000):
+                if stop.is_set():
+                    return
+                name = f"writer-{client}-{number}"
+                body: dict[str, Any] = {"loadbalancer": {"name": name, "vip_address": "127.0.0.1"}}
+                try:
+                    if api.post(f"{LB}/loadbalancers", json=body).status_code == 201:
+                        acknowledged.add(name)
+                except httpx.TransportError:
+                    return
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for writer in writers:
+        writer.start()
+    eventually(lambda: len(acknowledged) >= after)
+    assert ostiary.process is not None
+    ostiary.process.kill()
+    stop.set()
+    for writer in writers:
+        writer.join()
+    ostiary.start()
+    names = {balancer["name"] for balancer in ostiary.call("GET", f"{LB}/loadbalancers?limit=0")["loadbalancers"]}
+    assert acknowledged <= names
+    verification = ostiary.call("GET", "/v1/audit/verify")["verification"]
+    assert verification["problem"] is None
+    assert verification["entries"] == len(names) == ostiary.revision()
+    assert tmp_path.exists()
+
+
+def _admits(client: TLSClient) -> bool:
+    try:
+        return client.get("/").status == 200
+    except Refused:
+        return False
+
+
+def _seen(client: TLSClient) -> dict[str, Any]:
+    """The headers the backend was sent, in small letters."""
+    return dict(client.get("/").json()["headers"])
