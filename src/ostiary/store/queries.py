@@ -70,7 +70,7 @@ def _equals(kind: Kind[Any], field: str, text: str) -> ColumnElement[bool]:
             raise Invalid(field, f"'{text}' is neither true nor false")
         return expression == _TRUE[text.lower()]
     if value_type is int or isinstance(expression.type, Integer | BigInteger):
-        if not text.lstrip("-").isdecimal() or len(text) > 18:
+        if not text.removeprefix("-").isdecimal() or len(text) > 18:
             raise Invalid(field, f"'{text}' is not a number")
         return expression == int(text)
     return expression == text
