@@ -48,7 +48,8 @@ def named_again(value: Any) -> Any:
         case list():
             return [named_again(item) for item in value]
         case str():
-            for name, pem in material().items():
+            # The longest first: a chain holds its issuer's certificate.
+            for name, pem in sorted(material().items(), key=lambda item: -len(item[1])):
                 encoded = base64.b64encode(pem.encode()).decode()
                 value = value.replace(encoded, f"{{{name}}}").replace(pem, f"{{{name}}}")
             return value

@@ -9,7 +9,7 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.overload.v3 import overload_pb2
 from envoy.extensions.resource_monitors.downstream_connections.v3 import downstream_connections_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
 
 from ostiary.envoy import wire
 
@@ -31,6 +31,7 @@ def bootstrap(node_id: str, ads_socket: str, admin_socket: str, *, max_connectio
         ),
         admin=bootstrap_pb2.Admin(address=_pipe(admin_socket, mode=0o600)),
         overload_manager=_limits(max_connections),
+        layered_runtime=_runtime(),
     )
     # Most statistics of a listener or pool are never touched; this makes them when they are.
     message.deferred_stat_options.enable_deferred_creation_stats = True
@@ -78,6 +79,13 @@ def _stream() -> Any:
             )
         ],
     )
+
+
+def _runtime() -> Any:
+    # One regular expression names all headers that a client may not send (identity_headers: a program of 423 steps, walked
+    # once for each header). Envoy's limit of 100 is meant for expressions that operators write; they cannot write any here.
+    layer = struct_pb2.Struct(fields={"re2.max_program_size.error_level": struct_pb2.Value(number_value=1000)})
+    return bootstrap_pb2.LayeredRuntime(layers=[bootstrap_pb2.RuntimeLayer(name="ostiary", static_layer=layer)])
 
 
 def _limits(max_connections: int) -> Any:

@@ -52,7 +52,7 @@ _LUA: Final[dict[InsertableHeader, str]] = {
 
 
 def _identity_trailers(_listener: Listener) -> Any:
-    mutations = header_mutation_pb2.Mutations(request_trailers_mutations=identity_headers.removals())
+    mutations = header_mutation_pb2.Mutations(request_trailers_mutations=[identity_headers.removal()])
     return header_mutation_pb2.HeaderMutation(mutations=mutations)
 
 

@@ -85,15 +85,20 @@ def asked(listener: Listener, header: InsertableHeader) -> bool:
 
 def forged() -> Any:
     """Take away what only we may say. An early mutation: before routing and before any filter."""
-    mutations = [_removal(pattern) for pattern in FORGED]
     return wire.extension(
-        "envoy.http.early_header_mutation.header_mutation", header_mutation_pb2.HeaderMutation(mutations=mutations)
+        "envoy.http.early_header_mutation.header_mutation", header_mutation_pb2.HeaderMutation(mutations=[removal()])
     )
 
 
-def removals() -> list[Any]:
-    """The same, for trailers (http_filters)."""
-    return [_removal(pattern) for pattern in FORGED]
+def removal() -> Any:
+    """The same for headers or trailers, wherever it is put (HeaderMutation).
+
+    All names are one regular expression: each mutation walks through all headers once more.
+    """
+    # Names reach Envoy's filters in lower case.
+    names = "|".join(pattern.replace("-", "[^a-z0-9]").replace("*", ".*") for pattern in FORGED)
+    matcher = string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=names))
+    return mutation_rules_pb2.HeaderMutation(remove_on_match=mutation_rules_pb2.HeaderMutation.RemoveOnMatch(key_matcher=matcher))
 
 
 def inserted(listener: Listener, *, certified: bool) -> list[Any]:
@@ -118,9 +123,3 @@ def _append(header: str, value: str) -> Any:
         header=base_pb2.HeaderValue(key=header, value=value),
         append_action=base_pb2.HeaderValueOption.APPEND_IF_EXISTS_OR_ADD,
     )
-
-
-def _removal(pattern: str) -> Any:
-    regex = pattern.replace("-", "[^a-z0-9]").replace("*", ".*")  # Names reach Envoy's filters in lower case.
-    matcher = string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=regex))
-    return mutation_rules_pb2.HeaderMutation(remove_on_match=mutation_rules_pb2.HeaderMutation.RemoveOnMatch(key_matcher=matcher))
