@@ -61,6 +61,8 @@ def create_app(system: System, *, token: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # It would hand requests, and the messages of errors, to whatever the environment names (FASTAPI_OTEL_AUTO_CONFIGURE).
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False},
         # One flat list, rather than routers within the application: /openapi.json and the tests walk it.
         routes=[route for router in ROUTERS for route in router.routes],
         # Outermost first: an id for every request, the path as we know it, who is calling, and only then what they send.
