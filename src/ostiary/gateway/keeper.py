@@ -1,0 +1,254 @@
+"""The keeper: runs an Envoy, hands on to it what the control plane wants, answers for it, and stands in when nobody does."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from typing import Any, Final
+
+import httpx
+import structlog
+
+from ostiary.envoy.resources import Snapshot
+from ostiary.files import write_private
+from ostiary.gateway import engine, report
+from ostiary.gateway.admin import admin
+from ostiary.gateway.dialogue import Dialogue
+from ostiary.gateway.engine import Engine
+from ostiary.gateway.last_good import LastGood
+from ostiary.gateway.ledger import Contents, Ledger
+from ostiary.gateway.log_tail import LogTail, discreet
+from ostiary.ids import new_id
+from ostiary.paths import Paths
+from ostiary.xds.client import Call, Gone, calling, reporting
+from ostiary.xds.server import listening
+from ostiary.xds.source import Source, StreamState
+from ostiary.xds.stream import ENVOY, Rejection, Request
+
+_log = structlog.get_logger("keeper")
+
+_RESTART_PAUSE: Final = (0.1, 10.0)  # seconds before Envoy is started again: at first, at most
+_HEALTHY_AFTER: Final = 30.0
+_RECONNECT_PAUSE: Final = (0.05, 1.0)
+_INTRODUCTION: Final = 2.0
+_TAIL_EVERY: Final = 0.2
+_REPORT_EVERY: Final = 1.0
+_RETRY_EVERY: Final = 0.25
+_SAVE_LAZILY: Final = 0.25
+
+
+class Keeper:
+    """One gateway's keeper. `run` returns once Envoy has been drained and stopped after `stop`."""
+
+    def __init__(self, paths: Paths, drain_seconds: int) -> None:
+        self.stop = asyncio.Event()
+        self._paths = paths
+        self._drain_seconds = drain_seconds
+        self._gateway_id = _gateway_id(paths)
+        self._last_good = LastGood(paths.last_good, paths.gateway_key)
+        self._ledger = Ledger(self._last_good.load())
+        self._source = Source(self._heard_from_envoy, ENVOY)
+        self._tail = LogTail(paths.envoy_log)
+        self._saved: Contents | None = None
+        self._saving = asyncio.Lock()
+        self._dialogue: Dialogue | None = None
+        self._following = False
+        self._answers: asyncio.Queue[Request] = asyncio.Queue()
+        self._reports: asyncio.Queue[dict[str, Any]] = asyncio.Queue(maxsize=1)
+        self._to_publish = asyncio.Event()  # the ledger changed: save it, then tell Envoy
+        self._to_save = asyncio.Event()  # only what Envoy accepted changed: save it when there is time
+        self._envoy_speaks = asyncio.Event()
+        self._to_report = asyncio.Event()
+        self._engine: Engine | None = None
+        self._restarts = 0
+        self._last_error: str | None = None
+
+    async def run(self) -> None:
+        """Keep Envoy until told to stop; then drain and stop it."""
+        if self._ledger.whole:
+            self._source.publish(Snapshot(resources=self._ledger.resources()))
+        async with listening(self._paths.keeper_socket, self._source), asyncio.TaskGroup() as group:
+            keeping = group.create_task(self._keep_running())
+            tasks = [
+                group.create_task(one)
+                for one in (self._publish(), self._save(), self._try_again(), self._follow(), self._measure(), self._read_log())
+            ]
+            await self.stop.wait()
+            _log.info("stopping", drain_seconds=self._drain_seconds)
+            keeping.cancel()
+            await asyncio.wait([keeping])
+            if (running := self._engine or engine.running(self._paths)) is not None:
+                await engine.stop(running, self._paths, self._drain_seconds)
+            for task in tasks:
+                task.cancel()
+        while self._tail.read():
+            pass
+        if self._ledger.whole:
+            await self._store()
+        _log.info("stopped")
+
+    # Envoy's process.
+
+    async def _keep_running(self) -> None:
+        pause, longest = _RESTART_PAUSE
+        while True:
+            try:
+                self._engine, adopted = await engine.find_or_start(self._paths, self._gateway_id, self._drain_seconds)
+            except OSError as err:
+                self._last_error = f"Envoy cannot be started: {err}"
+                _log.error("Envoy cannot be started", reason=str(err), pause=longest)
+                await asyncio.sleep(longest)
+                continue
+            _log.info("adopted Envoy" if adopted else "started Envoy", pid=self._engine.process.pid)
+            self._to_report.set()
+            since = time.monotonic()
+            status = await self._engine.ended()
+            self._engine = None
+            self._last_error = f"Envoy ended with status {status}" if status is not None else "Envoy ended"
+            self._restarts += 1
+            self._to_report.set()
+            if time.monotonic() - since > _HEALTHY_AFTER:
+                pause = _RESTART_PAUSE[0]
+            _log.error("Envoy ended; starting it again", status=status, pause=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest)
+
+    async def _read_log(self) -> None:
+        while True:
+            if not self._tail.read():
+                await asyncio.sleep(_TAIL_EVERY)
+            else:
+                await asyncio.sleep(0)
+
+    # Towards Envoy.
+
+    def _heard_from_envoy(self, gateway_id: str, state: StreamState) -> None:
+        if gateway_id != self._gateway_id or not state.connected:
+            return
+        quiet = {key: Rejection(no.version, discreet(key[0], no.message)) for key, no in state.rejected.items()}
+        state = StreamState(state.connected, state.fresh, state.accepted, quiet, state.changed)
+        before = set(self._ledger.refused)
+        keys = self._ledger.note(state, time.monotonic())
+        self._envoy_speaks.set()
+        self._to_save.set()
+        if not keys.isdisjoint(before | self._ledger.refused.keys()):
+            self._to_publish.set()  # what stands in for the refused changes
+        if self._dialogue is not None:
+            self._reply(self._dialogue.answer(keys))
+
+    async def _publish(self) -> None:
+        """Disk before Envoy: what Envoy was told is never unknown to the keeper that comes after us."""
+        while True:
+            await self._to_publish.wait()
+            self._to_publish.clear()
+            if self._ledger.whole:
+                resources = self._ledger.resources()
+                await self._store()
+                self._source.publish(Snapshot(resources=resources))
+
+    async def _save(self) -> None:
+        while True:
+            await self._to_save.wait()
+            await asyncio.sleep(_SAVE_LAZILY)
+            self._to_save.clear()
+            if self._ledger.whole:
+                await self._store()
+
+    async def _try_again(self) -> None:
+        while True:
+            await asyncio.sleep(_RETRY_EVERY)
+            if self._ledger.try_again(time.monotonic()):
+                self._to_publish.set()
+
+    # Towards the control plane.
+
+    async def _follow(self) -> None:
+        """Talk with the control plane, whenever there is one."""
+        with contextlib.suppress(TimeoutError):
+            # An Envoy that runs tells what it has before we speak for it.
+            await asyncio.wait_for(self._envoy_speaks.wait(), _INTRODUCTION)
+        pause, longest = _RECONNECT_PAUSE
+        while True:
+            try:
+                async with calling(self._paths.control_socket) as channel:
+                    await self._talk(channel)
+            except* Gone:
+                self._dialogue = None
+            if self._following:
+                _log.warning("the control plane is gone; everything stays as it is")
+                self._following = False
+                pause = _RECONNECT_PAUSE[0]
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest)
+
+    async def _talk(self, channel: Any) -> None:
+        call = Call(self._gateway_id, channel)
+        dialogue = self._dialogue = Dialogue(self._ledger)
+        self._answers = asyncio.Queue()
+        self._reply(dialogue.begin())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(call, dialogue))
+            group.create_task(self._speak(call))
+            group.create_task(reporting(channel, self._reports))
+
+    async def _listen(self, call: Call, dialogue: Dialogue) -> None:
+        while True:
+            send = await call.hear()
+            if not self._following:
+                _log.info("following the control plane")
+                self._following = True
+            self._reply(dialogue.hear(send))
+            if dialogue.news:
+                dialogue.news = False
+                self._to_publish.set()
+
+    async def _speak(self, call: Call) -> None:
+        while True:
+            await call.say(await self._answers.get())
+
+    def _reply(self, requests: list[Request]) -> None:
+        for request in requests:
+            self._answers.put_nowait(request)
+
+    async def _measure(self) -> None:
+        async with admin(self._paths.admin_socket) as envoy:
+            while True:
+                pid = self._engine.process.pid if self._engine else None
+                told = report.about(self._gateway_id, pid, self._restarts, self._last_error)
+                with contextlib.suppress(httpx.HTTPError):
+                    told |= await report.measured(envoy)
+                if self._reports.full():
+                    self._reports.get_nowait()  # nobody took it; it is old news
+                self._reports.put_nowait(told)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._to_report.wait(), _REPORT_EVERY)
+                self._to_report.clear()
+
+    async def _store(self) -> None:
+        async with self._saving:
+            contents = self._ledger.contents()
+            if contents == self._saved:
+                return
+            try:
+                await asyncio.to_thread(self._last_good.save, contents)
+            except OSError as err:
+                # A full disk must not keep a change, such as a client that is shut out, from being applied.
+                _log.error("the last good configuration cannot be saved", reason=str(err))
+            else:
+                self._saved = contents
+
+
+async def run(paths: Paths, drain_seconds: int) -> None:
+    """Be the keeper until SIGTERM or SIGINT. Only for the holder of the lock."""
+    engine.binary()  # so that a missing one is one clear line, not a loop
+    keeper = Keeper(paths, drain_seconds)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, keeper.stop.set)
+    await keeper.run()
+
+
+def _gateway_id(paths: Paths) -> str:
+    if not paths.gateway_id.exists():
+        write_private(paths.gateway_id, new_id().encode())
+    return paths.gateway_id.read_text().strip()

@@ -1,0 +1,88 @@
+"""What a keeper tells its control plane: how Envoy is, how the members are, what the listeners count."""
+
+import os
+from importlib.metadata import version
+from typing import Any, Final
+
+from ostiary.gateway.admin import Admin
+
+_FILTER: Final = (
+    r"^(listener\..*downstream_cx_(total|active)|(http|tcp)\.listener/.*downstream_(cx_[rt]x_bytes_total|rq_[45]xx))$"
+)
+
+
+async def measured(envoy: Admin) -> dict[str, Any]:
+    """What a living Envoy says. Raises `httpx.HTTPError`."""
+    info = await envoy.info()
+    counted = await envoy.counters(_FILTER)
+    return {
+        "version": str(info.get("version", "")).split("/")[1:2][0] if "/" in str(info.get("version")) else None,
+        "state": info.get("state"),
+        "members": members(await envoy.clusters()),
+        "listeners": listeners(await envoy.listeners(), counted),
+    }
+
+
+def about(gateway_id: str, pid: int | None, restarts: int, last_error: str | None) -> dict[str, Any]:
+    """What the keeper knows itself."""
+    return {
+        "gateway": gateway_id,
+        "keeper_version": version("ostiary"),
+        "keeper_pid": os.getpid(),
+        "pid": pid,
+        "restarts": restarts,
+        "last_error": last_error,
+    }
+
+
+def members(clusters: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Pool → address:port → healthy, unhealthy, draining, or pending (not checked yet)."""
+    return {
+        cluster["name"]: {_place(host["address"]): _health(host.get("health_status", {})) for host in cluster["host_statuses"]}
+        for cluster in clusters.get("cluster_statuses", [])
+        if cluster["name"].startswith("pool/") and "host_statuses" in cluster
+    }
+
+
+def listeners(listening: dict[str, Any], counted: dict[str, int]) -> dict[str, dict[str, int]]:
+    """Listener → its counters since Envoy started; named as Octavia names them."""
+    return {
+        one["name"]: _counters(one["name"], _scope(one["local_address"]), counted)
+        for one in listening.get("listener_statuses", [])
+        if "socket_address" in one.get("local_address", {})
+    }
+
+
+def _counters(name: str, scope: str, counted: dict[str, int]) -> dict[str, int]:
+    def total(*suffixes: str) -> int:
+        return sum(counted.get(f"{kind}.{name}.{suffix}", 0) for kind in ("http", "tcp") for suffix in suffixes)
+
+    return {
+        "active_connections": counted.get(f"{scope}.downstream_cx_active", 0),
+        "total_connections": counted.get(f"{scope}.downstream_cx_total", 0),
+        "bytes_in": total("downstream_cx_rx_bytes_total"),
+        "bytes_out": total("downstream_cx_tx_bytes_total"),
+        "request_errors": total("downstream_rq_4xx", "downstream_rq_5xx"),
+    }
+
+
+def _place(address: dict[str, Any]) -> str:
+    place = address.get("socket_address")
+    if place is None:
+        return str(address.get("pipe", {}).get("path", ""))
+    host, port = place["address"], place.get("port_value", 0)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _scope(address: dict[str, Any]) -> str:
+    # Envoy names a listener's statistics after its address, colons replaced.
+    return "listener." + _place(address).replace(":", "_")
+
+
+def _health(status: dict[str, Any]) -> str:
+    if status.get("eds_health_status") == "DRAINING":
+        return "draining"
+    if status.get("failed_active_health_check") or status.get("failed_outlier_check") or status.get("active_hc_timeout"):
+        # Members count as failed until the first check has passed; that is not yet bad news.
+        return "pending" if status.get("pending_active_hc") else "unhealthy"
+    return "pending" if status.get("pending_active_hc") else "healthy"
