@@ -6,8 +6,10 @@
 It shares no code with `ostiary.xds`: what translation tests learn from it must not depend on our own server.
 """
 
+import functools
 import importlib.metadata
 import queue
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from google.protobuf import any_pb2
 
 from ostiary.envoy.bootstrap import bootstrap
 from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ORDER, Key, Snapshot
+from support.wait import eventually
 
 DEADLINE = 30.0
 _WILDCARD = (CLUSTER, LISTENER)
@@ -128,6 +131,11 @@ class _Servicer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
             yield answer
 
 
+def _is_open(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port)):
+        return True
+
+
 class Engine:
     """An Envoy of our own, in `folder`, for as long as the `with` lasts."""
 
@@ -141,12 +149,12 @@ class Engine:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        socket = self.folder / "ads.sock"
+        ads = self.folder / "ads.sock"
         ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(_Servicer(self._stream), self._server)
-        self._server.add_insecure_port(f"unix:{socket}")
+        self._server.add_insecure_port(f"unix:{ads}")
         self._server.start()
         config = self.folder / "bootstrap.json"
-        config.write_text(bootstrap("test", str(socket), str(self.admin)))
+        config.write_text(bootstrap("test", str(ads), str(self.admin)))
         command = [str(binary()), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "info"]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -157,6 +165,11 @@ class Engine:
             self._process.terminate()
             self._process.wait(DEADLINE)
         self._server.stop(None).wait(DEADLINE)
+
+    def listens_on(self, *ports: int) -> None:
+        """Wait until these ports are open: Envoy accepts a listener before it has all that the listener needs."""
+        for port in ports:
+            eventually(functools.partial(_is_open, port))
 
     def apply(self, snapshot: Snapshot) -> dict[Key, str]:
         """Give it this configuration and wait for its verdict: Envoy's own words for each resource it refused."""
