@@ -1,4 +1,4 @@
-"""Real servers for a load balancer to stand before: one HTTP, plain or TLS, and one that echoes TCP.
+"""Real servers for a load balancer to stand before: one HTTP, plain or TLS, one that echoes TCP, one that takes notes.
 
     with Backend(name="a") as backend:
         …  # 127.0.0.1:backend.port
@@ -23,11 +23,13 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Event, Lock, Thread
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
 from support import websocket
 from support.wait import PATIENCE
+
+_PROXY_V2: Final = b"\r\n\r\n\0\r\nQUIT\n"  # The signature of the PROXY protocol, version 2 (its section 2.2).
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,23 @@ class _Echo(BaseRequestHandler):
     def handle(self) -> None:
         while piece := self.request.recv(65_536):
             self.request.sendall(piece)
+
+
+class Recorder(_Service):
+    """Writes down the first bytes of each connection, up to the end of an HTTP request's headers, and answers 200 "recorded"."""
+
+    def __init__(self, port: int = 0, *, tls: TLS | None = None) -> None:
+        self.heard: list[bytes] = []
+        super().__init__(_Recording, port, tls)
+
+
+class _Recording(BaseRequestHandler):
+    def handle(self) -> None:
+        heard = b""
+        while b"\r\n\r\n" not in heard.removeprefix(_PROXY_V2) and (piece := self.request.recv(65_536)):
+            heard += piece
+        self.server.owner.heard.append(heard)  # type: ignore[attr-defined]  # a _Server
+        self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\n\r\nrecorded")
 
 
 class Backend(_Service):

@@ -158,6 +158,21 @@ class Ostiary:
         eventually(active, within=60)
         return self.read(listener_id)
 
+    def settle(self, balancer_id: str) -> dict[str, Any]:
+        """Wait until all that a load balancer holds is in force; its status tree."""
+
+        def tree() -> dict[str, Any]:
+            answer = self.call("GET", f"{LB}/loadbalancers/{balancer_id}/status")
+            return dict(answer["statuses"]["loadbalancer"])
+
+        eventually(lambda: tree()["provisioning_status"] == "ACTIVE", within=60)
+        return tree()
+
+    def monitor(self, pool_id: str, **fields: Any) -> str:
+        """Have a pool's members asked for their health, every second unless told otherwise; the monitor's id."""
+        wanted = {"type": "HTTP", "delay": 1, "timeout": 1, "max_retries": 1, "max_retries_down": 1, "pool_id": pool_id, **fields}
+        return str(self.call("POST", f"{LB}/healthmonitors", {"healthmonitor": wanted})["healthmonitor"]["id"])
+
     def revision(self) -> int:
         """The number of the newest revision; 0 before the first."""
         revisions = self.call("GET", "/v1/revisions?limit=1")["revisions"]
