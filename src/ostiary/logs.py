@@ -48,6 +48,6 @@ def _join_libraries(level: str, shared: list[structlog.typing.Processor], reader
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(LEVELS[level])
-    # Every request line of the HTTP clients we use would drown what matters.
-    for talkative in ("httpx", "httpcore"):
+    # Every request of the HTTP clients we use, each step of a migration, each word of the web server would drown what matters.
+    for talkative in ("httpx", "httpcore", "alembic", "uvicorn"):
         logging.getLogger(talkative).setLevel(max(LEVELS[level], logging.WARNING))
