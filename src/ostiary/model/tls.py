@@ -11,7 +11,7 @@ T = TypeVar("T")
 TLSVersion = Literal["TLSv1.2", "TLSv1.3"]
 ALPNProtocol = Literal["h2", "http/1.1"]
 
-# What BoringSSL in Envoy 1.40 accepts for TLS 1.2, strongest first. Anything else would be a NACK,
+# What BoringSSL in Envoy 1.40 speaks on TLS 1.2 (each was negotiated), strongest first. Anything else would be a NACK,
 # so it is refused where it is written. TLS 1.3 suites cannot be chosen in BoringSSL and are always on.
 TLS12_CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
