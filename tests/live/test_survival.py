@@ -1,5 +1,6 @@
 """Nothing that dies takes traffic or acknowledged changes with it: control plane, keeper, Envoy, one at a time and together."""
 
+import json
 import os
 import signal
 import threading
@@ -51,8 +52,8 @@ def client(ostiary: Ostiary, door: Door, alice: Leaf, tmp_path: Path) -> TLSClie
 
 
 def pid_in(file: Path) -> int:
-    """The process a pid file names (its first word)."""
-    return int(file.read_text().split()[0])
+    """The process a pid file names."""
+    return int(json.loads(file.read_text())["pid"])
 
 
 class Traffic:
