@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,6 @@ def ensure_running(data_dir: Path, drain_seconds: int = 10) -> Adopted | Started
             return Started(process.pid)
         time.sleep(_POLL)
     child.kill()
-    child.wait()
     raise Unavailable(f"the gateway did not start within {_TIME_TO_START:g} s: {_last_words(paths.keeper_log)}")
 
 
@@ -87,9 +87,12 @@ def _start(paths: Paths, drain_seconds: int) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-P", "-m", "ostiary.gateway"]
     words += ["--data-dir", str(paths.data_dir.resolve()), "--drain-seconds", str(drain_seconds)]
     with paths.keeper_log.open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 (our own program and words)
+        child = subprocess.Popen(  # noqa: S603 (our own program and words)
             words, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
+    # It usually outlives us; should it not, somebody has to take note of its end, or its entry in the process table stays.
+    threading.Thread(target=child.wait, name="keeper's end", daemon=True).start()
+    return child
 
 
 def _last_words(log: Path) -> str:

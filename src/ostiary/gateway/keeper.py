@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 import structlog
 
-from ostiary.envoy.resources import Snapshot
+from ostiary.envoy.resources import Key, Snapshot
 from ostiary.files import write_private
 from ostiary.gateway import engine, report
 from ostiary.gateway.admin import admin
@@ -17,13 +17,13 @@ from ostiary.gateway.dialogue import Dialogue
 from ostiary.gateway.engine import Engine
 from ostiary.gateway.last_good import LastGood
 from ostiary.gateway.ledger import Contents, Ledger
-from ostiary.gateway.log_tail import LogTail, discreet
+from ostiary.gateway.log_tail import LogTail
 from ostiary.ids import new_id
 from ostiary.paths import Paths
 from ostiary.xds.client import Call, Gone, calling, reporting
 from ostiary.xds.server import listening
 from ostiary.xds.source import Source, StreamState
-from ostiary.xds.stream import ENVOY, Rejection, Request
+from ostiary.xds.stream import ENVOY, Request
 
 _log = structlog.get_logger("keeper")
 
@@ -57,6 +57,7 @@ class Keeper:
         self._reports: asyncio.Queue[dict[str, Any]] = asyncio.Queue(maxsize=1)
         self._to_publish = asyncio.Event()  # the ledger changed: save it, then tell Envoy
         self._to_save = asyncio.Event()  # only what Envoy accepted changed: save it when there is time
+        self._to_retry: set[Key] = set()
         self._envoy_speaks = asyncio.Event()
         self._to_report = asyncio.Event()
         self._engine: Engine | None = None
@@ -125,8 +126,6 @@ class Keeper:
     def _heard_from_envoy(self, gateway_id: str, state: StreamState) -> None:
         if gateway_id != self._gateway_id or not state.connected:
             return
-        quiet = {key: Rejection(no.version, discreet(key[0], no.message)) for key, no in state.rejected.items()}
-        state = StreamState(state.connected, state.fresh, state.accepted, quiet, state.changed)
         before = set(self._ledger.refused)
         keys = self._ledger.note(state, time.monotonic())
         self._envoy_speaks.set()
@@ -145,6 +144,8 @@ class Keeper:
                 resources = self._ledger.resources()
                 await self._store()
                 self._source.publish(Snapshot(resources=resources))
+                retry, self._to_retry = self._to_retry, set()
+                self._source.retry(retry)
 
     async def _save(self) -> None:
         while True:
@@ -157,7 +158,8 @@ class Keeper:
     async def _try_again(self) -> None:
         while True:
             await asyncio.sleep(_RETRY_EVERY)
-            if self._ledger.try_again(time.monotonic()):
+            if due := self._ledger.try_again(time.monotonic()):
+                self._to_retry |= due
                 self._to_publish.set()
 
     # Towards the control plane.

@@ -125,11 +125,11 @@ class Ledger:
 
     # What follows.
 
-    def try_again(self, at: float) -> bool:
-        """Offer again what was refused and whose time has come: a port may be free now. Says whether there is any."""
+    def try_again(self, at: float) -> frozenset[Key]:
+        """What was refused and whose time has come: a port may be free now. To be offered again."""
         due = {key for key, refusal in self.refused.items() if refusal.due <= at and key not in self._trying}
         self._trying |= due
-        return bool(due)
+        return frozenset(due)
 
     def resources(self) -> Mapping[Key, Resource]:
         """What Envoy is to be given."""

@@ -3,11 +3,12 @@
 import json
 import logging
 import os
-import re
 from pathlib import Path
 from typing import Final
 
 import structlog
+
+from ostiary.xds.wire import discreet
 
 _log = structlog.get_logger("envoy")
 
@@ -21,8 +22,6 @@ _LEVELS: Final = {
     "error": logging.ERROR,
     "critical": logging.CRITICAL,
 }
-# Envoy says what is wrong with a message by quoting all of it, and a secret's message holds the private key.
-_QUOTED: Final = re.compile(r"(validation (?:failed|error)[^:]*\(?[^)]*\)?):.*", re.DOTALL)
 
 
 class LogTail:
@@ -55,11 +54,6 @@ class LogTail:
         return len(lines)
 
 
-def discreet(kind: str, message: str) -> str:
-    """Envoy's words about a resource, without what it quotes of a secret."""
-    return _QUOTED.sub(r"\1", message) if "Secret" in kind else message
-
-
 def _pass_on(line: bytes) -> None:
     text = line.decode(errors="replace").rstrip()
     try:
@@ -71,4 +65,4 @@ def _pass_on(line: bytes) -> None:
         return
     if words.startswith("  "):
         level = logging.DEBUG  # one of the hundred lines that list what was compiled in
-    _log.log(level, discreet(words, words), part=part)
+    _log.log(level, discreet(words), part=part)

@@ -1,7 +1,7 @@
 """What is published, to everyone who listens: the link between one set of resources and many conversations."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -69,10 +69,10 @@ class Source:
             conversation.send(conversation.stream.publish(snapshot.resources))
             self._tell_soon(conversation)
 
-    def retry(self) -> None:
-        """Send again whatever was refused."""
+    def retry(self, keys: Iterable[Key] | None = None) -> None:
+        """Send again what was refused, all or these."""
         for conversation in self._conversations.values():
-            conversation.send(conversation.stream.retry())
+            conversation.send(conversation.stream.retry(keys))
             self._tell_soon(conversation)
 
     def open(self, gateway_id: str) -> Conversation:

@@ -145,9 +145,9 @@ class Stream:
                 self._forget_rejection(key)
         return self._advance(touched)
 
-    def retry(self) -> list[Send]:
-        """Send again what was refused: the reason, such as a port that was taken, may be gone."""
-        refused = set(self.rejected)
+    def retry(self, keys: Iterable[Key] | None = None) -> list[Send]:
+        """Send again what was refused, all or these: the reason, such as a port that was taken, may be gone."""
+        refused = set(self.rejected) if keys is None else self.rejected.keys() & set(keys)
         for key in refused:
             self._forget_rejection(key)
         return self._advance(refused)

@@ -1,6 +1,7 @@
 """Between our words and Envoy's protobuf messages. Only here does the conversation meet protobuf."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -28,12 +29,15 @@ OPTIONS: Final = (
 
 _REFUSED: Final = 13  # google.rpc.Code.INTERNAL, which Envoy uses too; only the message is ever read.
 _LONGEST_WORDS: Final = 4096
+# Protobuf marks such text ("goo.gle/debugstr", "goo.gle/debugproto"). Envoy puts its reason behind it; where
+# the end is not plain, all that follows is left out.
+_QUOTED: Final = re.compile(r"goo\.gle/debug.*?(?:\n\}\s*: (?=[^\n]*\Z)|\Z)", re.DOTALL)
 
 
 def read_request(data: bytes) -> tuple[str, Request]:
     """A DeltaDiscoveryRequest: the sender's node id (often empty after the first message of a stream), and what it says."""
     heard = discovery_pb2.DeltaDiscoveryRequest.FromString(data)
-    error = heard.error_detail.message[:_LONGEST_WORDS] or "refused without a word" if heard.HasField("error_detail") else None
+    error = discreet(heard.error_detail.message) or "refused without a word" if heard.HasField("error_detail") else None
     request = Request(
         type_url=heard.type_url,
         subscribe=tuple(heard.resource_names_subscribe),
@@ -43,6 +47,11 @@ def read_request(data: bytes) -> tuple[str, Request]:
         error=error,
     )
     return heard.node.id, request
+
+
+def discreet(words: str) -> str:
+    """Envoy's words without the whole resource that it likes to quote: of a secret, that would show the private key."""
+    return _QUOTED.sub("", words)[:_LONGEST_WORDS].strip()
 
 
 def write_request(node_id: str, request: Request) -> bytes:
