@@ -270,7 +270,9 @@ class CurlResult:
     @property
     def is_refused(self) -> bool:
         """Whether the server ended the TLS connection; a server that curl does not trust is another exit code."""
-        return self.status == 0 and self.exit_code in {35, 52, 55, 56}
+        # Over HTTP/2 the door may shut while curl is still writing its preface: 16, which is also for faults of HTTP/2 itself.
+        hung_up = self.exit_code == 16 and ("Send failure" in self.error or "Recv failure" in self.error)
+        return self.status == 0 and (hung_up or self.exit_code in {35, 52, 55, 56})
 
     def json(self) -> Any:
         """The body, decoded."""

@@ -1,0 +1,136 @@
+"""Who knocks at a door, and how: everybody whom a Client CA must tell apart, over every client that we have.
+
+    people = visitors(issuing)      # name → Visitor; None stands for "shows no certificate"
+    CLIENTS["curl, HTTP/2"](port, server_ca, paths, "/somewhere")     # the status; None when the door stayed shut
+
+What is neither an answer nor a refusal, such as a port where nobody listens, raises.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from support.certs import CLIENT_AUTH, NO_EKU, SERVER_AUTH, Authority, Leaf, Paths, new_key, self_signed_client
+from support.tls_clients import Refused, TLSClient, Version, curl, s_client
+
+ADMITTED: Final = ("valid", "for any purpose", "for client and server")
+REFUSED: Final = (
+    "nobody",
+    "self-signed",
+    "of another CA",
+    "of a CA of the same name",
+    "forged",
+    "signed by a client",
+    "expired",
+    "not yet valid",
+    "server only",
+)
+
+Visitor = Leaf | None
+Client = Callable[[int, Path, Paths | None, str], int | None]
+
+
+def visitors(issuer: Authority) -> dict[str, Visitor]:
+    """One of each, all signed by `issuer` who are."""
+    namesake = Authority.root(_common_name(issuer.certificate))
+    valid = issuer.client("valid", sans=("URI:spiffe://test/valid", "DNS:valid.test"))
+    return {
+        "valid": valid,
+        "for any purpose": issuer.client("for any purpose", eku=NO_EKU),
+        "for client and server": issuer.client("for client and server", eku=(CLIENT_AUTH, SERVER_AUTH)),
+        "revoked": issuer.client("revoked"),
+        **strangers(valid, namesake),
+        "expired": issuer.expired_client(),
+        "not yet valid": issuer.future_client(),
+        "server only": issuer.server_only_client(),
+    }
+
+
+def strangers(valid: Leaf, namesake: Authority) -> dict[str, Visitor]:
+    """Those who need nothing of the CA to try: `valid` is a real client's certificate, `namesake` a CA with its CA's name."""
+    return {
+        "nobody": None,
+        "self-signed": self_signed_client("valid", sans=("URI:spiffe://test/valid",)),
+        "of another CA": Authority.root("Another root").client("valid"),
+        "of a CA of the same name": namesake.client("valid"),
+        "forged": _forged(valid, namesake),
+        "signed by a client": Authority(valid.certificate, valid.key, valid.authorities).client("signed by a client"),
+    }
+
+
+def _forged(valid: Leaf, namesake: Authority) -> Leaf:
+    """A real client's certificate word for word, key identifiers of its issuer too: only key and signature are another's."""
+    key, real = new_key(), valid.certificate
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(real.subject)
+        .issuer_name(real.issuer)
+        .public_key(key.public_key())
+        .serial_number(real.serial_number)
+        .not_valid_before(real.not_valid_before_utc)
+        .not_valid_after(real.not_valid_after_utc)
+    )
+    for extension in real.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return Leaf(builder.sign(namesake.key, hashes.SHA256()), key, valid.authorities)
+
+
+def _common_name(certificate: x509.Certificate) -> str:
+    (name,) = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(name.value)
+
+
+def _python(version: Version) -> Client:
+    def knock(port: int, ca: Path, shown: Paths | None, path: str) -> int | None:
+        client = TLSClient(port, ca=ca, version=version, **_shown(shown))
+        try:
+            return client.get(path).status
+        except Refused:
+            return None
+
+    return knock
+
+
+def _http2(port: int, ca: Path, shown: Paths | None, path: str) -> int | None:
+    try:
+        return TLSClient(port, ca=ca, **_shown(shown)).get_h2(path)[0].status
+    except Refused:
+        return None
+
+
+def _curl(http: str) -> Client:
+    def knock(port: int, ca: Path, shown: Paths | None, path: str) -> int | None:
+        done = curl(f"https://localhost:{port}{path}", ca=ca, http="2" if http == "2" else "1.1", **_shown(shown))
+        assert done.is_refused or (done.exit_code == 0 and done.http_version == http), done
+        return None if done.is_refused else done.status
+
+    return knock
+
+
+def _openssl(port: int, ca: Path, shown: Paths | None, path: str) -> int | None:
+    # -cert is the certificate alone; what else s_client should send comes by -cert_chain.
+    files = {"cert": shown.cert, "key": shown.key, "chain": shown.chain} if shown else {}
+    done = s_client(port, ca=ca, path=path, **files)
+    refused = done.alert is not None or any(end in done.output for end in ("errno=104", "errno=32", "unexpected eof"))
+    assert (done.status is None) == refused, done.output
+    return done.status
+
+
+def _shown(paths: Paths | None) -> dict[str, Path]:
+    return {"cert": paths.chain, "key": paths.key} if paths else {}
+
+
+CLIENTS: Final[Mapping[str, Client]] = MappingProxyType(
+    {
+        "Python, TLS 1.2": _python("TLSv1.2"),
+        "Python, TLS 1.3": _python("TLSv1.3"),
+        "Python, HTTP/2": _http2,
+        "curl, HTTP/1.1": _curl("1.1"),
+        "curl, HTTP/2": _curl("2"),
+        "openssl": _openssl,
+    }
+)
