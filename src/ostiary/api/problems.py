@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, Unauthenticated, Unavailable
 
@@ -71,5 +72,13 @@ async def on_refusal(request: Request, error: Exception) -> Response:
 async def on_http_error(request: Request, error: Exception) -> Response:
     """For FastAPI: what it raises itself, for an unknown path or method."""
     assert isinstance(error, HTTPException)  # noqa: S101 (it is registered for nothing else)
-    headers = dict(error.headers) if error.headers else None
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else dict(error.headers or {})
     return problem(request.scope["path"], error.status_code, error.detail, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """All methods of this path (RFC 9110 15.5.6); the framework names only those of the first route it came across."""
+    here = (
+        route for route in request.app.routes if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    )
+    return ", ".join(sorted({method for route in here for method in route.methods or ()}))
