@@ -42,6 +42,8 @@ def cluster(desired: DesiredPool, connect_timeout: int) -> Any:
     )
     # When all are ill, none serves: Envoy's default would send requests to members it knows are down.
     message.common_lb_config.healthy_panic_threshold.value = 0
+    # At once: Envoy would sit on changes of health and weight for up to a second, and go on sending to a member known to be down.
+    message.common_lb_config.update_merge_window.CopyFrom(wire.seconds(0))
     _secure(message, desired)
     if desired.health_monitor is not None:
         message.health_checks.append(health_check(desired.health_monitor, pool))

@@ -8,6 +8,7 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 
 from ostiary.envoy import names, wire
 from ostiary.model.desired import DesiredPool
+from ostiary.model.health import HealthMonitor
 from ostiary.model.pool import Member
 
 
@@ -26,7 +27,7 @@ def endpoint(desired: DesiredPool) -> Any:
     return endpoint_pb2.ClusterLoadAssignment(
         cluster_name=names.pool(desired.pool.id),
         # Priorities may have no gap: backups alone are simply the first.
-        endpoints=[_group(group, priority) for priority, group in enumerate(groups)],
+        endpoints=[_group(group, priority, desired.health_monitor) for priority, group in enumerate(groups)],
         policy=_until_the_last(len(primaries)),
     )
 
@@ -37,16 +38,16 @@ def _until_the_last(primaries: int) -> Any:
     return endpoint_pb2.ClusterLoadAssignment.Policy(overprovisioning_factor=factor)
 
 
-def _group(members: list[Member], priority: int) -> Any:
+def _group(members: list[Member], priority: int, monitor: HealthMonitor | None) -> Any:
     return endpoint_components_pb2.LocalityLbEndpoints(
-        priority=priority, lb_endpoints=[_lb_endpoint(member) for member in members]
+        priority=priority, lb_endpoints=[_lb_endpoint(member, monitor) for member in members]
     )
 
 
-def _lb_endpoint(member: Member) -> Any:
+def _lb_endpoint(member: Member, monitor: HealthMonitor | None) -> Any:
     message = endpoint_components_pb2.LbEndpoint(
         endpoint=endpoint_components_pb2.Endpoint(
-            address=_address(member.address, member.protocol_port), health_check_config=_health(member)
+            address=_address(member.address, member.protocol_port), health_check_config=_health(member, monitor)
         )
     )
     if member.weight:
@@ -56,12 +57,11 @@ def _lb_endpoint(member: Member) -> Any:
     return message
 
 
-def _health(member: Member) -> Any:
-    config = endpoint_components_pb2.Endpoint.HealthCheckConfig(
-        port_value=member.monitor_port or 0,
-        # The Host header when the monitor names none; Envoy would send the cluster's name.
-        hostname=_host(member.monitor_address or member.address),
-    )
+def _health(member: Member, monitor: HealthMonitor | None) -> Any:
+    config = endpoint_components_pb2.Endpoint.HealthCheckConfig(port_value=member.monitor_port or 0)
+    if monitor is None or monitor.domain_name is None:
+        # The Host header when the monitor names none: Envoy would send the cluster's name. It outweighs what the monitor says.
+        config.hostname = _host(member.monitor_address or member.address)
     if member.monitor_address:
         # The address given here brings its own port with it.
         config.address.CopyFrom(_address(member.monitor_address, member.monitor_port or member.protocol_port))
