@@ -147,7 +147,7 @@ class _Echo(BaseRequestHandler):
 
 
 class Recorder(_Service):
-    """Writes down the first bytes of each connection, up to the end of an HTTP request's headers, and answers 200 "recorded"."""
+    """Writes down what precedes and makes up the head of each HTTP request, byte for byte, and answers 200 "recorded"."""
 
     def __init__(self, port: int = 0, *, tls: TLS | None = None) -> None:
         self.heard: list[bytes] = []
@@ -156,11 +156,18 @@ class Recorder(_Service):
 
 class _Recording(BaseRequestHandler):
     def handle(self) -> None:
+        while heard := self._head():
+            self.server.owner.heard.append(heard)  # type: ignore[attr-defined]  # a _Server
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nrecorded")
+
+    def _head(self) -> bytes:
         heard = b""
-        while b"\r\n\r\n" not in heard.removeprefix(_PROXY_V2) and (piece := self.request.recv(65_536)):
+        while b"\r\n\r\n" not in heard.removeprefix(_PROXY_V2):
+            piece = self.request.recv(65_536)
+            if not piece:
+                return b""
             heard += piece
-        self.server.owner.heard.append(heard)  # type: ignore[attr-defined]  # a _Server
-        self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\n\r\nrecorded")
+        return heard
 
 
 class Backend(_Service):
