@@ -1,5 +1,6 @@
 """The door lets in holders of a valid certificate, and nobody else: every kind of Client CA, visitor and client."""
 
+import contextlib
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -10,13 +11,15 @@ from typing import Any, Final
 import pytest
 from cryptography import x509
 
+from ostiary import paths
 from ostiary.clock import now
+from ostiary.gateway import client as keeper
 from support.backend import Backend
-from support.certs import Authority, Leaf, Paths, csr, new_key
+from support.certs import Authority, Leaf, Paths, csr, new_key, self_signed_client
 from support.processes import Running
 from support.stack import PROGRAM, Door, Ostiary
-from support.tls_clients import OpenSSLResult, Refused, TLSClient, Version, s_client
-from support.visitors import ADMITTED, CLIENTS, REFUSED, Visitor, strangers, visitors
+from support.tls_clients import Refused, TLSClient, Version
+from support.visitors import ADMITTED, CLIENTS, REFUSED, Visitor, openssl, strangers, tls_client, visitors
 from support.wait import eventually
 
 pytestmark = pytest.mark.live
@@ -220,14 +223,7 @@ REASONS: Final = {
 def test_each_is_refused_for_its_own_reason(gates: Gates, who: str, alert: int) -> None:
     """In TLS 1.2 the alert comes before anything of the client's can cross it, so every client hears it."""
     gate = gates["bundle, with lists"]
-    assert _asked_by_openssl(gate.door, gate.ca, gate.people[who], "TLSv1.2").alert == alert
-
-
-def _asked_by_openssl(
-    door: Door, ca: Path, shown: Paths | None, version: Version, *options: str, path: str = "/"
-) -> OpenSSLResult:
-    files = {"cert": shown.cert, "key": shown.key, "chain": shown.chain} if shown else {}
-    return s_client(door.port, *options, ca=ca, version=version, path=path, **files)
+    assert openssl(gate.door.port, gate.ca, gate.people[who], version="TLSv1.2").alert == alert
 
 
 # OPTIONAL and NONE.
@@ -236,24 +232,19 @@ def _asked_by_openssl(
 @pytest.fixture(scope="module")
 def optional(house: Ostiary, inside: Backend, gates: Gates) -> Gate:
     """A door that lets in whoever shows nothing, and refuses whoever shows what is not valid."""
-    demanding = gates["bundle, with lists"]
-    return Gate(
-        house.door(inside.port, **_who_is_let_in(demanding), client_authentication="OPTIONAL"), demanding.people, demanding.ca
-    )
+    return _like(gates["bundle, with lists"], house, inside, client_authentication="OPTIONAL")
 
 
 @pytest.fixture(scope="module")
 def open_to_all(house: Ostiary, inside: Backend, gates: Gates) -> Gate:
     """A door with a Client CA that is switched off."""
-    demanding = gates["bundle, with lists"]
-    return Gate(
-        house.door(inside.port, **_who_is_let_in(demanding), client_authentication="NONE"), demanding.people, demanding.ca
-    )
+    return _like(gates["bundle, with lists"], house, inside, client_authentication="NONE")
 
 
-def _who_is_let_in(gate: Gate) -> dict[str, str]:
-    """Its Client CA and revocation lists, for another door."""
-    return {name: gate.door.listener[name] for name in ("client_ca_tls_container_ref", "client_crl_container_ref")}
+def _like(gate: Gate, house: Ostiary, backend: Backend, **settings: Any) -> Gate:
+    """Another door with the same Client CA and revocation lists."""
+    same = {name: gate.door.listener[name] for name in ("client_ca_tls_container_ref", "client_crl_container_ref")}
+    return Gate(house.door(backend.port, **same, **settings), gate.people, gate.ca)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -281,9 +272,10 @@ def test_a_certificate_is_asked_for_exactly_where_it_counts(
     gates: Gates, optional: Gate, open_to_all: Gate, version: Version
 ) -> None:
     def is_asked(gate: Gate) -> bool:
-        return "CertificateRequest" in _asked_by_openssl(gate.door, gate.ca, gate.people["valid"], version, "-msg").output
+        return "CertificateRequest" in openssl(gate.door.port, gate.ca, gate.people["valid"], "-msg", version=version).output
 
-    assert [is_asked(gate) for gate in (gates["bundle, with lists"], optional, open_to_all)] == [True, True, False]
+    asked = [is_asked(gate) for gate in (gates["bundle, with lists"], optional, open_to_all)]
+    assert asked == [True, True, False]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -297,8 +289,7 @@ def test_the_backend_is_told_who_it_is_only_of_verified_holders(optional: Gate, 
 
 
 def _client(gate: Gate, who: str, version: Version) -> TLSClient:
-    shown = gate.people[who]
-    return TLSClient(gate.door.port, ca=gate.ca, version=version, **({"cert": shown.chain, "key": shown.key} if shown else {}))
+    return tls_client(gate.door.port, gate.ca, gate.people[who], version)
 
 
 # Changes. What was accepted reaches Envoy's worker threads a moment later, so the first knock after a change may have to wait;
@@ -315,8 +306,7 @@ def in_force(gate: Gate, answers: Mapping[str, int | None]) -> None:
 def test_switching_it_on_to_optional_and_off_is_in_force_for_new_connections(
     house: Ostiary, inside: Backend, gates: Gates
 ) -> None:
-    like = gates["bundle, with lists"]
-    gate = Gate(house.door(inside.port, **_who_is_let_in(like)), like.people, like.ca)
+    gate = _like(gates["bundle, with lists"], house, inside)
     modes: dict[str, dict[str, int | None]] = {
         "NONE": {"valid": 200, "nobody": 200, "self-signed": 200, "revoked": 200},
         "MANDATORY": {"valid": 200, "nobody": None, "self-signed": None, "revoked": None},
@@ -387,7 +377,7 @@ def test_no_session_is_even_given_where_certificates_count(
 ) -> None:
     def is_given(gate: Gate, file: Path) -> bool:
         shown = gate.people["valid"]
-        assert _asked_by_openssl(gate.door, gate.ca, shown, version, "-sess_out", str(file)).status == 200
+        assert openssl(gate.door.port, gate.ca, shown, "-sess_out", str(file), version=version).status == 200
         return file.exists()
 
     given = [is_given(gate, tmp_path / gate.door.id) for gate in (gates["bundle, with lists"], optional, open_to_all)]
@@ -398,8 +388,7 @@ def test_no_session_is_even_given_where_certificates_count(
 def test_a_session_made_while_it_was_off_is_no_use_once_it_is_on(
     house: Ostiary, inside: Backend, gates: Gates, version: Version
 ) -> None:
-    like = gates["bundle, with lists"]
-    gate = Gate(house.door(inside.port, **_who_is_let_in(like)), like.people, like.ca)
+    gate = _like(gates["bundle, with lists"], house, inside)
     stranger, holder = _client(gate, "nobody", version), _client(gate, "valid", version)
     sessions = {client.cert: _session(client) for client in (stranger, holder)}
     assert _resumes(stranger, sessions[stranger.cert])  # While it is off, it is of use.
@@ -414,16 +403,17 @@ def test_a_session_made_while_it_was_off_is_no_use_once_it_is_on(
 def test_a_session_of_an_open_door_is_no_use_at_another_with_the_same_certificate(
     house: Ostiary, inside: Backend, gates: Gates, version: Version
 ) -> None:
-    like = gates["bundle, with lists"]
     server = Authority.root("Server root").server()
     container = house.container(server.cert_pem, server.key_pem)
-    settings = {"default_tls_container_ref": container, **_who_is_let_in(like)}
-    lenient, strict = (house.door(inside.port, **settings, client_authentication=mode) for mode in ("NONE", "MANDATORY"))
-    client = TLSClient(lenient.port, version=version)
+    lenient, strict = (
+        _like(gates["bundle, with lists"], house, inside, default_tls_container_ref=container, client_authentication=mode)
+        for mode in ("NONE", "MANDATORY")
+    )
+    client = TLSClient(lenient.door.port, version=version)
     session = _session(client)
     assert _resumes(client, session)
     # The same context: Python resumes a session only where it came from.
-    elsewhere = TLSClient(strict.port, version=version, _context=[client.context()])
+    elsewhere = TLSClient(strict.door.port, version=version, _context=[client.context()])
     with pytest.raises(Refused), elsewhere.connect(session) as connection:
         connection.get()
 
@@ -433,8 +423,8 @@ def test_a_session_of_an_open_door_is_no_use_at_another_with_the_same_certificat
 Damage = Callable[[sqlite3.Connection], object]
 
 
-def _in_document(table: str, **values: str | None) -> Damage:
-    """Overwrite fields of what is stored, as no release of ours would."""
+def _overwritten(table: str, **values: str | None) -> Damage:
+    """Fields of what is stored, changed as the API never would."""
 
     def damage(database: sqlite3.Connection) -> None:
         for name, value in values.items():
@@ -444,39 +434,40 @@ def _in_document(table: str, **values: str | None) -> Damage:
     return damage
 
 
+NOWHERE: Final = "/v1/secrets/00000000-0000-0000-0000-000000000000"
+GARBLED: Final = "-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n"
 DAMAGES: Final[dict[str, Damage]] = {
-    "its certificate is garbled": _in_document(
-        "authorities", certificate="-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n"
-    ),
-    "its certificate is empty": _in_document("authorities", certificate=""),
+    "its certificate is garbled": _overwritten("authorities", certificate=GARBLED),
+    "its certificate is empty": _overwritten("authorities", certificate=""),
     "it is gone": lambda database: database.execute("DELETE FROM authorities WHERE name = 'ours'"),
-    "nothing refers to it": _in_document("listeners", client_ca_tls_container_ref=None),
-    "something else is referred to": _in_document(
-        "listeners", client_ca_tls_container_ref="/v1/secrets/00000000-0000-0000-0000-000000000000"
-    ),
-    "its revocation list is gone": _in_document(
-        "listeners", client_crl_container_ref="/v1/secrets/00000000-0000-0000-0000-000000000000"
-    ),
-    "the secrets are garbled": lambda database: database.execute("UPDATE secrets SET payload = zeroblob(64)"),
-    "the mode is no mode": _in_document("listeners", client_authentication="SOMETIMES"),
-    "the table is gone": lambda database: database.execute("DROP TABLE authorities"),
+    "nothing refers to it": _overwritten("listeners", client_ca_tls_container_ref=None),
+    "its revocation list is gone": _overwritten("listeners", client_crl_container_ref=NOWHERE),
+    "the mode is no mode": _overwritten("listeners", client_authentication="SOMETIMES"),
 }
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """The data directory of an ostiary that was stopped, and who was let in until then."""
+    """An ostiary that was stopped: its data directory, its door, and who was let in until then."""
 
     data_dir: Path
     gate: Gate
 
+    def copy(self, folder: Path, damage: Damage) -> Path:
+        """The data directory once more, damaged."""
+        target = folder / "data"
+        shutil.copytree(self.data_dir, target, ignore=shutil.ignore_patterns("run"))
+        with contextlib.closing(sqlite3.connect(target / "ostiary.db")) as database, database:
+            damage(database)
+        return target
+
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory, inside: Backend) -> Stopped:
-    """One that served a door with an authority of its own as Client CA."""
+    """One that served a door whose Client CA is an authority with a revocation list."""
     folder = tmp_path_factory.mktemp("stopped")
     root = Authority.root("Ours")
-    people = written({"valid": root.client("valid"), "nobody": None}, folder)
+    people = written({"valid": root.client("valid"), "nobody": None, "self-signed": self_signed_client()}, folder)
     with Ostiary(folder) as house:
         body = {"authority": {"name": "ours", "certificate": root.cert_pem}}
         door = house.door(
@@ -486,5 +477,54 @@ def stopped(tmp_path_factory: pytest.TempPathFactory, inside: Backend) -> Stoppe
             client_crl_container_ref=house.secret(root.crl()),
         )
         gate = Gate(door, people, house.server_ca)
-        in_force(gate, {"valid": 200, "nobody": None})
+        in_force(gate, {"valid": 200, "nobody": None, "self-signed": None})
         return Stopped(house.data_dir, gate)
+
+
+@pytest.fixture
+def restarted(tmp_path: Path, start_process: StartProcess) -> Iterator[Ostiary]:
+    """The one to be started on `tmp_path/data`; its gateway is stopped also when it has failed."""
+    house = Ostiary(tmp_path, start_process)
+    yield house
+    house.stop()
+    keeper.stop(house.data_dir)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_with_a_client_ca_that_cannot_be_loaded_nothing_is_served(
+    stopped: Stopped, restarted: Ostiary, tmp_path: Path, damage: str
+) -> None:
+    data_dir = stopped.copy(tmp_path, DAMAGES[damage])
+    paths.Paths(data_dir).last_good.unlink()
+    _started_with_a_complaint(restarted)
+    _nobody_answers(stopped.gate)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_with_a_client_ca_that_can_no_longer_be_loaded_the_last_good_one_decides(
+    stopped: Stopped, restarted: Ostiary, tmp_path: Path, damage: str
+) -> None:
+    stopped.copy(tmp_path, DAMAGES[damage])
+    _started_with_a_complaint(restarted)
+    eventually(lambda: stopped.gate.knock("Python, TLS 1.3", "valid") == 200)
+    in_force(stopped.gate, {"valid": 200, "nobody": None, "self-signed": None})
+
+
+def test_with_secrets_that_cannot_be_opened_it_does_not_start(stopped: Stopped, restarted: Ostiary, tmp_path: Path) -> None:
+    stopped.copy(tmp_path, lambda database: database.execute("UPDATE secrets SET payload = zeroblob(64)"))
+    restarted.process = restarted.launch(PROGRAM, "up", "--data-dir", restarted.data_dir, "--listen", restarted.listen)
+    assert restarted.process.wait() == 1
+    assert "cannot be decrypted" in restarted.process.output()
+    _nobody_answers(stopped.gate)
+
+
+def _started_with_a_complaint(house: Ostiary) -> None:
+    process = house.start().process
+    assert process is not None
+    process.says("the configuration cannot be translated")
+
+
+def _nobody_answers(gate: Gate) -> None:
+    for who in gate.people:
+        with pytest.raises(ConnectionRefusedError):
+            gate.knock("Python, TLS 1.3", who)

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from support.certs import CLIENT_AUTH, NO_EKU, SERVER_AUTH, Authority, Leaf, Paths, new_key, self_signed_client
-from support.tls_clients import Refused, TLSClient, Version, curl, s_client
+from support.tls_clients import OpenSSLResult, Refused, TLSClient, Version, curl, s_client
 
 ADMITTED: Final = ("valid", "for any purpose", "for client and server")
 REFUSED: Final = (
@@ -84,9 +84,15 @@ def _common_name(certificate: x509.Certificate) -> str:
     return str(name.value)
 
 
+def tls_client(port: int, ca: Path, shown: Paths | None, version: Version | None = None) -> TLSClient:
+    """A client in Python that shows this certificate, and the intermediates that belong to it."""
+    cert, key = (shown.chain, shown.key) if shown else (None, None)
+    return TLSClient(port, ca=ca, cert=cert, key=key, version=version)
+
+
 def _python(version: Version) -> Client:
     def knock(port: int, ca: Path, shown: Paths | None, path: str) -> int | None:
-        client = TLSClient(port, ca=ca, version=version, **_shown(shown))
+        client = tls_client(port, ca, shown, version)
         try:
             return client.get(path).status
         except Refused:
@@ -97,31 +103,40 @@ def _python(version: Version) -> Client:
 
 def _http2(port: int, ca: Path, shown: Paths | None, path: str) -> int | None:
     try:
-        return TLSClient(port, ca=ca, **_shown(shown)).get_h2(path)[0].status
+        return tls_client(port, ca, shown).get_h2(path)[0].status
     except Refused:
         return None
 
 
 def _curl(http: str) -> Client:
     def knock(port: int, ca: Path, shown: Paths | None, path: str) -> int | None:
-        done = curl(f"https://localhost:{port}{path}", ca=ca, http="2" if http == "2" else "1.1", **_shown(shown))
+        done = curl(
+            f"https://localhost:{port}{path}",
+            ca=ca,
+            http="2" if http == "2" else "1.1",
+            cert=shown.chain if shown else None,
+            key=shown.key if shown else None,
+        )
         assert done.is_refused or (done.exit_code == 0 and done.http_version == http), done
         return None if done.is_refused else done.status
 
     return knock
 
 
-def _openssl(port: int, ca: Path, shown: Paths | None, path: str) -> int | None:
+def openssl(
+    port: int, ca: Path, shown: Paths | None, *options: str, version: Version | None = None, path: str = "/"
+) -> OpenSSLResult:
+    """Knock with openssl s_client, for all that it tells."""
     # -cert is the certificate alone; what else s_client should send comes by -cert_chain.
-    files = {"cert": shown.cert, "key": shown.key, "chain": shown.chain} if shown else {}
-    done = s_client(port, ca=ca, path=path, **files)
+    cert, key, chain = (shown.cert, shown.key, shown.chain) if shown else (None, None, None)
+    return s_client(port, *options, ca=ca, cert=cert, key=key, chain=chain, version=version, path=path)
+
+
+def _openssl(port: int, ca: Path, shown: Paths | None, path: str) -> int | None:
+    done = openssl(port, ca, shown, path=path)
     refused = done.alert is not None or any(end in done.output for end in ("errno=104", "errno=32", "unexpected eof"))
     assert (done.status is None) == refused, done.output
     return done.status
-
-
-def _shown(paths: Paths | None) -> dict[str, Path]:
-    return {"cert": paths.chain, "key": paths.key} if paths else {}
 
 
 CLIENTS: Final[Mapping[str, Client]] = MappingProxyType(
