@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import LargeBinary, RowMapping, Table
 
+from ostiary.errors import Unavailable
 from ostiary.model.fields import Private
 from ostiary.store.kinds import Kind, R
 
@@ -22,14 +24,24 @@ def to_row(kind: Kind[R], thing: R) -> dict[str, Any]:
 
 
 def from_row(kind: Kind[R], row: RowMapping) -> R:
-    """The thing a row holds. Fields added since it was written take their defaults."""
+    """The thing a row holds. Fields added since it was written take their defaults.
+
+    Raises `Unavailable` for one that we never wrote: to leave it out or to guess could open a door.
+    """
     values = dict(row["document"])
     for column in kind.table.columns:
         if column.name in kind.model.model_fields:
             value = row[column.name]
             values[column.name] = Private(value) if isinstance(column.type, LargeBinary) else value
-    # Not strict: the document is JSON, so a tuple comes back as a list.
-    return kind.model.model_validate(values, strict=False)
+    try:
+        # Not strict: the document is JSON, so a tuple comes back as a list.
+        return kind.model.model_validate(values, strict=False)
+    except ValidationError as error:
+        why = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(map(str, why["loc"]))
+        raise Unavailable(
+            f"{kind.title} {row['id']} in the database is damaged ({field}: {why['msg']}); restore it from your backup."
+        ) from None
 
 
 def public(thing: Any) -> dict[str, Any]:
