@@ -16,7 +16,7 @@ TOKEN: Final = "correct-horse-battery-staple-0123456789"
 
 
 class Client:
-    """Sends requests to an ASGI application, with the right token unless told otherwise."""
+    """Sends requests to an ASGI application, with the right token unless told otherwise. Closes the system's store at the end."""
 
     def __init__(self, system: System, *, token: str | None = TOKEN) -> None:
         self.system = system
@@ -32,6 +32,7 @@ class Client:
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
         self._runner.run(self._http.aclose())
         self._runner.close()
+        self.system.store.close()
 
     def request(self, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
         """One request; `body` is sent as JSON."""

@@ -20,8 +20,10 @@ LISTENERS, SECRETS = "/v2/lbaas/listeners", "/v1/secrets"
 
 
 @pytest.fixture
-def system(tmp_path: Path) -> System:
-    return a_system(sqlite_url(tmp_path))
+def system(tmp_path: Path) -> Iterator[System]:
+    made = a_system(sqlite_url(tmp_path))
+    yield made
+    made.store.close()
 
 
 @pytest.fixture
