@@ -45,8 +45,9 @@ golden: .venv/dev.stamp ## Rewrite the golden files; review their diff as you wo
 	@git status --short tests/envoy
 
 .PHONY: bench
-bench: .venv/dev.stamp tools ## Switch Client CA off and on under load and print what it cost
-	@$(BIN)/python benchmarks/switch.py $(ARGS)
+bench: .venv/dev.stamp tools ## Measure: switches under load, and how soon what was killed serves again
+	@$(BIN)/python benchmarks/switch.py
+	@$(BIN)/python benchmarks/survival.py
 
 .PHONY: lock
 lock: .venv/run.stamp ## Choose dependency versions anew (ARGS=--upgrade for the newest) and write requirements/

@@ -28,7 +28,7 @@ from ostiary.xds.stream import ENVOY, Request
 _log = structlog.get_logger("keeper")
 
 _RESTART_PAUSE: Final = (0.1, 10.0)  # seconds before Envoy is started again: at first, at most
-_HEALTHY_AFTER: Final = 30.0
+_HEALTHY_AFTER: Final = 3.0
 _RECONNECT_PAUSE: Final = (0.05, 1.0)
 _INTRODUCTION: Final = 2.0
 _TAIL_EVERY: Final = 0.2
