@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import fcntl
+import ipaddress
 import os
 import secrets
 import signal
@@ -67,6 +68,7 @@ def run(settings: Settings, ready: Ready = _say_ready) -> None:
     Raises `Conflict` when another ostiary runs on this data directory or has the API's port.
     """
     logs.configure()
+    os.umask(0o077)  # whatever we write is ours alone
     with _only_one(settings.data_dir):
         asyncio.run(_serve(settings, ready))
 
@@ -82,6 +84,8 @@ async def _serve(settings: Settings, ready: Ready) -> None:
     try:
         with _bound(settings) as sock:
             url = _url(sock)
+            if not ipaddress.ip_address(sock.getsockname()[0]).is_loopback:
+                log.warning("the API speaks plain HTTP: others on the network can read the token; put TLS before it", api=url)
             async with _running(settings, store, sealer, token, sock) as failed:
                 await ready(Running(settings, url, token))
                 await _either(stop, failed)
