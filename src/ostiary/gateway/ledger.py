@@ -61,6 +61,9 @@ class Ledger:
         known = self.wanted.get(resource.key)
         if known is not None and known.version == resource.version:
             return False
+        if known is not None and known.key not in self.refused:
+            # After a restart Envoy may not have spoken yet; what was to be served until now is then the best to fall back on.
+            self.good.setdefault(known.key, known)
         self.wanted[resource.key] = resource
         self._absolve(resource.key)
         return True
