@@ -7,7 +7,7 @@ import pytest
 from ostiary.errors import Conflict, Denied, Invalid
 from ostiary.model.pool import Member
 from ostiary.model.query import Query
-from ostiary.ops import audit, balancers, listeners, members, pools, revisions, secrets
+from ostiary.ops import audit, balancers, containers, listeners, members, pools, revisions, secrets
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from support.certs import Authority
@@ -159,6 +159,26 @@ def test_going_back_restores_everything_configured_since_then(system: System) ->
     revisions.revert(system, ADMIN, made - 1)
     assert {item.id for item in pools.find(system, ADMIN, Query()).items} == {other.id}
     assert audit.verify(system, ADMIN).problem is None
+
+
+def test_going_back_makes_our_own_server_certificate_anew_and_leaves_none_behind(system: System) -> None:
+    listener = a_listener(system, a_balancer(system), protocol="TERMINATED_HTTPS")
+    good, made = revision(system), _stored_names(system)
+    assert len(made) == 3  # A container, its certificate and its key.
+    listeners.delete(system, ADMIN, listener.id)
+    without = revision(system)
+    assert _stored_names(system) == []
+    revisions.revert(system, ADMIN, good)
+    restored = listeners.get(system, ADMIN, listener.id)
+    assert _stored_names(system) == made
+    assert restored.default_tls_container_ref != listener.default_tls_container_ref
+    revisions.revert(system, ADMIN, without)
+    assert _stored_names(system) == []
+
+
+def _stored_names(system: System) -> list[str]:
+    found = (*containers.find(system, ADMIN, Query()).items, *secrets.find(system, ADMIN, Query()).items)
+    return sorted(item.name for item in found)
 
 
 def test_going_back_to_what_needs_a_deleted_secret_is_refused_whole(system: System) -> None:

@@ -1,15 +1,18 @@
 """Revisions: the history of the configuration, and going back to an earlier one."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ostiary.errors import Invalid
 from ostiary.model.listener import Listener
+from ostiary.model.reference import parse
+from ostiary.ops import listeners, server_certificates
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.material import check_listener, check_pool
 from ostiary.ops.system import System
-from ostiary.store.kinds import BY_NAME, KINDS, LISTENER, LOAD_BALANCER, POOL
+from ostiary.store.kinds import BY_NAME, CONTAINER, KINDS, LISTENER, LOAD_BALANCER, POOL
 from ostiary.store.store import Change, Revision, Transaction
 
 _ORDER = {kind.name: position for position, kind in enumerate(KINDS)}
@@ -42,28 +45,36 @@ def revert(system: System, caller: Caller, number: int) -> int:
 
     It is a change like any other: checked, translated, recorded, and the next revision, which is returned. Secrets,
     authorities and issued certificates are facts, not settings, and stay; what has come to refer to a deleted one is refused.
+    Only a server certificate that ostiary had made itself is made anew.
     """
     with change(system, caller, "revision:revert") as transaction:
         if number != 0:
             transaction.one_revision(number)
-        targets = _states_after(transaction, number)
+        since = transaction.changes(after=number)
+        targets, made_anew = _states_after(since), _certificates_taken_back(since)
         for kind_name, resource_id in sorted(targets, key=lambda key: -_ORDER[key[0]]):
             if targets[kind_name, resource_id] is None:
                 _delete(transaction, kind_name, resource_id)
         for kind_name, resource_id in sorted(targets, key=lambda key: _ORDER[key[0]]):
             state = targets[kind_name, resource_id]
             if state is not None:
-                _restore(transaction, system, kind_name, state)
+                _restore(transaction, system, kind_name, state, made_anew)
         return transaction.next_revision if transaction.changed else transaction.next_revision - 1
 
 
-def _states_after(transaction: Transaction, number: int) -> dict[tuple[str, str], dict[str, Any] | None]:
+def _states_after(since: Iterable[Change]) -> dict[tuple[str, str], dict[str, Any] | None]:
     """What each configured resource that changed since was then; None where it did not exist."""
     states: dict[tuple[str, str], dict[str, Any] | None] = {}
-    for later in transaction.changes(after=number):
+    for later in since:
         if BY_NAME[later.kind].configured:
             states.setdefault((later.kind, later.resource_id), later.before)
     return states
+
+
+def _certificates_taken_back(since: Iterable[Change]) -> dict[str, str]:
+    """Containers of server certificates that ostiary had made and deleted since: by id, their names."""
+    deleted = (later for later in since if later.kind == CONTAINER.name and later.after is None and later.before is not None)
+    return {gone.resource_id: str((gone.before or {}).get("name")) for gone in deleted}
 
 
 def _delete(transaction: Transaction, kind_name: str, resource_id: str) -> None:
@@ -75,23 +86,41 @@ def _delete(transaction: Transaction, kind_name: str, resource_id: str) -> None:
         # A listener that will be put back to another pool, or deleted, must not hold this one in the meantime.
         for listener in transaction.all(LISTENER, default_pool_id=resource_id):
             transaction.replace(LISTENER, listener, listener.model_copy(update={"default_pool_id": None}))
-    transaction.delete(kind, existing)
+    if isinstance(existing, Listener):
+        listeners.remove(transaction, existing)
+    else:
+        transaction.delete(kind, existing)
 
 
-def _restore(transaction: Transaction, system: System, kind_name: str, state: dict[str, Any]) -> None:
+def _restore(
+    transaction: Transaction, system: System, kind_name: str, state: dict[str, Any], made_anew: Mapping[str, str]
+) -> None:
     kind = BY_NAME[kind_name]
     wanted = kind.model.model_validate(state, strict=False)
     existing = transaction.get(kind, wanted.id)
-    if kind_name == LISTENER.name:
-        check_listener(transaction, system, wanted, existing)  # type: ignore[arg-type]  # its kind says so
-    elif kind_name == POOL.name:
+    if isinstance(wanted, Listener):
+        _restore_listener(transaction, system, wanted, made_anew)
+        return
+    if kind_name == POOL.name:
         check_pool(transaction, system, wanted, existing)  # type: ignore[arg-type]  # its kind says so
     if existing is not None:
         transaction.replace(kind, existing, wanted)
-    elif isinstance(wanted, Listener):
-        balancer = transaction.get(LOAD_BALANCER, wanted.loadbalancer_id)
-        if balancer is None:
-            raise Invalid("loadbalancer_id", f"there is no load balancer {wanted.loadbalancer_id}")
-        transaction.insert(LISTENER, wanted, address=balancer.vip_address)
     else:
         transaction.insert(kind, wanted)
+
+
+def _restore_listener(transaction: Transaction, system: System, wanted: Listener, made_anew: Mapping[str, str]) -> None:
+    balancer = transaction.get(LOAD_BALANCER, wanted.loadbalancer_id)
+    if balancer is None:
+        raise Invalid("loadbalancer_id", f"there is no load balancer {wanted.loadbalancer_id}")
+    reference = wanted.default_tls_container_ref
+    if reference and made_anew.get(parse(reference, "default_tls_container_ref").id) == server_certificates.name_for(wanted):
+        wanted = server_certificates.give(transaction, system, balancer, wanted)
+    existing = transaction.get(LISTENER, wanted.id)
+    check_listener(transaction, system, wanted, existing)
+    if existing is None:
+        transaction.insert(LISTENER, wanted, address=balancer.vip_address)
+        return
+    transaction.replace(LISTENER, existing, wanted)
+    if existing.default_tls_container_ref != wanted.default_tls_container_ref:
+        server_certificates.take_back(transaction, existing)

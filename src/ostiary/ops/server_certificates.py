@@ -53,9 +53,14 @@ def give(transaction: Transaction, system: System, balancer: LoadBalancer, liste
         refs.append(SecretRef(name=name, secret_ref=f"/v1/secrets/{secret_id}"))  # type: ignore[arg-type]  # likewise
     container = transaction.insert(
         CONTAINER,
-        Container(id=new_id(), name=_OURS + listener.id, project_id=listener.project_id, secret_refs=tuple(refs)),
+        Container(id=new_id(), name=name_for(listener), project_id=listener.project_id, secret_refs=tuple(refs)),
     )
     return listener.model_copy(update={"default_tls_container_ref": f"/v1/containers/{container.id}"})
+
+
+def name_for(listener: Listener) -> str:
+    """What the container of a certificate that we made for this listener is called."""
+    return _OURS + listener.id
 
 
 def take_back(transaction: Transaction, listener: Listener) -> None:
@@ -138,4 +143,4 @@ def _ours(reader: Reader, listener: Listener) -> Container | None:
     """The container of the listener's default certificate, if it is one that we made for it."""
     text = listener.default_tls_container_ref
     container = reader.get(CONTAINER, parse(text, "default_tls_container_ref").id) if text else None
-    return container if container is not None and container.name == _OURS + listener.id else None
+    return container if container is not None and container.name == name_for(listener) else None
