@@ -25,6 +25,7 @@ from ostiary.clock import now
 from ostiary.errors import Conflict, Unavailable
 from ostiary.files import write_private
 from ostiary.gateway import client as keeper
+from ostiary.gateway.log_tail import LogTail, from_keeper
 from ostiary.ops import server_certificates, start
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.system import System
@@ -40,6 +41,7 @@ from ostiary.xds.stream import RELAY
 
 RENEWAL_ROUND_SECONDS: Final = 3600.0
 KEEPER_ROUND_SECONDS: Final = 1.0
+LOG_ROUND_SECONDS: Final = 0.25
 STOP_SECONDS: Final = 5
 
 log = structlog.get_logger("ostiary")
@@ -62,12 +64,12 @@ async def _say_ready(running: Running) -> None:
     log.info("ready", api=running.url, token_file=str(running.settings.token_file))
 
 
-def run(settings: Settings, ready: Ready = _say_ready) -> None:
+def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info") -> None:
     """Run until interrupted or terminated; then drain, stop the gateway too, and return.
 
     Raises `Conflict` when another ostiary runs on this data directory or has the API's port.
     """
-    logs.configure()
+    logs.configure(log_level)
     os.umask(0o077)  # whatever we write is ours alone
     with _only_one(settings.data_dir):
         asyncio.run(_serve(settings, ready))
@@ -120,8 +122,9 @@ async def _running(
     )
     parts = (publisher.run(), server.serve(sockets=[sock]), _renew(system))
     async with listening(paths.control_socket, source, partial(_told, system.fleet)), _tasks(*parts) as failed:
+        gateway_log = LogTail(paths.keeper_log, from_keeper)
         await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
-        async with _tasks(_keep_gateway(paths)):
+        async with _tasks(_keep_gateway(paths), _join(gateway_log)):
             yield failed
         server.should_exit = True
         await asyncio.to_thread(keeper.stop, settings.data_dir)
@@ -188,6 +191,13 @@ async def _keep_gateway(paths: Paths) -> None:
         if not await asyncio.to_thread(keeper.alive, paths.data_dir):
             log.warning("the keeper is gone; starting another")
             await asyncio.to_thread(keeper.ensure_running, paths.data_dir)
+
+
+async def _join(gateway_log: LogTail) -> None:
+    """Write the gateway's log lines, Envoy's among them, where ours go. They stay in its file too, for when we are not there."""
+    while True:
+        if not gateway_log.read():
+            await asyncio.sleep(LOG_ROUND_SECONDS)
 
 
 async def _renew(system: System) -> None:

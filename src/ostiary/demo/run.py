@@ -35,7 +35,7 @@ def run(settings: Settings, port: int) -> None:
     backend = Backend()
     backend.start()
     try:
-        serve(settings, partial(_set_up, port=port, backend_port=backend.port))
+        serve(settings, partial(_set_up, port=port, backend_port=backend.port), log_level="warning")
     finally:
         backend.stop()
 
@@ -142,7 +142,7 @@ def _good_for_a_day(file: Path, now: Callable[[], Any]) -> bool:
         certificate = x509.load_pem_x509_certificate(file.read_bytes())
     except ValueError:
         return False
-    return certificate.not_valid_after_utc - now() > timedelta(days=1)
+    return bool(certificate.not_valid_after_utc - now() > timedelta(days=1))
 
 
 def _welcome(running: Running, folder: Path, port: int) -> str:

@@ -51,6 +51,7 @@ class Ledger:
         self.wanted: dict[Key, Resource] = {one.key: one for one in contents.wanted} if contents else {}
         self.good: dict[Key, Resource] = {one.key: one for one in contents.good} if contents else {}
         self.refused: dict[Key, Refusal] = {}
+        self._inherited = set(self.wanted)  # from the keeper before us, and not replaced since
         self._has: dict[Key, str] = {}
         self._trying: set[Key] = set()
 
@@ -61,9 +62,10 @@ class Ledger:
         known = self.wanted.get(resource.key)
         if known is not None and known.version == resource.version:
             return False
-        if known is not None and known.key not in self.refused:
-            # After a restart Envoy may not have spoken yet; what was to be served until now is then the best to fall back on.
+        if known is not None and known.key in self._inherited - self.refused.keys():
+            # Envoy has not spoken yet since we started; what was served before is then the best to fall back on.
             self.good.setdefault(known.key, known)
+        self._inherited.discard(resource.key)
         self.wanted[resource.key] = resource
         self._absolve(resource.key)
         return True
@@ -104,6 +106,8 @@ class Ledger:
         if wanted is None:
             return
         rejection = state.rejected.get(key)
+        if rejection is not None and key in self.good and rejection.version == self.good[key].version:
+            del self.good[key]  # not good any more; a stand-in that Envoy refuses as well is none
         if rejection is not None and rejection.version == wanted.version:
             self._note_refusal(key, wanted.version, rejection.message, at)
         elif version == wanted.version:
