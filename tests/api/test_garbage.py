@@ -74,20 +74,21 @@ def real(client: Client, text: str) -> str:
     return re.sub("stand-in-([0-9])", lambda match: known[int(match[1]) % len(known)], text)
 
 
-def ids(client: Client) -> tuple[str, ...]:
+def ids(client: Client) -> list[str]:
     """The ids of some of what there is."""
-    return tuple(
-        one["id"]
-        for path in (
-            "v2/lbaas/listeners",
-            "v2/lbaas/pools",
-            "v2/lbaas/loadbalancers",
-            "v1/authorities",
-            "v1/secrets",
-            "v1/containers",
-        )
-        for one in client.get(f"/{path}?limit=2").json()[path.rpartition("/")[2]]
-    )
+    found = []
+    for path in (
+        "v2/lbaas/listeners",
+        "v2/lbaas/pools",
+        "v2/lbaas/loadbalancers",
+        "v1/authorities",
+        "v1/secrets",
+        "v1/containers",
+    ):
+        for one in client.get(f"/{path}?limit=2").json()[path.rpartition("/")[2]]:
+            name = one.get("id") or one.get("secret_ref") or one["container_ref"]
+            found.append(name.rpartition("/")[2])
+    return found
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

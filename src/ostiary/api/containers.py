@@ -26,8 +26,6 @@ class ContainerRefReply(Data):
 class ContainerMetadata(Data):
     """A container."""
 
-    id: str
-    project_id: str
     name: str
     status: str
     creator_id: str | None

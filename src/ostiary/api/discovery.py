@@ -26,7 +26,8 @@ router = APIRouter(tags=["discovery"])
 @router.get("/", dependencies=[public], **described(200))
 def versions(request: Request) -> JSONResponse:
     """List the versions of the load-balancing and key-manager APIs."""
-    return JSONResponse({"versions": [*(_octavia(request, minor) for minor in range(MINOR + 1)), _barbican(request)]})
+    # barbicanclient takes the first of them for its own (v1/client.py, _get_min_max_version); the others look for their number.
+    return JSONResponse({"versions": [_barbican(request), *(_octavia(request, minor) for minor in range(MINOR + 1))]})
 
 
 @router.get("/v2", dependencies=[public], **described(200))

@@ -53,10 +53,8 @@ def listed(
 
 
 def common(thing: Resource) -> dict[str, Any]:
-    """What Barbican tells of each."""
+    """What Barbican tells of each, and no more: barbicanclient fails at a field it does not know."""
     return {
-        "id": thing.id,
-        "project_id": thing.project_id,
         "name": thing.name,
         "status": "ACTIVE",
         "creator_id": None,

@@ -6,11 +6,11 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 # In order; the first that matches is taken. Seen on the wire: openstacksdk follows the version document to /v2; octaviaclient and
-# gophercloud use /v2.0, and octaviaclient given /v2 calls /v2/v2.0; barbicanclient without Keystone calls /secrets, openstacksdk
-# /v2/secrets.
+# gophercloud use /v2.0, and octaviaclient given /v2 calls /v2/v2.0; barbicanclient without Keystone calls /secrets, given
+# /v1 it calls /v1/v1/secrets, and openstacksdk calls /v2/secrets.
 _SPELLINGS: Final = (
     (re.compile(r"^(?:/v2)?/v2\.0(?=/lbaas(?:/|$))"), "/v2"),
-    (re.compile(r"^(?:/v2(?:\.0)?)?(?=/(?:secrets|containers)(?:/|$))"), "/v1"),
+    (re.compile(r"^(?:/v1/v1|/v2(?:\.0)?)?(?=/(?:secrets|containers)(?:/|$))"), "/v1"),
     (re.compile(r"^/v2\.0$"), "/v2"),
 )
 

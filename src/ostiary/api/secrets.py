@@ -55,8 +55,6 @@ class ContentTypes(Data):
 class SecretMetadata(Data):
     """A secret, without its payload."""
 
-    id: str
-    project_id: str
     name: str
     status: str
     creator_id: str | None
@@ -116,7 +114,7 @@ def payload(request: Request, system: Sys, caller: Who, secret_id: str) -> Respo
     kind = secrets.get(system, caller, secret_id).payload_content_type
     served = next((name for name in (kind, BINARY) if admits(accept, name)), None)
     if served is None:
-        raise HTTPException(406, f"This payload is {kind}; that or {BINARY} must be accepted.")
+        raise HTTPException(406, f"This payload is {kind}, which the request does not accept.")
     return Response(secrets.payload(system, caller, secret_id), media_type=served)
 
 
