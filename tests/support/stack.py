@@ -180,7 +180,8 @@ class Ostiary:
 
     def _is_ready(self) -> bool:
         assert self.process is not None
-        assert self.process.is_alive, f"ostiary up ended:\n{self.process.output()}"
+        if not self.process.is_alive:
+            raise RuntimeError(f"ostiary up ended:\n{self.process.output()}")  # Not an AssertionError: waiting would not help.
         try:
             return any(gateway["connected"] for gateway in self.call("GET", "/v1/gateways")["gateways"])
         except (httpx.TransportError, FileNotFoundError):
