@@ -15,6 +15,10 @@ LEVELS: Final = {
 }
 
 
+# Without the local variables of each frame, which structlog would print by default: they hold keys and tokens.
+_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
+
 def configure(level: str = "info") -> None:
     """Send everything of `level` and above to stderr, ours (structlog) and that of libraries (logging) alike. Once, at start."""
     shared: list[structlog.typing.Processor] = [
@@ -24,9 +28,9 @@ def configure(level: str = "info") -> None:
     ]
     readers: list[structlog.typing.Processor]
     if sys.stderr.isatty():
-        readers = [structlog.dev.ConsoleRenderer(timestamp_key="time")]
+        readers = [structlog.dev.ConsoleRenderer(timestamp_key="time", exception_formatter=structlog.dev.plain_traceback)]
     else:
-        readers = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        readers = [_TRACEBACKS, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[*shared, *readers],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),

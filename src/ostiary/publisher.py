@@ -18,7 +18,7 @@ from ostiary.ops.system import System
 from ostiary.store.desired import desired
 
 POLL_SECONDS: Final = 1.0
-log = structlog.get_logger("publisher")
+log = structlog.get_logger(source="publisher")
 
 
 class Publisher:

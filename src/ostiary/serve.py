@@ -44,7 +44,7 @@ KEEPER_ROUND_SECONDS: Final = 1.0
 LOG_ROUND_SECONDS: Final = 0.25
 STOP_SECONDS: Final = 5
 
-log = structlog.get_logger("ostiary")
+log = structlog.get_logger(source="ostiary")
 Ready = Callable[["Running"], Awaitable[None]]
 
 

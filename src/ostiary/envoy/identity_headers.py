@@ -2,8 +2,8 @@
 
 A member believes these headers. So on every HTTP listener, with or without client certificates, whatever a client sends
 under such a name is removed before anything else looks at the request (`forged`), and only then our own are added: by the
-router, at the very end (`inserted`), or by Lua where Envoy has no formatter (http_filters). `X-Forwarded-Client-Cert` is not
-here: Envoy guards that one itself (http_manager).
+router, at the very end (`inserted`), or by Lua where Envoy has no formatter (http_filters). What Envoy writes itself
+(http_manager: `X-Forwarded-Client-Cert`, `X-Forwarded-Proto`) comes after the removal too.
 """
 
 from typing import Any, Final
@@ -43,6 +43,9 @@ FORGED: Final = (
     "x-cluster-client-ip",
     "true-client-ip",  # Akamai, Cloudflare
     "cf-connecting-ip",  # Cloudflare
+    "x-forwarded-client-cert*",  # Envoy
+    "x-forwarded-proto",
+    "x-forwarded-port",
     "x-forwarded-tls-client-cert*",  # Traefik
     "x-forwarded-ssl-client*",
     "x-arr-clientcert*",  # IIS, Azure App Service
@@ -52,6 +55,10 @@ FORGED: Final = (
     "cf-client-cert*",  # Cloudflare
     "x-envoy-*",  # Envoy takes orders (timeouts, retries, hosts) from these when it holds the sender for internal
 )
+
+# `X-Forwarded-For` may hold what a client wrote, to the left of what we know. Under any other spelling it would be a second
+# one, and which of the two CGI hands to a program is anybody's guess.
+_MISSPELT: Final = ("x[^a-z0-9-]forwarded[^a-z0-9].*", "x-forwarded[^a-z0-9-].*")
 
 _REMOTE: Final = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
 
@@ -96,7 +103,7 @@ def removal() -> Any:
     All names are one regular expression: each mutation walks through all headers once more.
     """
     # Names reach Envoy's filters in lower case.
-    names = "|".join(pattern.replace("-", "[^a-z0-9]").replace("*", ".*") for pattern in FORGED)
+    names = "|".join((*(pattern.replace("-", "[^a-z0-9]").replace("*", ".*") for pattern in FORGED), *_MISSPELT))
     matcher = string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=names))
     return mutation_rules_pb2.HeaderMutation(remove_on_match=mutation_rules_pb2.HeaderMutation.RemoveOnMatch(key_matcher=matcher))
 
@@ -106,7 +113,7 @@ def inserted(listener: Listener, *, certified: bool) -> list[Any]:
     of_client = _OF_CERTIFICATE if certified else _OF_NOBODY
     forwarded_for = [_append("X-Forwarded-For", _REMOTE)] if asked(listener, "X-Forwarded-For") else []
     others = [overwrite(header, value) for header, value in (_OF_CONNECTION | of_client).items() if asked(listener, header)]
-    return [*forwarded_for, *others]
+    return [*forwarded_for, *others, _ONLY_UPGRADE]
 
 
 def overwrite(header: str, value: str) -> Any:
@@ -115,6 +122,14 @@ def overwrite(header: str, value: str) -> Any:
         header=base_pb2.HeaderValue(key=header, value=value),
         append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
     )
+
+
+# Envoy hands on the Connection header of an upgrade (and of nothing else) word for word. There, `Upgrade, X-SSL-Client-CN` would
+# ask a member that is itself a proxy to take our header off (RFC 9110 7.6.1).
+_ONLY_UPGRADE: Final = base_pb2.HeaderValueOption(
+    header=base_pb2.HeaderValue(key="Connection", value="Upgrade"),
+    append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS,
+)
 
 
 def _append(header: str, value: str) -> Any:

@@ -22,7 +22,7 @@ from ostiary.gateway.admin import admin
 from ostiary.gateway.pids import Process
 from ostiary.paths import Paths
 
-_log = structlog.get_logger("keeper")
+_log = structlog.get_logger(source="keeper")
 
 _LOG_FORMAT: Final = '{"at":"%Y-%m-%dT%T.%e","level":"%l","part":"%n","text":"%j"}'
 _TIME_TO_ANSWER: Final = 5.0

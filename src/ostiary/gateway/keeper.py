@@ -25,7 +25,7 @@ from ostiary.xds.server import listening
 from ostiary.xds.source import Source, StreamState
 from ostiary.xds.stream import ENVOY, Request
 
-_log = structlog.get_logger("keeper")
+_log = structlog.get_logger(source="keeper")
 
 _RESTART_PAUSE: Final = (0.1, 10.0)  # seconds before Envoy is started again: at first, at most
 _HEALTHY_AFTER: Final = 3.0

@@ -18,7 +18,7 @@ from ostiary.files import write_private
 from ostiary.gateway.ledger import Contents
 from ostiary.xds import wire
 
-_log = structlog.get_logger("keeper")
+_log = structlog.get_logger(source="keeper")
 
 _MAGIC: Final = b"ostiary last-good 1\n"
 _NONCE: Final = 12  # octets; NIST SP 800-38D 8.2.2: random nonces are good for 2^32 writes under one key

@@ -52,6 +52,8 @@ class Ledger:
         self.good: dict[Key, Resource] = {one.key: one for one in contents.good} if contents else {}
         self.refused: dict[Key, Refusal] = {}
         self._inherited = set(self.wanted)  # from the keeper before us, and not replaced since
+        # Wanted no longer when Envoy had not answered yet; it may still say that it has one of them.
+        self._overtaken: dict[Key, dict[str, Resource]] = {}
         self._has: dict[Key, str] = {}
         self._trying: set[Key] = set()
 
@@ -65,6 +67,8 @@ class Ledger:
         if known is not None and known.key in self._inherited - self.refused.keys():
             # Envoy has not spoken yet since we started; what was served before is then the best to fall back on.
             self.good.setdefault(known.key, known)
+        if known is not None and self.verdict(known.key) is None:
+            self._overtaken.setdefault(known.key, {})[known.version] = known
         self._inherited.discard(resource.key)
         self.wanted[resource.key] = resource
         self._absolve(resource.key)
@@ -74,6 +78,7 @@ class Ledger:
         """It wants this no longer. Says whether that is news."""
         if self.wanted.pop(key, None) is None:
             return False
+        self._overtaken.pop(key, None)
         self._absolve(key)
         if key[0] == LISTENER or not self.refused:
             self.good.pop(key, None)
@@ -91,6 +96,7 @@ class Ledger:
         if state.fresh:
             everything = frozenset(self._has) | self.wanted.keys()
             self._has.clear()
+            self._overtaken.clear()
             return everything
         for key in state.changed:
             self._note_one(key, state, at)
@@ -105,6 +111,8 @@ class Ledger:
         wanted = self.wanted.get(key)
         if wanted is None:
             return
+        if version in (overtaken := self._overtaken.get(key, {})):
+            self.good[key] = overtaken[version]
         rejection = state.rejected.get(key)
         if rejection is not None and key in self.good and rejection.version == self.good[key].version:
             del self.good[key]  # not good any more; a stand-in that Envoy refuses as well is none
@@ -112,12 +120,14 @@ class Ledger:
             self._note_refusal(key, wanted.version, rejection.message, at)
         elif version == wanted.version:
             self.good[key] = wanted
+            self._overtaken.pop(key, None)
             self._absolve(key)
 
     def _note_refusal(self, key: Key, version: str, message: str, at: float) -> None:
         before = self.refused.get(key)
         pause = min(before.pause * 2, LONGEST_PAUSE) if before else FIRST_PAUSE
         self.refused[key] = Refusal(version, message, at + pause, pause)
+        self._overtaken.pop(key, None)
         self._trying.discard(key)
 
     def _try_listeners_at(self, at: float) -> None:
@@ -144,7 +154,7 @@ class Ledger:
         replaced = {key for key in self.refused if key in self.good and key not in self._trying}
         given.update((key, self.good[key]) for key in replaced)
         if self.refused:
-            given.update((key, one) for key, one in self.good.items() if key not in self.wanted)
+            given.update((key, one) for key, one in self.good.items() if key not in self.wanted and key[0] != LISTENER)
         return given
 
     def contents(self) -> Contents:

@@ -11,8 +11,8 @@ import structlog
 
 from ostiary.xds.wire import discreet
 
-_log = structlog.get_logger("envoy")
-_keeper_log = structlog.get_logger("keeper")
+_log = structlog.get_logger(source="envoy")
+_keeper_log = structlog.get_logger(source="keeper")
 
 LARGEST: Final = 16 * 1024 * 1024
 _AT_ONCE: Final = 1024 * 1024
@@ -79,7 +79,7 @@ class LogTail:
         for line in lines:
             self._pass_on(line)
         if not data and self._position > LARGEST:
-            # Its writer appends, so it goes on at the new end. Asking Envoy to open another file would do for its log lines, not for
+            # Its writer appends and goes on at the new end. Asking Envoy to open another file would do for its log lines, not for
             # what a crash prints; and a pipe would stop it once nobody reads.
             os.truncate(self._file, 0)
             self._position = 0

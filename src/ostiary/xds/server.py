@@ -21,7 +21,7 @@ from ostiary.xds import wire
 from ostiary.xds.source import Conversation, Source
 from ostiary.xds.stream import Request
 
-_log = structlog.get_logger("xds")
+_log = structlog.get_logger(source="xds")
 
 OnReport = Callable[[str, dict[str, Any]], None]
 _LONGEST_ID: Final = 255

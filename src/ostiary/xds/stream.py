@@ -173,10 +173,12 @@ class Stream:
         self._land(request.nonce)
         if flight.key is None:
             return set()
-        self._settle_older(flight.key, request.nonce)
+        overtook = self._settle_older(flight.key, request.nonce)
         if not self._includes(flight.key):
             return set()  # it has dropped it since; had it asked anew before it answered, we would have heard of that first
         if request.error is not None:
+            if overtook:
+                self._forget_acceptance(flight.key)  # it keeps what it had, and that may be one that it never answered for
             self._note_refusal(flight.key, flight.version, request.error)
         elif flight.version is None:
             self._note_removed(flight.key)
@@ -184,14 +186,16 @@ class Stream:
             self._note_accepted(flight.key, flight.version)
         return {flight.key}
 
-    def _settle_older(self, key: Key, nonce: str) -> None:
-        # A client takes messages in order, so an answer to this one also speaks for those before it.
-        for earlier in list(itertools.takewhile(lambda other: other != nonce, self._flying[key])):
+    def _settle_older(self, key: Key, nonce: str) -> bool:
+        """A client takes messages in order, so an answer to this one also speaks for those before it. Says if there were any."""
+        overtaken = list(itertools.takewhile(lambda other: other != nonce, self._flying[key]))
+        for earlier in overtaken:
             self._land(earlier)
             self._flying[key].pop(earlier)
         self._flying[key].pop(nonce)
         if not self._flying[key]:
             del self._flying[key]
+        return bool(overtaken)
 
     def _note_accepted(self, key: Key, version: str) -> None:
         self.accepted[key] = version
