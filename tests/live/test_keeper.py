@@ -209,7 +209,9 @@ def test_a_port_that_is_taken_is_named_and_used_once_it_is_free(control: Control
     eventually(lambda: not control.rejected and control.has([wanted, saying("other", other, "listener/other")]))
 
 
-def test_a_port_that_is_taken_while_envoy_is_down_is_told(control: ControlPlane, keep: Callable[[], Running], paths: Paths) -> None:
+def test_a_port_that_is_taken_while_envoy_is_down_is_told(
+    control: ControlPlane, keep: Callable[[], Running], paths: Paths
+) -> None:
     port = free_port()
     wanted = saying("mine", port)
     control.publish(wanted)

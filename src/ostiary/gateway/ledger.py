@@ -127,7 +127,6 @@ class Ledger:
         before = self.refused.get(key)
         pause = min(before.pause * 2, LONGEST_PAUSE) if before else FIRST_PAUSE
         self.refused[key] = Refusal(version, message, at + pause, pause)
-        self._overtaken.pop(key, None)
         self._trying.discard(key)
 
     def _try_listeners_at(self, at: float) -> None:

@@ -1,0 +1,53 @@
+"""What a keeper reports, from what Envoy's admin interface says."""
+
+from typing import Any
+
+import pytest
+
+from ostiary.gateway import report
+
+
+def host(address: str, port: int, **health: Any) -> dict[str, Any]:
+    return {"address": {"socket_address": {"address": address, "port_value": port}}, "health_status": health}
+
+
+@pytest.mark.parametrize(
+    ("health", "told"),
+    [
+        ({"eds_health_status": "HEALTHY"}, "healthy"),
+        ({"eds_health_status": "HEALTHY", "failed_active_health_check": True}, "unhealthy"),
+        ({"eds_health_status": "HEALTHY", "failed_active_health_check": True, "pending_active_hc": True}, "pending"),
+        ({"eds_health_status": "HEALTHY", "failed_outlier_check": True}, "unhealthy"),
+        ({"eds_health_status": "DRAINING"}, "draining"),
+    ],
+)
+def test_how_a_member_is(health: dict[str, Any], told: str) -> None:
+    clusters = [
+        {"name": "pool/a", "host_statuses": [host("10.0.0.1", 80, **health), host("::1", 81, **health)]},
+        {"name": "keeper"},
+    ]
+    assert report.members({"cluster_statuses": clusters}) == {"pool/a": {"10.0.0.1:80": told, "[::1]:81": told}}
+
+
+def test_a_listener_counts_what_its_address_and_its_traffic_count() -> None:
+    listening = {
+        "listener_statuses": [
+            {"name": "listener/a", "local_address": {"socket_address": {"address": "127.0.0.1", "port_value": 8443}}},
+            {"name": "listener/b", "local_address": {"socket_address": {"address": "::1", "port_value": 80}}},
+        ]
+    }
+    counted = {
+        "listener.127.0.0.1_8443.downstream_cx_active": 2,
+        "listener.127.0.0.1_8443.downstream_cx_total": 7,
+        "http.listener/a.downstream_cx_rx_bytes_total": 10,
+        "http.listener/a.downstream_cx_tx_bytes_total": 20,
+        "http.listener/a.downstream_rq_4xx": 1,
+        "http.listener/a.downstream_rq_5xx": 2,
+        "listener.[__1]_80.downstream_cx_total": 3,
+        "tcp.listener/b.downstream_cx_rx_bytes_total": 5,
+    }
+    names = ("active_connections", "total_connections", "bytes_in", "bytes_out", "request_errors")
+    assert report.listeners(listening, counted) == {
+        "listener/a": dict(zip(names, (2, 7, 10, 20, 3), strict=True)),
+        "listener/b": dict(zip(names, (0, 3, 5, 0, 0), strict=True)),
+    }
