@@ -500,7 +500,7 @@ def test_with_a_client_ca_that_cannot_be_loaded_nothing_is_served(
     _nobody_answers(stopped.gate)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", ["its certificate is garbled", "nothing refers to it", "the mode is no mode"])
 def test_with_a_client_ca_that_can_no_longer_be_loaded_the_last_good_one_decides(
     stopped: Stopped, restarted: Ostiary, tmp_path: Path, damage: str
 ) -> None:
