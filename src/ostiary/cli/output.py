@@ -4,11 +4,13 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import typer
 
 from ostiary.errors import Refusal
+
+WIDE: Final = 400
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,10 +46,11 @@ def as_table(rows: Iterable[dict[str, Any]], columns: Sequence[str], empty: str)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column.replace("_", " "), no_wrap=True)
     for row in listed:
-        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns), style=None)
-    Console(soft_wrap=False, markup=False, highlight=False).print(table)
+        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
+    # As wide as it needs: a terminal folds a long row better than a column of ten characters would.
+    Console(markup=False, highlight=False, width=WIDE).print(table)
 
 
 def as_fields(value: dict[str, Any]) -> None:
