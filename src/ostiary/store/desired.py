@@ -24,7 +24,7 @@ from ostiary.store.store import Reader
 
 def desired(reader: Reader, sealer: Sealer) -> Desired:
     """What every gateway should do. Raises `Invalid` where a reference leads nowhere: nothing is left out silently."""
-    materials = Materials(reader, sealer)
+    materials = Materials(reader, sealer, all_at_once=True)
     balancers = {balancer.id: balancer for balancer in reader.all(LOAD_BALANCER) if balancer.admin_state_up}
     listeners = tuple(
         _listener(listener, balancers[listener.loadbalancer_id].vip_address, materials)

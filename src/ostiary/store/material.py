@@ -1,11 +1,12 @@
 """From a reference to TLS material. Time plays no part here: whether something has expired is asked when it is chosen."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ostiary.errors import Invalid
 from ostiary.model.reference import parse
 from ostiary.pki.sealing import Sealer
-from ostiary.store.kinds import AUTHORITY, CONTAINER, SECRET
+from ostiary.store.kinds import AUTHORITY, CONTAINER, SECRET, Kind, R
 from ostiary.store.store import Reader
 
 
@@ -37,15 +38,18 @@ class Parts:
 class Materials:
     """What references point at. Raises `Invalid` naming the field that holds the reference."""
 
-    def __init__(self, reader: Reader, sealer: Sealer) -> None:
+    def __init__(self, reader: Reader, sealer: Sealer, *, all_at_once: bool = False) -> None:
+        """With `all_at_once` everything is read in three queries: for whoever will ask for most of it."""
         self._reader = reader
         self._sealer = sealer
+        kinds: tuple[Kind[Any], ...] = (AUTHORITY, SECRET, CONTAINER) if all_at_once else ()
+        self._read = {kind.name: {thing.id: thing for thing in reader.all(kind)} for kind in kinds}
 
     def certificates(self, text: str, field: str) -> tuple[str, bytes]:
         """The PEM certificates (or revocation lists) behind a reference, with the stable id of where they are."""
         ref = parse(text, field)
         if ref.kind in {None, "authority"}:
-            authority = self._reader.get(AUTHORITY, ref.id)
+            authority = self._get(AUTHORITY, ref.id)
             if authority is not None:
                 return ref.id, authority.certificate.encode()
             if ref.kind == "authority":
@@ -68,7 +72,7 @@ class Materials:
             raise Invalid(
                 field, "this must be a certificate container or a PKCS#12 secret; an authority signs, it does not serve"
             )
-        container = self._reader.get(CONTAINER, ref.id) if ref.kind in {None, "container"} else None
+        container = self._get(CONTAINER, ref.id) if ref.kind in {None, "container"} else None
         if container is None:
             if ref.kind == "container":
                 raise Invalid(field, f"there is no container {ref.id}")
@@ -85,8 +89,13 @@ class Materials:
             passphrase=held.get("private_key_passphrase"),
         )
 
+    def _get(self, kind: Kind[R], thing_id: str) -> R | None:
+        if kind.name in self._read:
+            return self._read[kind.name].get(thing_id)
+        return self._reader.get(kind, thing_id)
+
     def _secret(self, secret_id: str, field: str) -> bytes:
-        secret = self._reader.get(SECRET, secret_id)
+        secret = self._get(SECRET, secret_id)
         if secret is None:
             raise Invalid(field, f"there is no secret {secret_id}")
         return self._sealer.open(secret.payload, secret_context(secret_id))
