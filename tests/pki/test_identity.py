@@ -158,6 +158,25 @@ def test_a_client_certificate_does_not_serve_and_a_server_certificate_is_not_sho
     assert (type(shown), shown.chain_pem) == (chain.ClientIdentity, client.chain_pem)
 
 
+@pytest.mark.parametrize("alternative", [None, x509.RFC822Name("a@b.test"), x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))])
+def test_a_certificate_without_a_name_of_a_server_does_not_serve(alternative: x509.GeneralName | None) -> None:
+    extensions = [(x509.SubjectAlternativeName([alternative]), True)] if alternative else []
+    nameless = ISSUING.client("", eku=(SERVER_AUTH,), extensions=extensions, **SPAN)
+    with pytest.raises(Invalid, match=r"^tls_ref.certificate: .* no name that clients could know it by"):
+        read(nameless)
+    named = ISSUING.client("a.test", eku=(SERVER_AUTH,), extensions=extensions, **SPAN)
+    assert read(named).leaf == named.certificate
+
+
+def test_a_certificate_that_must_be_stapled_does_not_serve() -> None:
+    feature = x509.TLSFeature([x509.TLSFeatureType.status_request_v2, x509.TLSFeatureType.status_request])
+    stapled = ISSUING.client("a.test", sans=("a.test",), eku=(SERVER_AUTH, CLIENT_AUTH), extensions=[(feature, False)], **SPAN)
+    with pytest.raises(Invalid, match=r"^tls_ref.certificate: .*must-staple"):
+        read(stapled)
+    shown = chain.read_client_identity(stapled.cert_pem.encode(), stapled.key_pem.encode(), b"", None, AT, FIELDS)
+    assert shown.leaf == stapled.certificate
+
+
 def test_a_certificate_that_may_not_sign_is_refused() -> None:
     usage = x509.KeyUsage(False, False, True, False, False, False, False, False, False)
     key = new_key()

@@ -233,6 +233,8 @@ def _identity(
     certificate_field, chain_field = fields
     trust_rules.refuse_unfit(leaf, at, certificate_field)
     trust_rules.refuse_other_purpose(leaf, _PURPOSES[kind], certificate_field)
+    if kind is ServerIdentity:
+        trust_rules.refuse_unservable(leaf, certificate_field)
     usage = extension(leaf, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
         # Envoy does not load such an EC certificate (seen), and TLS 1.3 and (EC)DHE cannot do without.

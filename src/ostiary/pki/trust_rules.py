@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from ostiary.errors import Invalid
 from ostiary.pki import keys, pem, signatures
@@ -33,6 +33,9 @@ _UNDERSTOOD: Final = frozenset(
 )
 # BoringSSL cannot read keys that are marked for RSA-PSS alone: Envoy refuses to load or verify with them (seen).
 _RSASSA_PSS: Final = x509.ObjectIdentifier("1.2.840.113549.1.1.10")
+
+# What Envoy takes for a server's name in a certificate's alternatives (utility.cc, getSubjectAltNames).
+_NAMES: Final = (x509.DNSName, x509.UniformResourceIdentifier, x509.IPAddress)
 
 _PURPOSES: Final = {
     ExtendedKeyUsageOID.CLIENT_AUTH: "client authentication",
@@ -88,6 +91,18 @@ def refuse_other_purpose(certificate: x509.Certificate, purpose: x509.ObjectIden
     if purposes is not None and not {purpose, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & {*purposes}:
         raise Invalid(
             field, f"{who(certificate)} is not for {_PURPOSES[purpose]} (see its extended key usages); use one that is."
+        )
+
+
+def refuse_unservable(leaf: x509.Certificate, field: str) -> None:
+    """What Envoy does not load as a listener's certificate (seen): one without any name, and one that must be stapled."""
+    alternatives = extension(leaf, x509.SubjectAlternativeName) or ()
+    if not leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME) and not any(isinstance(one, _NAMES) for one in alternatives):
+        raise Invalid(field, f"{who(leaf)} has no name that clients could know it by; have it issued with a DNS name.")
+    features = extension(leaf, x509.TLSFeature) or ()
+    if x509.TLSFeatureType.status_request in features:
+        raise Invalid(
+            field, f"{who(leaf)} asks for OCSP stapling (must-staple), which is not done here; have it issued without that."
         )
 
 
