@@ -68,6 +68,8 @@ def _ip_address(text: str) -> str:
 
 
 def _cidr(text: str) -> str:
+    if "%" in text:
+        raise ValueError(f"'{text}' has a zone, which is not supported")
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as error:
