@@ -21,6 +21,7 @@ import uvicorn
 
 from ostiary import logs
 from ostiary.api.app import create_app
+from ostiary.api.patience import PatientOnce
 from ostiary.clock import now
 from ostiary.errors import Conflict, Unavailable
 from ostiary.files import write_private
@@ -112,6 +113,7 @@ async def _running(
     server = _Server(
         uvicorn.Config(
             create_app(system, token=token),
+            http=PatientOnce,
             log_config=None,
             access_log=False,
             server_header=False,

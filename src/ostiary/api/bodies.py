@@ -92,8 +92,9 @@ def _dotted(location: tuple[int | str, ...]) -> str:
 
 
 def _shown(name: str) -> str:
-    """A caller's name for a field, short enough to say back."""
-    return name if len(name) <= 64 else f"{name[:64]}…"
+    """A caller's name for a field, short enough to say back, and on one line."""
+    plain = "".join(character if character.isprintable() else "�" for character in name[:64])
+    return plain if len(name) <= 64 else f"{plain}…"
 
 
 def _said(error: ErrorDetails, why_not: Mapping[str, str]) -> str:
