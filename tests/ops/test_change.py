@@ -196,3 +196,16 @@ def test_going_back_to_what_needs_a_deleted_secret_is_refused_whole(system: Syst
 
 def _member(port: int, **fields: int) -> Member:
     return Member(address="127.0.0.1", protocol_port=port, **fields)  # type: ignore[arg-type]  # only integers are given
+
+
+def test_an_update_that_changes_nothing_is_no_revision(system: System) -> None:
+    balancer = a_balancer(system)
+    pool = a_pool(system, balancer)
+    member = a_member(system, pool)
+    listener = a_listener(system, balancer, default_pool_id=pool.id)
+    before = revision(system)
+    assert listeners.update(system, ADMIN, listener.id, {}) == listener
+    assert members.update(system, ADMIN, pool.id, member.id, {"weight": 1}).revision == member.revision
+    assert pools.update(system, ADMIN, pool.id, {"name": None}).name == ""
+    assert revision(system) == before
+    assert balancers.get(system, ADMIN, balancer.id).revision == before

@@ -174,6 +174,7 @@ class Transaction(Reader):
         self._audit_sequence = int(locked["audit_sequence"])
         self._audit_hash = str(locked["audit_hash"])
         self.changed: list[Change] = []
+        self._touched: dict[tuple[str, str], Kind[Any]] = {}
 
     def insert(self, kind: Kind[R], thing: R, **columns: Any) -> R:
         """Add a resource. `columns` are those the model does not have. Raises `Conflict`."""
@@ -187,7 +188,9 @@ class Transaction(Reader):
         return stored
 
     def replace(self, kind: Kind[R], before: R, after: R) -> R:
-        """Change a resource. Raises `Conflict`."""
+        """Change a resource; when nothing about it differs, it stays as it is. Raises `Conflict`."""
+        if after == before:
+            return before
         stored = after.model_copy(update={"revision": self.next_revision, "updated_at": self.at})
         with _conflicts(kind):
             self._connection.execute(kind.table.update().where(kind.table.c.id == before.id).values(**to_row(kind, stored)))
@@ -203,8 +206,8 @@ class Transaction(Reader):
         self.changed.append(Change(kind.name, thing.id, public(thing), None))
 
     def touch(self, kind: Kind[Any], resource_id: str) -> None:
-        """Mark a resource as affected by this change: its status is that of this revision."""
-        self._connection.execute(kind.table.update().where(kind.table.c.id == resource_id).values(revision=self.next_revision))
+        """Mark a resource as affected by this change: its status will be that of the revision this becomes."""
+        self._touched[kind.name, resource_id] = kind
 
     def bump(self, actor: str, action: str) -> int:
         """Record what changed as the next revision."""
@@ -221,6 +224,10 @@ class Transaction(Reader):
                     before=change.before,
                     after=change.after,
                 )
+            )
+        for (_, resource_id), kind in self._touched.items():
+            self._connection.execute(
+                kind.table.update().where(kind.table.c.id == resource_id).values(revision=self.next_revision)
             )
         self._connection.execute(tables.head.update().values(revision=self.next_revision))
         return self.next_revision
