@@ -1,13 +1,29 @@
-"""Private files: read and written so that nobody else sees them and a crash leaves no half of one."""
+"""Private files: only their owner may read them, and a crash leaves no half of one."""
 
 import os
+import secrets
 from pathlib import Path
 
 
 def write_private(file: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all, and never over another."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
+    """Make a file that only its owner may read: whole or not at all, and never over another (`FileExistsError`)."""
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.link(draft, file)  # unlike a rename, this refuses to replace
+    finally:
+        draft.unlink()
+    _keep_name(file.parent)
+
+
+def _keep_name(folder: Path) -> None:
+    """Until the folder itself is on disk, a crash may lose the new name."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,40 +1,34 @@
 """Build the control plane and run it: the API, the xDS server, the publisher, and the keeper beside it."""
 
 import asyncio
-import base64
 import contextlib
-import fcntl
 import ipaddress
 import os
-import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, cast
 
 import structlog
 import uvicorn
 
-from ostiary import logs
+from ostiary import home, logs
 from ostiary.api.app import create_app
 from ostiary.api.patience import PatientOnce
 from ostiary.clock import now
-from ostiary.errors import Conflict, Unavailable
-from ostiary.files import write_private
+from ostiary.errors import Conflict
 from ostiary.gateway import client as keeper
 from ostiary.gateway.log_tail import LogTail, from_keeper
-from ostiary.ops import server_certificates, start
+from ostiary.ops import server_certificates
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.system import System
 from ostiary.paths import Paths
-from ostiary.pki.sealing import Sealer, new_kek
+from ostiary.pki.sealing import Sealer
 from ostiary.publisher import Publisher
 from ostiary.settings import Settings
-from ostiary.store.engine import migrate, open_engine
 from ostiary.store.store import Store
 from ostiary.xds.server import listening
 from ostiary.xds.source import Source, StreamState
@@ -66,20 +60,20 @@ async def _say_ready(running: Running) -> None:
 
 
 def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info") -> None:
-    """Run until interrupted or terminated; then drain, stop the gateway too, and return.
+    """Run until interrupted or terminated; then drain, stop the gateway too (unless it is to be left), and return.
 
     Raises `Conflict` when another ostiary runs on this data directory or has the API's port.
     """
     logs.configure(log_level)
     os.umask(0o077)  # whatever we write is ours alone
-    with _only_one(settings.data_dir):
+    with home.held(settings.data_dir):
         asyncio.run(_serve(settings, ready))
 
 
 async def _serve(settings: Settings, ready: Ready) -> None:
-    store = await asyncio.to_thread(_open_store, settings)
-    sealer = await asyncio.to_thread(_open_sealer, settings, store)
-    token = _token(settings.token_file)
+    store = await asyncio.to_thread(home.open_store, settings)
+    sealer = await asyncio.to_thread(home.open_sealer, settings, store)
+    token = home.token(settings.token_file)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -129,7 +123,8 @@ async def _running(
         async with _tasks(_keep_gateway(paths), _join(gateway_log)):
             yield failed
         server.should_exit = True
-        await asyncio.to_thread(keeper.stop, settings.data_dir)
+        if not settings.leave_gateway:
+            await asyncio.to_thread(keeper.stop, settings.data_dir)
 
 
 def _heard(fleet: Fleet, gateway_id: str, state: StreamState) -> None:
@@ -213,71 +208,6 @@ async def _renew(system: System) -> None:
             if renewed:
                 log.info("renewed server certificates", count=renewed)
         await asyncio.sleep(RENEWAL_ROUND_SECONDS)
-
-
-def _open_store(settings: Settings) -> Store:
-    engine = open_engine(settings.database_url)
-    migrate(engine)
-    if engine.dialect.name == "sqlite":
-        (settings.data_dir / "ostiary.db").chmod(0o600)
-    return Store(engine, now)
-
-
-def _open_sealer(settings: Settings, store: Store) -> Sealer:
-    """The key-encryption key, made at first start. Never made anew over data that needs the old one."""
-    file = settings.kek_file
-    if not file.exists():
-        if start.holds_sealed(store):
-            raise start.missing_key(file)
-        write_private(file, base64.b64encode(new_kek()))
-    sealer = Sealer(_decoded(file))
-    start.check_key(store, sealer)
-    return sealer
-
-
-def _decoded(file: Path) -> bytes:
-    _only_ours(file)
-    try:
-        return base64.b64decode(file.read_bytes(), validate=True)
-    except ValueError:
-        raise Unavailable(f"{file} does not hold a key-encryption key; restore it from your backup.") from None
-
-
-def _token(file: Path) -> str:
-    """The admin token, made at first start."""
-    if not file.exists():
-        write_private(file, secrets.token_urlsafe(32).encode())
-    _only_ours(file)
-    token = file.read_text().strip()
-    if len(token) < 32:  # an empty or short token would be no lock at all
-        raise Unavailable(f"{file} is too short to be a token; delete it to have a new one made.")
-    return token
-
-
-def _only_ours(file: Path) -> None:
-    if file.stat().st_mode & 0o077:
-        log.warning("others could read this file; closing it", file=str(file))
-        file.chmod(0o600)
-
-
-@contextmanager
-def _only_one(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory. The kernel lets go of the lock when the process ends, however it ends."""
-    Paths(data_dir).prepare()
-    handle = os.open(data_dir / "ostiary.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(handle, 32, 0).decode(errors="replace").strip()
-            raise Conflict(
-                f"another ostiary (process {holder}) runs on {data_dir}; stop it first or choose another --data-dir."
-            ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
-        yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -12,11 +12,15 @@ DEFAULT_LISTEN: Final = "127.0.0.1:9876"
 
 @dataclass(frozen=True)
 class Settings:
-    """How one ostiary runs. `database` is an SQLAlchemy URL; empty means SQLite in the data directory."""
+    """How one ostiary runs. `database` is an SQLAlchemy URL; empty means SQLite in the data directory.
+
+    `leave_gateway`: whether the gateway goes on serving when the control plane is stopped, for the next one to adopt.
+    """
 
     data_dir: Path
     database: str = ""
     listen: str = DEFAULT_LISTEN
+    leave_gateway: bool = False
 
     @property
     def database_url(self) -> str:

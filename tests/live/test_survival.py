@@ -144,6 +144,34 @@ def test_stopping_leaves_no_process_and_no_open_port(ostiary: Ostiary, client: T
         client.get("/")
 
 
+def test_a_gateway_that_is_left_serves_through_a_restart_and_ends_when_told(
+    tmp_path: Path, start_process: StartProcess, backend: Backend, ca: Authority, alice: Leaf
+) -> None:
+    def leaving(*words: object, **options: Any) -> Running:
+        return start_process(*words, "--leave-gateway", **options)
+
+    with Ostiary(tmp_path, leaving) as ostiary:
+        door = ostiary.door(
+            backend.port, client_authentication="MANDATORY", client_ca_tls_container_ref=ostiary.secret(ca.cert_pem)
+        )
+        paths = alice.write(tmp_path, "alice")
+        client = TLSClient(door.port, ca=ostiary.server_ca, cert=paths.chain, key=paths.key)
+        with Traffic(client) as traffic:
+            ostiary.stop()
+            traffic.goes_on()
+            ostiary.start()
+            traffic.goes_on()
+        assert traffic.failures == []
+        down = start_process(PROGRAM, "down", "--data-dir", ostiary.data_dir, name="down")
+        assert down.wait(60) == 0
+        assert "Stopped the control plane and the gateway." in down.output()
+        with pytest.raises(ConnectionRefusedError):
+            client.get("/")
+        again = start_process(PROGRAM, "down", "--data-dir", ostiary.data_dir, name="again")
+        assert again.wait(60) == 0
+        assert "Nothing runs" in again.output()
+
+
 def test_a_second_ostiary_on_the_same_folder_is_refused_with_a_clear_line(ostiary: Ostiary, start_process: StartProcess) -> None:
     second = start_process(PROGRAM, "up", "--data-dir", ostiary.data_dir, "--listen", "127.0.0.1:0", name="second")
     assert second.wait() == 1

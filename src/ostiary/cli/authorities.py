@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ostiary.cli.client import Failed, connect
+from ostiary.cli.client import connect
+from ostiary.cli.files import read_pem, write_public
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
 
@@ -36,7 +37,7 @@ def show(ca: Annotated[str, typer.Argument(help="Name or id.")], data_dir: DataD
 
     Example: `ostiary ca show "demo issuing CA"`
     """
-    (as_json if json else as_fields)(connect(data_dir).find(PATH, "authorities", ca))
+    (as_json if json else as_fields)(connect(data_dir).find(PATH, "authority", "authorities", ca))
 
 
 @app.command()
@@ -56,7 +57,7 @@ def create(
     client = connect(data_dir)
     wanted: dict[str, Any] = {"name": name, "kind": "root", "key": key, "lifetime_days": lifetime_days}
     if parent:
-        wanted |= {"kind": "intermediate", "parent_id": client.find(PATH, "authorities", parent)["id"]}
+        wanted |= {"kind": "intermediate", "parent_id": client.find(PATH, "authority", "authorities", parent)["id"]}
     made = client.call("POST", PATH, {"authority": wanted})["authority"]
     (as_json if json else as_fields)(made)
 
@@ -73,10 +74,7 @@ def import_(
 
     Example: `ostiary ca import partner-ca.pem --name "Partner CA"`
     """
-    try:
-        pem = file.read_text("ascii")
-    except UnicodeDecodeError:
-        raise Failed(f"{file} is not PEM; convert it with: openssl x509 -inform DER -in {file}") from None
+    pem = read_pem(file, "x509")
     made = connect(data_dir).call("POST", PATH, {"authority": {"name": name, "certificate": pem}})["authority"]
     (as_json if json else as_fields)(made)
 
@@ -92,8 +90,8 @@ def export(
 
     Example: `ostiary ca export "ostiary server CA" --out ca.pem`
     """
-    pem = connect(data_dir).find(PATH, "authorities", ca)["certificate"]
+    pem = connect(data_dir).find(PATH, "authority", "authorities", ca)["certificate"]
     if out is None:
         print(pem, end="")
     else:
-        out.write_text(pem)
+        write_public(out, pem)

@@ -1,14 +1,15 @@
 """`ostiary cert`: ask for, issue and see certificates."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from ostiary.cli.client import Failed, connect
+from ostiary.cli.files import read_pem, write_key, write_public
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
-from ostiary.files import write_private
 from ostiary.pki.holder import new_key_and_request
 
 PATH = "/v1/certificates"
@@ -28,11 +29,13 @@ def request(
 
     Example: `ostiary cert request alice --key alice.key --csr alice.csr`
     """
-    if key.exists():
-        raise Failed(f"{key} exists; a key is not overwritten. Choose another file or delete it first.")
     key_pem, csr_pem = new_key_and_request(common_name)
-    write_private(key, key_pem)
-    csr.write_text(csr_pem)
+    write_key(key, key_pem)
+    try:
+        write_public(csr, csr_pem)
+    except Failed:
+        key.unlink()  # Made a moment ago for a request that does not exist.
+        raise
     print(f"Wrote {key} (keep it secret) and {csr}. Next: ostiary cert issue {csr} --ca CA --out {csr.with_suffix('.pem')}")
 
 
@@ -55,8 +58,8 @@ def issue(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     """
     client = connect(data_dir)
     wanted = {
-        "authority_id": client.find("/v1/authorities", "authorities", ca)["id"],
-        "csr": csr.read_text(),
+        "authority_id": client.find("/v1/authorities", "authority", "authorities", ca)["id"],
+        "csr": read_pem(csr, "req"),
         "profile": profile,
         "lifetime": lifetime,
         "owner": owner,
@@ -65,13 +68,20 @@ def issue(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     made = client.call("POST", PATH, {"certificate": {name: value for name, value in wanted.items() if value is not None}})
     certificate = made["certificate"]
     if out is not None:
-        out.write_text(certificate["certificate"] + certificate["chain"])
+        _write(out, certificate)
     if json:
         as_json(certificate)
     elif out is None:
         print(certificate["certificate"] + certificate["chain"], end="")
     else:
         print(f"Wrote {out}: {certificate['subject']}, serial {certificate['serial']}, valid until {certificate['not_after']}")
+
+
+def _write(out: Path, certificate: dict[str, Any]) -> None:
+    try:
+        write_public(out, certificate["certificate"] + certificate["chain"])
+    except Failed as failed:
+        raise Failed(f"{failed}. The certificate is issued: ostiary cert show {certificate['id']}") from None
 
 
 @app.command("list")
@@ -99,5 +109,5 @@ def show(certificate: Annotated[str, typer.Argument(help="Its id.")], data_dir: 
 
     Example: `ostiary cert show 6f1c…`
     """
-    found = connect(data_dir).call("GET", f"{PATH}/{certificate}")["certificate"]
+    found = connect(data_dir).call("GET", f"{PATH}/{quote(certificate, safe='')}")["certificate"]
     (as_json if json else as_fields)(found)

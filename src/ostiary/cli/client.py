@@ -1,6 +1,5 @@
 """Talk to a running ostiary as its REST API expects it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,21 +36,23 @@ class Client:
                 timeout=60,
                 trust_env=False,
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            why = str(error).rstrip(".") or type(error).__name__
             raise Failed(
-                f"cannot reach ostiary at {self.url}: {error}. Is `ostiary up` running? Set OSTIARY_URL if elsewhere."
+                f"cannot reach ostiary at {self.url}: {why}. Is `ostiary up` running? Set OSTIARY_URL if elsewhere."
             ) from None
+        body = _decoded(reply)
         if reply.is_success:
-            return reply.json() if reply.content else None
-        raise Failed(_words(reply))
+            return body
+        raise Failed(_words(reply, body or {}))
 
-    def find(self, path: str, plural: str, name_or_id: str) -> dict[str, Any]:
+    def find(self, path: str, one: str, plural: str, name_or_id: str) -> dict[str, Any]:
         """The one thing with this id or name. Raises `Failed` when there is none or more than one."""
         found = self.call("GET", path, id=name_or_id)[plural] or self.call("GET", path, name=name_or_id)[plural]
         if len(found) == 1:
             return dict(found[0])
         if not found:
-            raise Failed(f"there is no {plural.rstrip('s')} '{name_or_id}'")
+            raise Failed(f"there is no {one} '{name_or_id}'")
         raise Failed(f"there are {len(found)} {plural} named '{name_or_id}'; use the id: {', '.join(one['id'] for one in found)}")
 
 
@@ -62,18 +63,30 @@ def connect(data_dir: Path | None) -> Client:
     if token is None:
         file = (data_dir or default_data_dir()) / "admin.token"
         try:
-            token = file.read_text().strip()
+            token = file.read_text("latin-1").strip()
         except OSError as error:
             raise Failed(f"no token: set OSTIARY_TOKEN or OSTIARY_DATA_DIR ({file}: {error.strerror})") from None
+    if not (token.isascii() and token.isprintable()):
+        raise Failed("what OSTIARY_TOKEN or the file admin.token holds is not a token")  # And must not be shown.
     return Client(url.rstrip("/"), token)
 
 
-def _words(reply: httpx.Response) -> str:
-    """What a refusal says, whichever form it has."""
+def _decoded(reply: httpx.Response) -> dict[str, Any] | None:
+    """The JSON object of a reply, None when it is empty. Raises `Failed` when somebody else answered."""
+    if not reply.content:
+        return None
     try:
         body = reply.json()
-    except json.JSONDecodeError:
-        return f"{reply.status_code} {reply.reason_phrase}"
-    return str(
-        body.get("faultstring") or body.get("detail") or body.get("description") or body.get("title") or reply.reason_phrase
-    )
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise Failed(
+            f"{reply.url.copy_with(path='/', query=None)} answers {reply.status_code}, but not as ostiary does. Set OSTIARY_URL."
+        )
+    return body
+
+
+def _words(reply: httpx.Response, body: dict[str, Any]) -> str:
+    """What a refusal says, whichever form it has."""
+    words = body.get("faultstring") or body.get("detail") or body.get("description") or body.get("title")
+    return str(words or f"{reply.status_code} {reply.reason_phrase}")

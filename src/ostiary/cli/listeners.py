@@ -36,7 +36,7 @@ def show(listener: Name, data_dir: DataDir = None, json: Json = False) -> None:
 
     Example: `ostiary listener show demo`
     """
-    found = connect(data_dir).find(PATH, "listeners", listener)
+    found = connect(data_dir).find(PATH, "listener", "listeners", listener)
     (as_json if json else as_fields)(found)
 
 
@@ -58,7 +58,7 @@ def set_(
     """
     client = connect(data_dir)
     changes = _changes(client, client_ca, client_authentication, off=no_client_ca)
-    found = client.find(PATH, "listeners", listener)
+    found = client.find(PATH, "listener", "listeners", listener)
     after = client.call("PUT", f"{PATH}/{found['id']}", {"listener": changes})["listener"]
     if json:
         as_json(after)
@@ -77,6 +77,6 @@ def _changes(client: Client, client_ca: str | None, mode: str | None, *, off: bo
     if client_ca:
         is_reference = "/" in client_ca
         changes["client_ca_tls_container_ref"] = (
-            client_ca if is_reference else client.find("/v1/authorities", "authorities", client_ca)["href"]
+            client_ca if is_reference else client.find("/v1/authorities", "authority", "authorities", client_ca)["href"]
         )
     return changes

@@ -12,6 +12,8 @@ from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_lin
 from ostiary.errors import Invalid
 from ostiary.settings import DEFAULT_LISTEN, Settings, default_data_dir
 
+STOP_SECONDS = 60.0
+
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -35,6 +37,9 @@ def up(
     database: Annotated[
         str, typer.Option(envvar="OSTIARY_DATABASE", help="Database URL; default is SQLite in the data directory.")
     ] = "",
+    leave_gateway: Annotated[
+        bool, typer.Option("--leave-gateway", help="When stopped, let the gateway serve on; the next `ostiary up` adopts it.")
+    ] = False,
 ) -> None:
     """Run the control plane and a gateway beside it.
 
@@ -42,7 +47,29 @@ def up(
     """
     from ostiary.serve import run  # noqa: PLC0415 (the servers load only when they run)
 
-    run(Settings(data_dir or default_data_dir(), database, listen))
+    run(Settings(data_dir or default_data_dir(), database, listen, leave_gateway))
+
+
+@app.command()
+@refusals_in_one_line
+def down(data_dir: DataDir = None) -> None:
+    """Stop the control plane and the gateway of a data directory, after draining.
+
+    Example: `ostiary down --data-dir /var/lib/ostiary`
+    """
+    from ostiary.gateway import client as keeper  # noqa: PLC0415 (only here)
+    from ostiary.home import stop_holder  # noqa: PLC0415 (only here)
+
+    folder = data_dir or default_data_dir()
+    stopped = [
+        what
+        for what, was_running in (
+            ("control plane", stop_holder(folder, timeout=STOP_SECONDS)),
+            ("gateway", keeper.stop(folder, timeout=STOP_SECONDS)),
+        )
+        if was_running
+    ]
+    print(f"Stopped the {' and the '.join(stopped)}." if stopped else f"Nothing runs on {folder}.")
 
 
 @app.command()

@@ -1,0 +1,128 @@
+"""What lies in a data directory: the lock that only one may hold, the database, the key-encryption key, the admin token."""
+
+import base64
+import fcntl
+import os
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from ostiary.clock import now
+from ostiary.errors import Conflict, Unavailable
+from ostiary.files import write_private
+from ostiary.ops import start
+from ostiary.paths import Paths
+from ostiary.pki.sealing import Sealer, new_kek
+from ostiary.settings import Settings
+from ostiary.store.engine import migrate, open_engine
+from ostiary.store.store import Store
+
+LOCK: Final = "ostiary.lock"
+POLL_SECONDS: Final = 0.05
+
+log = structlog.get_logger(source="ostiary")
+
+
+def open_store(settings: Settings) -> Store:
+    """The database, brought to the newest schema. Raises `Invalid` or `Unavailable`."""
+    engine = open_engine(settings.database_url)
+    migrate(engine)
+    if engine.dialect.name == "sqlite":
+        (settings.data_dir / "ostiary.db").chmod(0o600)
+    return Store(engine, now)
+
+
+def open_sealer(settings: Settings, store: Store) -> Sealer:
+    """The key-encryption key, made at first start. Never made anew over data that needs the old one."""
+    file = settings.kek_file
+    if not file.exists():
+        if start.holds_sealed(store):
+            raise start.missing_key(file)
+        write_private(file, base64.b64encode(new_kek()))
+    sealer = Sealer(_decoded(file))
+    start.check_key(store, sealer)
+    return sealer
+
+
+def _decoded(file: Path) -> bytes:
+    _only_ours(file)
+    try:
+        return base64.b64decode(file.read_bytes(), validate=True)
+    except ValueError:
+        raise Unavailable(f"{file} does not hold a key-encryption key; restore it from your backup.") from None
+
+
+def token(file: Path) -> str:
+    """The admin token, made at first start."""
+    if not file.exists():
+        write_private(file, secrets.token_urlsafe(32).encode())
+    _only_ours(file)
+    token = file.read_text().strip()
+    if len(token) < 32:  # an empty or short token would be no lock at all
+        raise Unavailable(f"{file} is too short to be a token; delete it to have a new one made.")
+    return token
+
+
+def _only_ours(file: Path) -> None:
+    if file.stat().st_mode & 0o077:
+        log.warning("others could read this file; closing it", file=str(file))
+        file.chmod(0o600)
+
+
+@contextmanager
+def held(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory. The kernel lets go of the lock when the process ends, however it ends. Raises `Conflict`."""
+    Paths(data_dir).prepare()
+    handle = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if not _locked(handle):
+            raise Conflict(
+                f"another ostiary (process {_holder(handle)}) runs on {data_dir}; stop it first or choose another --data-dir."
+            )
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def stop_holder(data_dir: Path, timeout: float) -> bool:
+    """Have the ostiary that runs on this data directory stop, and wait for it; says whether there was one.
+
+    Raises `Unavailable` if it takes longer than `timeout` seconds.
+    """
+    if not (data_dir / LOCK).exists():
+        return False
+    handle = os.open(data_dir / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        if _locked(handle):
+            return False
+        holder = _holder(handle)
+        # Who holds the lock has written its number there, and still holds it: it is that process.
+        os.kill(int(holder), signal.SIGTERM)
+        deadline = time.monotonic() + timeout
+        while not _locked(handle):
+            if time.monotonic() > deadline:
+                raise Unavailable(f"ostiary (process {holder}) is still stopping after {timeout:g} s.")
+            time.sleep(POLL_SECONDS)
+        return True
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(handle: int) -> str:
+    return os.pread(handle, 32, 0).decode("ascii", "replace").strip()
