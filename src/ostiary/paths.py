@@ -108,7 +108,10 @@ class Paths:
     def prepare(self) -> None:
         """Make the private folders, and see that they are private. Raises `Invalid` naming the one that is not."""
         for folder in (self.data_dir, self.run, self.gateway, self.logs):
-            folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            try:
+                folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            except OSError as err:
+                raise Invalid("data_dir", f"cannot make the folder {folder}: {err.strerror}; choose another --data-dir") from err
         for folder in (self.run, self.gateway, self.logs):
             _make_private(folder)
 

@@ -8,6 +8,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from ostiary.errors import Invalid, Unavailable
 
@@ -47,7 +48,16 @@ def _sqlite(url: str) -> Engine:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the database to the newest schema. Raises `Unavailable` when it was made by a newer ostiary."""
+    """Bring the database to the newest schema. Raises `Unavailable` when it cannot be opened or was made by a newer ostiary."""
+    try:
+        _upgrade(engine)
+    except DBAPIError as error:
+        # The driver's own first line: SQLAlchemy's words would add the statement and a link.
+        why = str(error.orig).strip().partition("\n")[0]
+        raise Unavailable(f"--database: it cannot be used: {why}") from error
+
+
+def _upgrade(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.execution_options(writes=True).begin() as connection:
