@@ -33,8 +33,8 @@ def open_store(settings: Settings) -> Store:
     """The database, brought to the newest schema. Raises `Invalid` or `Unavailable`."""
     engine = open_engine(settings.database_url)
     migrate(engine)
-    if engine.dialect.name == "sqlite":
-        (settings.data_dir / "ostiary.db").chmod(0o600)
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        Path(engine.url.database).chmod(0o600)  # wherever --database puts it
     return Store(engine, now)
 
 

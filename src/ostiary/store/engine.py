@@ -23,6 +23,10 @@ def open_engine(url: str) -> Engine:
     except Exception as error:
         raise Invalid("--database", "not a database URL, such as postgresql://user@host/name") from error
     if backend == "sqlite":
+        if make_url(url).database in {None, "", ":memory:"}:
+            raise Invalid(
+                "--database", "a database in memory would be gone with the process; give a file, such as sqlite:////var/x.db"
+            )
         return _sqlite(url)
     if backend == "postgresql":
         return create_engine(url, pool_pre_ping=True, connect_args={"options": f"-c lock_timeout={LOCK_SECONDS}s"})
