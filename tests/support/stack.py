@@ -45,6 +45,11 @@ class Ostiary:
     launch: Callable[..., Running] = start
     listen: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
     process: Running | None = None
+    # One for all requests: making a client costs more than most answers. Not its connections, for the other side is restarted.
+    _http: httpx.Client = field(
+        default_factory=lambda: httpx.Client(trust_env=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0)),
+        repr=False,
+    )
 
     @property
     def data_dir(self) -> Path:
@@ -75,13 +80,12 @@ class Ostiary:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._http.close()
 
     def request(self, method: str, path: str, body: Any = None) -> httpx.Response:
         """One API request, whatever the answer."""
         token = (self.data_dir / "admin.token").read_text()
-        return httpx.request(
-            method, f"http://{self.listen}{path}", json=body, headers={"X-Auth-Token": token}, timeout=60, trust_env=False
-        )
+        return self._http.request(method, f"http://{self.listen}{path}", json=body, headers={"X-Auth-Token": token})
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One API request that must succeed; the decoded answer."""
