@@ -112,7 +112,9 @@ def until_states(house: Ostiary, door: Door, backends: Backends, members: str, *
 
 def test_round_robin_gives_each_member_its_turn(house: Ostiary, three: Backends) -> None:
     door = make(house, three)
-    assert served(door.port, 30) == {"a": 10, "b": 10, "c": 10}
+    eventually_passes(
+        lambda: _equal(served(door.port, 30), {"a": 10, "b": 10, "c": 10})
+    )  # A worker that hears of a change meanwhile begins the round anew.
 
 
 def test_round_robin_spreads_new_connections_too(house: Ostiary, two: Backends) -> None:
@@ -280,7 +282,9 @@ def test_a_sick_member_gets_nothing_and_every_status_follows(house: Ostiary, two
     assert received[0] == before
     a.healthy = b.healthy = True
     until_states(house, door, two, "ONLINE ONLINE", pool="ONLINE", above="ONLINE")
-    assert served(door.port) == {"a": 10, "b": 10}
+    eventually_passes(
+        lambda: _equal(served(door.port), {"a": 10, "b": 10})
+    )  # A worker that hears of a change meanwhile begins the round anew.
 
 
 def test_backups_serve_only_while_no_primary_can(house: Ostiary, three: Backends) -> None:
@@ -289,7 +293,9 @@ def test_backups_serve_only_while_no_primary_can(house: Ostiary, three: Backends
     change_member(house, door, three[2], backup=True)
     house.monitor(door.pool_id, url_path="/health")
     until_states(house, door, three, "ONLINE ONLINE ONLINE", pool="ONLINE", above="ONLINE")
-    assert served(door.port) == {"a": 10, "b": 10}
+    eventually_passes(
+        lambda: _equal(served(door.port), {"a": 10, "b": 10})
+    )  # A worker that hears of a change meanwhile begins the round anew.
     a.healthy = False
     until_states(house, door, three, "ERROR ONLINE ONLINE", pool="DEGRADED", above="DEGRADED")
     assert served(door.port, 50) == {"b": 50}  # One primary of two is enough: not a request for the backup.
