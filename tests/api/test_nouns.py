@@ -77,17 +77,17 @@ def test_other_spellings_of_the_path_answer_alike(client: Client, noun: Noun, pr
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"colour": "red"}, ".colour: is not a known field"),
-        ({"name": 7}, ".name: must be text"),
-        ({"name": "a\nb"}, ".name: control characters are not allowed"),
-        ({"name": "x" * 256}, ".name: "),
-        ({"admin_state_up": 1}, ".admin_state_up: must be true or false"),
-        ({"admin_state_up": "true"}, ".admin_state_up: must be true or false"),
-        ({"tags": "blue"}, ".tags: must be a list"),
-        ({"tags": [1]}, ".tags.0: must be text"),
-        ({"id": "mine"}, ".id: is set by ostiary"),
-        ({"revision": 7}, ".revision: is set by ostiary"),
-        ({"created_at": "2017-02-28T00:42:44"}, ".created_at: is set by ostiary"),
+        ({"colour": "red"}, "colour: is not a known field"),
+        ({"name": 7}, "name: must be text"),
+        ({"name": "a\nb"}, "name: control characters are not allowed"),
+        ({"name": "x" * 256}, "name: "),
+        ({"admin_state_up": 1}, "admin_state_up: must be true or false"),
+        ({"admin_state_up": "true"}, "admin_state_up: must be true or false"),
+        ({"tags": "blue"}, "tags: must be a list"),
+        ({"tags": [1]}, "tags.0: must be text"),
+        ({"id": "mine"}, "id: is set by ostiary"),
+        ({"revision": 7}, "revision: is set by ostiary"),
+        ({"created_at": "2017-02-28T00:42:44"}, "created_at: is set by ostiary"),
         ({"project_id": "a", "tenant_id": "b"}, "tenant_id: differs from project_id"),
     ],
 )
@@ -106,10 +106,10 @@ def test_a_bad_change_is_refused_and_nothing_changes(client: Client, noun: Noun)
     created = made(client, path, noun.one, **noun.new(client))
     one, revision = f"{path}/{created['id']}", client.revision()
     for fields, words in (
-        ({"colour": "red"}, f"{noun.one}.colour: is not a known field"),
-        ({"id": "mine"}, f"{noun.one}.id: is set by ostiary"),
-        ({"project_id": "a"}, f"{noun.one}.project_id: cannot be changed"),
-        ({"name": 7}, f"{noun.one}.name: must be text"),
+        ({"colour": "red"}, "colour: is not a known field"),
+        ({"id": "mine"}, "id: is set by ostiary"),
+        ({"project_id": "a"}, "project_id: cannot be changed"),
+        ({"name": 7}, "name: must be text"),
     ):
         refused(client.put(one, {noun.one: fields}), 400, words)
     assert client.revision() == revision
@@ -168,22 +168,22 @@ def test_an_unwrapped_body_is_refused(client: Client, noun: Noun) -> None:
 def test_what_is_not_supported_may_be_given_empty(client: Client, noun: str, field: str, empty: Any, full: Any) -> None:
     case = next(case for case in NOUNS if case.one == noun)
     made(client, case.path(client), noun, **case.new(client), **{field: empty})
-    refused(client.post(case.path(client), {noun: {**case.new(client), field: full}}), 400, f"{noun}.{field}: is not supported")
+    refused(client.post(case.path(client), {noun: {**case.new(client), field: full}}), 400, f"{field}: is not supported")
 
 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"protocol_port": "80"}, "listener.protocol_port: must be a whole number"),
-        ({"protocol_port": 80.0}, "listener.protocol_port: must be a whole number"),
-        ({"protocol_port": True}, "listener.protocol_port: must be a whole number"),
-        ({"protocol_port": 65536}, "listener.protocol_port: "),
-        ({"protocol": "UDP"}, "listener.protocol: "),
-        ({"allowed_cidrs": ["10.0.0.1/8"]}, "listener.allowed_cidrs.0: "),
-        ({"insert_headers": {"X-Evil": "true"}}, "listener.insert_headers.X-Evil: "),
-        ({"insert_headers": {"X-Real-IP": True}}, "listener.insert_headers.X-Real-IP: "),
-        ({"tls_versions": ["SSLv3"]}, "listener.tls_versions.0: "),
-        ({"tls_ciphers": "RC4"}, "listener.tls_ciphers: "),
+        ({"protocol_port": "80"}, "protocol_port: must be a whole number"),
+        ({"protocol_port": 80.0}, "protocol_port: must be a whole number"),
+        ({"protocol_port": True}, "protocol_port: must be a whole number"),
+        ({"protocol_port": 65536}, "protocol_port: "),
+        ({"protocol": "UDP"}, "protocol: "),
+        ({"allowed_cidrs": ["10.0.0.1/8"]}, "allowed_cidrs.0: "),
+        ({"insert_headers": {"X-Evil": "true"}}, "insert_headers.X-Evil: "),
+        ({"insert_headers": {"X-Real-IP": True}}, "insert_headers.X-Real-IP: "),
+        ({"tls_versions": ["SSLv3"]}, "tls_versions.0: "),
+        ({"tls_ciphers": "RC4"}, "tls_ciphers: "),
         ({"client_authentication": "MANDATORY"}, "client_authentication"),
         ({"default_tls_container_ref": "/v1/secrets/none"}, "default_tls_container_ref"),
         ({"default_pool_id": "none"}, "default_pool_id: there is no pool none"),
@@ -206,13 +206,13 @@ def test_a_port_that_is_taken_is_a_conflict(client: Client) -> None:
 
 def test_a_field_without_a_default_cannot_be_reset(client: Client) -> None:
     pool = a_pool(client)
-    refused(client.put(f"{LB}/pools/{pool['id']}", {"pool": {"lb_algorithm": None}}), 400, "pool.lb_algorithm: ")
+    refused(client.put(f"{LB}/pools/{pool['id']}", {"pool": {"lb_algorithm": None}}), 400, "lb_algorithm: ")
 
 
 def test_what_is_fixed_says_so(client: Client) -> None:
     listener = a_listener(client)
     reply = client.put(f"{LB}/listeners/{listener['id']}", {"listener": {"protocol_port": 81}})
-    refused(reply, 400, "listener.protocol_port: cannot be changed")
+    refused(reply, 400, "protocol_port: cannot be changed")
 
 
 def test_a_load_balancer_with_children_is_deleted_only_in_cascade(client: Client) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ostiary.errors import Invalid
+from ostiary.model.fields import Data
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -27,6 +28,10 @@ _WORDS: Final = {
 _NO_REASONS: Final[Mapping[str, str]] = {}
 
 
+class Wrapped(Data):
+    """A body that holds one resource under its name. The core does not know that name, so no error shows it either."""
+
+
 def decode(raw: bytes, shape: type[M], why_not: Mapping[str, str] = _NO_REASONS) -> M:
     """The body as `shape`. `why_not` gives the reason for fields that exist but may not be given here. Raises `Invalid`."""
     parse(raw)
@@ -34,7 +39,10 @@ def decode(raw: bytes, shape: type[M], why_not: Mapping[str, str] = _NO_REASONS)
         return shape.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise Invalid(_dotted(first["loc"]), _said(first, why_not)) from None
+        place = first["loc"]
+        if issubclass(shape, Wrapped) and len(place) > 1:
+            place = place[1:]
+        raise Invalid(_dotted(place), _said(first, why_not if len(place) == 1 else _NO_REASONS)) from None
 
 
 def parse(raw: bytes) -> Any:
@@ -87,7 +95,7 @@ def _strings(tree: Any) -> Iterator[str]:
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
-    """`listener.insert_headers.X-Foo`; pydantic marks a name of a dictionary with `[key]`."""
+    """`insert_headers.X-Foo`; pydantic marks a name of a dictionary with `[key]`."""
     return ".".join(_shown(str(part)) for part in location if part != "[key]") or "body"
 
 
@@ -99,7 +107,7 @@ def _shown(name: str) -> str:
 
 def _said(error: ErrorDetails, why_not: Mapping[str, str]) -> str:
     kind = error["type"]
-    if kind == "extra_forbidden" and len(error["loc"]) == 2:
+    if kind == "extra_forbidden":
         return why_not.get(str(error["loc"][-1]), _WORDS[kind])
     if kind == "json_invalid":
         return "is nested too deeply"  # Valid JSON by `parse`; the only thing the two readers differ in.

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
-from ostiary.api.bodies import decode
+from ostiary.api.bodies import Wrapped, decode
 from ostiary.errors import Invalid
 from ostiary.model.fields import Data, Private, traits
 from ostiary.model.resource import Resource
@@ -134,7 +134,7 @@ class Noun(Generic[R]):
 
 def wrapped(one: str, shape: type[BaseModel], name: str | None = None) -> type[BaseModel]:
     """A body that holds a shape under its resource's name, as OpenStack does."""
-    return _model(name or f"{shape.__name__}Body", {one: (shape, ...)})
+    return _model(name or f"{shape.__name__}Body", {one: (shape, ...)}, Wrapped)
 
 
 class Link(Data):
@@ -175,5 +175,5 @@ def _one_project(values: dict[str, Any]) -> None:
         raise Invalid("tenant_id", "differs from project_id, which is the same thing")
 
 
-def _model(name: str, fields: Mapping[str, tuple[Any, Any]]) -> type[BaseModel]:
-    return cast("type[BaseModel]", create_model(name, __base__=Data, **cast("dict[str, Any]", dict(fields))))
+def _model(name: str, fields: Mapping[str, tuple[Any, Any]], base: type[Data] = Data) -> type[BaseModel]:
+    return cast("type[BaseModel]", create_model(name, __base__=base, **cast("dict[str, Any]", dict(fields))))
