@@ -13,7 +13,12 @@ class NotFound(Refusal):
 
 
 class Conflict(Refusal):
-    """It clashes with something that exists: the message says with what."""
+    """It clashes with something that exists: the message says with what. `field` is as in `Invalid`, or None."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message if field is None else f"{field}: {message}")
+        self.field = field
+        self.message = message
 
 
 class Invalid(Refusal):

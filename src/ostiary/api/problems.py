@@ -60,7 +60,7 @@ def refusal(path: str, error: Refusal) -> Response:
     """The reply to a request that the core refused."""
     status = status_of(error)
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status)
-    return problem(path, status, str(error), field=error.field if isinstance(error, Invalid) else None, headers=headers)
+    return problem(path, status, str(error), field=error.field if isinstance(error, Invalid | Conflict) else None, headers=headers)
 
 
 async def on_refusal(request: Request, error: Exception) -> Response:

@@ -54,14 +54,14 @@ def _header_fits(listener: Listener, header: str) -> None:
         raise Invalid(f"insert_headers.{header}", "only a TERMINATED_HTTPS listener knows client certificates")
 
 
-def pool_fits(listener: Listener, pool: Pool) -> None:
-    """A listener can send what it receives to that pool."""
+def pool_fits(listener: Listener, pool: Pool, field: str = "default_pool_id") -> None:
+    """A listener can send what it receives to that pool. `field` is where the caller brought them together."""
     if pool.loadbalancer_id != listener.loadbalancer_id:
-        raise Invalid("default_pool_id", f"pool {pool.id} belongs to another load balancer, {pool.loadbalancer_id}")
+        raise Invalid(field, f"pool {pool.id} belongs to another load balancer, {pool.loadbalancer_id}")
     if pool.protocol not in POOLS_FOR[listener.protocol]:
         fitting = ", ".join(sorted(POOLS_FOR[listener.protocol]))
         raise Invalid(
-            "default_pool_id",
+            field,
             f"pool {pool.id} speaks {pool.protocol}; a {listener.protocol} listener needs a pool that speaks one of {fitting}",
         )
 
@@ -71,8 +71,9 @@ def port_is_free(address: str, port: int, taken: Iterable[tuple[str, Listener]])
     for other_address, other in taken:
         if other.protocol_port == port and _overlap(address, other_address):
             raise Conflict(
-                f"protocol_port: port {port} at {address} is taken by listener {other.id} ({other.name or 'no name'})"
-                f" of load balancer {other.loadbalancer_id}; choose another port or load balancer address."
+                f"port {port} at {address} is taken by listener {other.id} ({other.name or 'no name'})"
+                f" of load balancer {other.loadbalancer_id}; choose another port or load balancer address.",
+                "protocol_port",
             )
 
 

@@ -1,13 +1,14 @@
 """Load balancers: create, read, change, delete."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ostiary.errors import Invalid
 from ostiary.ids import new_id
 from ostiary.model.balancer import LoadBalancer
 from ostiary.model.query import Page, Query
-from ostiary.ops import listeners, pools
+from ostiary.model.whole import WholeBalancer, WholeListener, WholePool
+from ostiary.ops import listeners, pools, populated
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.edit import edited
@@ -18,15 +19,26 @@ from ostiary.store.kinds import LISTENER, LOAD_BALANCER, POOL
 DEFAULT_ADDRESS = "127.0.0.1"
 
 
-def create(system: System, caller: Caller, balancer: LoadBalancer) -> LoadBalancer:
-    """Add a load balancer. Needs an address, or (for OpenStack clients) one of the vip_… ids."""
+def create(
+    system: System,
+    caller: Caller,
+    balancer: LoadBalancer,
+    *,
+    with_listeners: Iterable[WholeListener] = (),
+    with_pools: Iterable[WholePool] = (),
+) -> LoadBalancer:
+    """Add a load balancer, with all that is to hang on it. Needs an address, or (for OpenStack clients) one of the vip_… ids."""
     if not balancer.vip_address:
         if not (balancer.vip_subnet_id or balancer.vip_network_id or balancer.vip_port_id):
             raise Invalid("vip_address", "VIP must contain one of: vip_address, vip_subnet_id, vip_network_id, vip_port_id")
         balancer = balancer.model_copy(update={"vip_address": DEFAULT_ADDRESS})
     identified = balancer.model_copy(update={"id": new_id(), "name": balancer.name or "load-balancer"})
+    whole = WholeBalancer(balancer=identified, listeners=tuple(with_listeners), pools=tuple(with_pools))
+    populated.check(caller, whole)
     with change(system, caller, "loadbalancer:create") as transaction:
-        return transaction.insert(LOAD_BALANCER, identified)
+        stored = transaction.insert(LOAD_BALANCER, identified)
+        populated.add(transaction, system, whole)
+        return stored
 
 
 def get(system: System, caller: Caller, balancer_id: str) -> LoadBalancer:

@@ -7,35 +7,64 @@ from ostiary.errors import Invalid
 from ostiary.ids import new_id
 from ostiary.model.balancer import LoadBalancer
 from ostiary.model.listener import Listener
+from ostiary.model.pool import Pool
 from ostiary.model.query import Page, Query
 from ostiary.model.rules import listener_is_coherent, pool_fits, port_is_free
-from ostiary.ops import server_certificates
+from ostiary.model.whole import WholePool, pools_are_not_too_large
+from ostiary.ops import pools, server_certificates
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_balancer
 from ostiary.ops.edit import edited
 from ostiary.ops.material import check_listener
 from ostiary.ops.system import System
+from ostiary.ops.within import within
 from ostiary.store.kinds import LISTENER, LOAD_BALANCER, POOL
 from ostiary.store.store import Transaction
 
 
-def create(system: System, caller: Caller, listener: Listener) -> Listener:
-    """Add a listener to a load balancer. A TLS listener without a certificate is given one by ostiary itself."""
-    listener_is_coherent(listener)
+def create(system: System, caller: Caller, listener: Listener, *, with_pool: WholePool | None = None) -> Listener:
+    """Add a listener, with a new default pool if one is given, to a load balancer."""
+    if with_pool is not None:
+        pools_are_not_too_large([("default_pool.members", with_pool)])
+        caller.must("pool:create")
+        pools.must_for_parts(caller, [with_pool])
     with change(system, caller, "listener:create") as transaction:
-        balancer = transaction.get(LOAD_BALANCER, listener.loadbalancer_id)
-        if balancer is None:
-            named = listener.loadbalancer_id
-            raise Invalid("loadbalancer_id", f"there is no load balancer {named}" if named else "is needed")
-        _check_port(transaction, balancer, listener)
-        _check_pool(transaction, listener)
-        identified = listener.model_copy(update={"id": new_id()})
-        if identified.is_tls and not identified.default_tls_container_ref and not identified.sni_container_refs:
-            identified = server_certificates.give(transaction, system, balancer, identified)
-        check_listener(transaction, system, identified)
-        stored = transaction.insert(LISTENER, identified, address=balancer.vip_address)
-        touch_balancer(transaction, balancer.id)
+        if with_pool is not None:
+            listener = add_pool(transaction, system, listener, with_pool)
+        stored = add(transaction, system, listener)
+        touch_balancer(transaction, stored.loadbalancer_id)
         return stored
+
+
+def add(transaction: Transaction, system: System, listener: Listener) -> Listener:
+    """Put a listener at its load balancer. A TLS listener without a certificate is given one by ostiary itself."""
+    listener_is_coherent(listener)
+    balancer = _balancer(transaction, listener)
+    _check_port(transaction, balancer, listener)
+    _check_pool(transaction, listener)
+    its = {"id": new_id(), "project_id": listener.project_id or balancer.project_id}
+    identified = listener.model_copy(update=its)
+    if identified.is_tls and not identified.default_tls_container_ref and not identified.sni_container_refs:
+        identified = server_certificates.give(transaction, system, balancer, identified)
+    check_listener(transaction, system, identified)
+    return transaction.insert(LISTENER, identified, address=balancer.vip_address)
+
+
+def add_pool(transaction: Transaction, system: System, listener: Listener, whole: WholePool) -> Listener:
+    """The listener with a new pool, which is put at its load balancer."""
+    balancer = _balancer(transaction, listener)
+    its = {"project_id": whole.pool.project_id or listener.project_id}
+    with within("default_pool"):
+        pool = pools.add(transaction, system, whole.model_copy(update={"pool": whole.pool.model_copy(update=its)}), balancer.id)
+    return served_by(listener, pool, "default_pool.protocol")
+
+
+def served_by(listener: Listener, pool: Pool, field: str) -> Listener:
+    """The listener with that default pool. `field` is where the caller brought them together."""
+    if listener.default_pool_id is not None:
+        raise Invalid("default_pool_id", "there is a default_pool too; give one of them")
+    pool_fits(listener, pool, field)
+    return listener.model_copy(update={"default_pool_id": pool.id})
 
 
 def get(system: System, caller: Caller, listener_id: str) -> Listener:
@@ -83,6 +112,14 @@ def remove(transaction: Transaction, listener: Listener) -> None:
     """Take a listener, and the certificate ostiary made for it, out of the store."""
     transaction.delete(LISTENER, listener)
     server_certificates.take_back(transaction, listener)
+
+
+def _balancer(transaction: Transaction, listener: Listener) -> LoadBalancer:
+    named = listener.loadbalancer_id
+    balancer = transaction.get(LOAD_BALANCER, named)
+    if balancer is None:
+        raise Invalid("loadbalancer_id", f"there is no load balancer {named}" if named else "is needed")
+    return balancer
 
 
 def _check_port(transaction: Transaction, balancer: LoadBalancer, listener: Listener) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from ostiary.errors import Conflict, Invalid, NotFound
 from ostiary.ids import new_id
 from ostiary.model.fields import traits
-from ostiary.model.pool import Member
+from ostiary.model.pool import Member, Pool
 from ostiary.model.query import Page, Query
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_pool
@@ -20,7 +20,7 @@ def create(system: System, caller: Caller, pool_id: str, member: Member) -> Memb
     """Add a member to a pool."""
     with change(system, caller, "member:create") as transaction:
         pool = transaction.require(POOL, pool_id)
-        stored = _add(transaction, pool_id, member)
+        stored = add(transaction, pool, member)
         touch_pool(transaction, pool_id, pool.loadbalancer_id)
         return stored
 
@@ -62,16 +62,13 @@ def replace(
     system: System, caller: Caller, pool_id: str, members: Sequence[Member], *, additive_only: bool = False
 ) -> tuple[Member, ...]:
     """Make these the pool's members: known addresses are changed, new ones added, others removed unless `additive_only`."""
-    places = [(member.address, member.protocol_port) for member in members]
-    for position, place in enumerate(places):
-        if place in places[:position]:
-            raise Invalid(f"members.{position}", f"{place[0]} port {place[1]} is given twice")
+    places = given_once(members)
     with change(system, caller, "member:replace") as transaction:
         pool = transaction.require(POOL, pool_id)
         known = {(member.address, member.protocol_port): member for member in transaction.all(MEMBER, pool_id=pool_id)}
         kept = tuple(
-            _change(transaction, known[place], member) if place in known else _add(transaction, pool_id, member)
-            for place, member in zip(places, members, strict=True)
+            _change(transaction, known[place], member) if place in known else add(transaction, pool, member)
+            for place, member in places.items()
         )
         if not additive_only:
             for place, member in known.items():
@@ -81,12 +78,25 @@ def replace(
         return kept
 
 
-def _add(transaction: Transaction, pool_id: str, member: Member) -> Member:
-    for other in transaction.all(MEMBER, pool_id=pool_id, address=member.address, protocol_port=member.protocol_port):
+def add(transaction: Transaction, pool: Pool, member: Member) -> Member:
+    """Put a member into a pool."""
+    for other in transaction.all(MEMBER, pool_id=pool.id, address=member.address, protocol_port=member.protocol_port):
         raise Conflict(
-            f"protocol_port: pool {pool_id} already has member {other.id} at {member.address} port {member.protocol_port}."
+            f"pool {pool.id} already has member {other.id} at {member.address} port {member.protocol_port}.", "protocol_port"
         )
-    return transaction.insert(MEMBER, member.model_copy(update={"id": new_id(), "pool_id": pool_id}))
+    its = {"id": new_id(), "pool_id": pool.id, "project_id": member.project_id or pool.project_id}
+    return transaction.insert(MEMBER, member.model_copy(update=its))
+
+
+def given_once(members: Sequence[Member]) -> dict[tuple[str, int], Member]:
+    """Members by address and port. Raises `Invalid` when two of them are at the same one."""
+    places: dict[tuple[str, int], Member] = {}
+    for position, member in enumerate(members):
+        place = (member.address, member.protocol_port)
+        if place in places:
+            raise Invalid(f"members.{position}", f"{place[0]} port {place[1]} is given twice")
+        places[place] = member
+    return places
 
 
 def _change(transaction: Transaction, before: Member, wanted: Member) -> Member:

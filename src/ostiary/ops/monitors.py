@@ -18,15 +18,22 @@ from ostiary.store.store import Transaction
 
 def create(system: System, caller: Caller, monitor: HealthMonitor) -> HealthMonitor:
     """Add a monitor to a pool that has none."""
-    monitor_is_coherent(monitor)
     with change(system, caller, "healthmonitor:create") as transaction:
-        if transaction.get(POOL, monitor.pool_id) is None:
-            raise Invalid("pool_id", f"there is no pool {monitor.pool_id}" if monitor.pool_id else "is needed")
-        for other in transaction.all(HEALTH_MONITOR, pool_id=monitor.pool_id):
-            raise Conflict(f"pool_id: pool {monitor.pool_id} already has health monitor {other.id}.")
-        stored = transaction.insert(HEALTH_MONITOR, monitor.model_copy(update={"id": new_id()}))
+        stored = add(transaction, monitor)
         _touch(transaction, stored)
         return stored
+
+
+def add(transaction: Transaction, monitor: HealthMonitor) -> HealthMonitor:
+    """Put a monitor at its pool."""
+    monitor_is_coherent(monitor)
+    pool = transaction.get(POOL, monitor.pool_id)
+    if pool is None:
+        raise Invalid("pool_id", f"there is no pool {monitor.pool_id}" if monitor.pool_id else "is needed")
+    for other in transaction.all(HEALTH_MONITOR, pool_id=pool.id):
+        raise Conflict(f"pool {pool.id} already has health monitor {other.id}.", "pool_id")
+    its = {"id": new_id(), "project_id": monitor.project_id or pool.project_id}
+    return transaction.insert(HEALTH_MONITOR, monitor.model_copy(update=its))
 
 
 def get(system: System, caller: Caller, monitor_id: str) -> HealthMonitor:

@@ -63,7 +63,7 @@ def store_authority(transaction: Transaction, certificate: x509.Certificate, sea
     """Store a CA certificate once. Raises `Conflict` when it is here already."""
     fingerprint = fingerprint_sha256(certificate)
     for known in transaction.all(AUTHORITY, fingerprint_sha256=fingerprint):
-        raise Conflict(f"certificate: this certificate is in the system as authority {known.id} ({known.name}).")
+        raise Conflict(f"this certificate is in the system as authority {known.id} ({known.name}).", "certificate")
     return transaction.insert(
         AUTHORITY,
         Authority.model_validate(
