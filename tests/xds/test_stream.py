@@ -1,6 +1,8 @@
 """Single sentences about the conversation; what holds for every order of events is in test_stream_laws."""
 
-from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Key, Resource
+from envoy.config.route.v3 import route_components_pb2, route_pb2
+
+from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Key, Resource, pack
 from ostiary.xds.stream import ENVOY, RELAY, Rejection, Request, Send, Stream
 
 
@@ -107,3 +109,62 @@ def test_an_older_acknowledgement_never_speaks_for_a_newer_version() -> None:
     stream.hear(Request(LISTENER, nonce=second.nonce))
     stream.hear(Request(LISTENER, nonce=first.nonce))
     assert stream.accepted == {door: "2"}
+
+
+# Routes and the clusters they lead to.
+
+
+def leading_to(*clusters: str) -> dict[Key, Resource]:
+    """These clusters, and a route "r" to the last of them."""
+    way = route_components_pb2.Route(route=route_components_pb2.RouteAction(cluster=clusters[-1]))
+    host = route_components_pb2.VirtualHost(name="all", domains=["*"], routes=[way])
+    route = pack(ROUTE, "r", route_pb2.RouteConfiguration(name="r", virtual_hosts=[host]))
+    return {**world(*((CLUSTER, name) for name in clusters)), route.key: route}
+
+
+def test_a_route_to_a_new_cluster_waits_until_that_is_accepted() -> None:
+    """Sent together, Envoy would follow the route to a cluster that is not warm yet, and answer 503."""
+    stream = introduced()
+    acknowledged(stream, stream.publish(leading_to("old")))
+    (cluster,) = stream.publish(leading_to("old", "new"))
+    assert said([cluster]) == [(CLUSTER, "+new")]
+    assert not stream.settled
+    assert said(stream.hear(Request(CLUSTER, nonce=cluster.nonce))) == [(ROUTE, "+r")]
+
+
+def test_the_old_cluster_goes_only_after_the_route_that_led_there() -> None:
+    stream = introduced()
+    acknowledged(stream, stream.publish(leading_to("old")))
+    (cluster,) = stream.publish(leading_to("new"))
+    (route,) = stream.hear(Request(CLUSTER, nonce=cluster.nonce))
+    assert said([cluster, route]) == [(CLUSTER, "+new"), (ROUTE, "+r")]
+    removals = stream.hear(Request(ROUTE, nonce=route.nonce))
+    assert said(removals) == [(CLUSTER, "-old")]
+    acknowledged(stream, removals)
+    assert stream.settled
+
+
+def test_a_route_stays_where_it_is_when_the_new_cluster_is_refused() -> None:
+    stream = introduced()
+    acknowledged(stream, stream.publish(leading_to("old")))
+    (cluster,) = stream.publish(leading_to("new"))
+    assert stream.hear(Request(CLUSTER, nonce=cluster.nonce, error="no")) == []
+    # Back to where it was: nothing is left to be said but that the new one is gone.
+    acknowledged(stream, stream.publish(leading_to("old")))
+    assert stream.settled
+    assert stream.rejected == {}
+
+
+def test_a_client_that_has_no_such_route_gets_it_at_once() -> None:
+    """An Envoy that starts waits for its routes: there is nothing that would go on working meanwhile."""
+    assert said(introduced().publish(leading_to("new"))) == [(CLUSTER, "+new"), (ROUTE, "+r")]
+    stream = introduced()
+    acknowledged(stream, stream.publish(leading_to("old")))
+    stream.publish(leading_to("old", "new"))
+    assert said(stream.hear(Request(ROUTE, ("r",)))) == [(ROUTE, "+r")]
+
+
+def test_a_keeper_is_told_all_at_once() -> None:
+    stream = introduced(RELAY)
+    acknowledged(stream, stream.publish(leading_to("old")))
+    assert said(stream.publish(leading_to("new"))) == [(CLUSTER, "+new"), (ROUTE, "+r"), (CLUSTER, "-old")]

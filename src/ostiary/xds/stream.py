@@ -5,12 +5,13 @@ one ordered stream for all types, content-hash versions, an answer is about exac
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, SECRET, Key, Resource
+from ostiary.xds.references import clusters_of
 
 EVERYTHING: Final = "*"
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -53,6 +54,7 @@ class Etiquette:
     `holds_removals`: whether removals wait until what goes before them was answered.
     `patient`: types for which a name that does not exist is answered when it appears; for others, at once with "removed".
     `comes_along`: what is sent again with a resource of that type and the same name, although the client has it.
+    `needs`: what the client must have accepted before a resource replaces the one of that name that it has.
     """
 
     order: tuple[str, ...]
@@ -60,16 +62,19 @@ class Etiquette:
     holds_removals: bool
     patient: frozenset[str] = frozenset()
     comes_along: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    needs: Callable[[Resource], frozenset[Key]] = lambda _: frozenset()
 
 
 # An Envoy told that its secret does not exist goes on without it: it would bind a port that can only refuse. It may wait instead.
 # Its clusters start anew when they change and wait for their endpoints, yet do not ask again for those they were sent before.
+# It answers for a cluster when that is warm; a route that got there first would answer 503 until then (seen).
 ENVOY: Final = Etiquette(
     order=ORDER,
     removal_order=(LISTENER, ROUTE, CLUSTER, ENDPOINT, SECRET),
     holds_removals=True,
     patient=frozenset({SECRET}),
     comes_along=MappingProxyType({CLUSTER: ENDPOINT}),
+    needs=clusters_of,
 )
 # A keeper hands on, and orders for its Envoy itself. What is referred to comes before what refers to it, so that whatever part of
 # a publication it has heard stands by itself. Nothing is held: it may be long before its Envoy answers.
@@ -118,13 +123,14 @@ class Stream:
         self._flying: dict[Key, dict[str, str | None]] = {}  # per resource, nonce → version, oldest first
         self._changing: dict[str, set[str]] = {}  # per type, nonces that carry additions or changes
         self._waiting: dict[str, set[Key]] = {}  # per type, removals that are held
+        self._early: set[Key] = set()  # changes that are held, for what they need is not there yet
         self._changed: set[Key] = set()
         self._nonces = itertools.count(1)
 
     @property
     def settled(self) -> bool:
         """Whether the client has, or has refused, everything it asked for."""
-        return self._wanted is not None and not self._flights and not any(self._waiting.values())
+        return self._wanted is not None and not self._flights and not self._early and not any(self._waiting.values())
 
     def take_changed(self) -> frozenset[Key]:
         """The resources whose acceptance or refusal changed since this was last asked."""
@@ -283,7 +289,9 @@ class Stream:
     def _advance(self, touched: Iterable[Key]) -> list[Send]:
         if self._wanted is None:
             return []
-        due = {key for key in touched if self._is_due(key)}
+        due = {key for key in self._early.union(touched) if self._is_due(key)}
+        self._early = {key for key in due if self._is_early(key)}
+        due -= self._early
         changes = {key for key in due if key in self._wanted}
         changes |= {other for key in changes if (other := self._companion(key))}
         sends = [self._send_resource(self._wanted[key]) for key in _sorted(changes, self._etiquette.order)]
@@ -315,6 +323,13 @@ class Stream:
             return key in self._held
         return self.accepted.get(key) != version
 
+    def _is_early(self, key: Key) -> bool:
+        """Whether it would put something that does not work yet in the place of what does."""
+        resource = self._wanted.get(key) if self._wanted is not None else None
+        if resource is None or key in self._asked or key not in self.accepted:
+            return False
+        return any(need in (self._wanted or ()) and need not in self.accepted for need in self._etiquette.needs(resource))
+
     def _companion(self, key: Key) -> Key | None:
         """What has to be sent along with it, although the client has it already."""
         other = (self._etiquette.comes_along.get(key[0], ""), key[1])
@@ -334,7 +349,7 @@ class Stream:
             return False
         if kind == LISTENER:
             return bool(self._changing.get(LISTENER))
-        return any(self._changing.values())
+        return bool(self._early) or any(self._changing.values())
 
     def _send_resource(self, resource: Resource) -> Send:
         self._asked.discard(resource.key)
