@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from ostiary.envoy import names
+from ostiary.envoy.resources import LISTENER as LISTENERS
 from ostiary.model.balancer import LoadBalancer
 from ostiary.model.desired import DesiredPool
 from ostiary.model.health import HealthMonitor
@@ -35,22 +37,33 @@ def provisioning(system: System, thing: Resource) -> Provisioning:
     wanted, live = system.fleet.wanted, system.fleet.live()
     if wanted is None or not live or wanted.snapshot.revision < thing.revision:
         return pending
-    states = [_carried_out(gateway, wanted, thing.id) for gateway in live]
+    states = [_carried_out(gateway, wanted, thing) for gateway in live]
     errors = [error for error, _ in states if error]
     if errors:
         return Provisioning("ERROR", "; ".join(dict.fromkeys(errors)))
     return Provisioning("ACTIVE") if all(done for _, done in states) else pending
 
 
-def _carried_out(gateway: Gateway, wanted: Wanted, resource_id: str) -> tuple[str, bool]:
-    """What this gateway said against it, and whether it has accepted all of it."""
-    done = True
-    for resource in wanted.owned.get(resource_id, ()):
+def _carried_out(gateway: Gateway, wanted: Wanted, thing: Resource) -> tuple[str, bool]:
+    """What this gateway said against it, and whether it has accepted all of it, and let go of what is no longer wanted."""
+    done = not _still_open(gateway, wanted, thing)
+    # A member or monitor that was taken out of service owns nothing any more: it is out when its pool is carried out.
+    owner = thing.pool_id if isinstance(thing, Member | HealthMonitor) else thing.id
+    for resource in wanted.owned.get(owner, ()):
         version, words = gateway.rejected.get(resource.key, ("", ""))
         if version == resource.version:
             return words, False
         done = done and gateway.accepted.get(resource.key) == resource.version
     return "", done
+
+
+def _still_open(gateway: Gateway, wanted: Wanted, thing: Resource) -> bool:
+    """Whether the gateway has a listener of it that it should not have: disabled or deleted, and its port not closed yet."""
+    if not isinstance(thing, Listener | LoadBalancer):
+        return False
+    gone = {name for kind, name in gateway.accepted.keys() - wanted.snapshot.resources.keys() if kind == LISTENERS}
+    # Of a listener that is gone we no longer know whose it was: each load balancer waits for it, which takes milliseconds.
+    return bool(gone) if isinstance(thing, LoadBalancer) else names.listener(thing.id) in gone
 
 
 def operating(system: System, thing: Configured) -> str:

@@ -225,10 +225,12 @@ class Transaction(Reader):
                     after=change.after,
                 )
             )
-        for (_, resource_id), kind in self._touched.items():
-            self._connection.execute(
-                kind.table.update().where(kind.table.c.id == resource_id).values(revision=self.next_revision)
-            )
+        written = {(change.kind, change.resource_id) for change in self.changed}
+        for (kind_name, resource_id), kind in self._touched.items():
+            if (kind_name, resource_id) not in written:
+                row = kind.table.c.id == resource_id
+                news = {"revision": self.next_revision, "updated_at": self.at}
+                self._connection.execute(kind.table.update().where(row).values(**news))
         self._connection.execute(tables.head.update().values(revision=self.next_revision))
         return self.next_revision
 
