@@ -16,9 +16,8 @@ from ostiary.pki.names import NameKind
 # look older than it is.
 BACKDATE: Final = timedelta(minutes=5)
 
-# Ed25519 and P-521 are missing on purpose: Envoy (BoringSSL) does not offer their signature schemes to TLS clients, so whoever
-# held such a certificate would be refused at the handshake (Ed25519 in TLS 1.2 and 1.3, P-521 in 1.3; seen with Envoy 1.40).
-# Browsers refuse both from servers too.
+# Ed25519 and P-521 are missing on purpose. Our own doors take them (docs/decisions/0002), but BoringSSL left to itself does not offer
+# their signature schemes, so at other doors their holders would be refused in the handshake; browsers refuse both from servers.
 TLS_KEYS: Final = ("EC P-256", "EC P-384", "RSA")
 
 
