@@ -131,7 +131,7 @@ def _filled(data: st.DataObject, shapes: dict[str, Any], schema: dict[str, Any])
     """A value for a field: what the schema asks for, roughly, and now and then something else."""
     if "$ref" in schema:
         inner = shapes[schema["$ref"].rpartition("/")[2]]
-        optional = sorted(set(inner["properties"]) - set(inner.get("required", ())))
+        optional = sorted(set(inner.get("properties", ())) - set(inner.get("required", ())))
         names = [
             *inner.get("required", ()),
             *data.draw(st.lists(st.sampled_from(optional), max_size=4) if optional else st.just([])),
@@ -139,8 +139,9 @@ def _filled(data: st.DataObject, shapes: dict[str, Any], schema: dict[str, Any])
         return {name: _filled(data, shapes, inner["properties"][name]) for name in names}
     if "enum" in schema:
         return data.draw(st.sampled_from(schema["enum"]))
-    if "anyOf" in schema:
-        return _filled(data, shapes, data.draw(st.sampled_from(schema["anyOf"])))
+    for options in (schema.get("anyOf"), schema.get("oneOf")):
+        if options:
+            return _filled(data, shapes, data.draw(st.sampled_from(options)))
     if schema.get("type") == "array" and "$ref" in schema.get("items", {}):
         return [_filled(data, shapes, schema["items"])]
     likely: dict[str, st.SearchStrategy[Any]] = {

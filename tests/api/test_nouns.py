@@ -154,14 +154,9 @@ def test_an_unwrapped_body_is_refused(client: Client, noun: Noun) -> None:
 @pytest.mark.parametrize(
     ("noun", "field", "empty", "full"),
     [
-        ("loadbalancer", "listeners", [], [{"name": "x"}]),
-        ("loadbalancer", "pools", [], [{"name": "x"}]),
         ("loadbalancer", "additional_vips", [], [{"subnet_id": "x"}]),
         ("loadbalancer", "vip_sg_ids", [], ["x"]),
-        ("listener", "default_pool", {}, {"name": "x"}),
         ("listener", "l7policies", [], [{"name": "x"}]),
-        ("pool", "healthmonitor", {}, {"name": "x"}),
-        ("pool", "members", [], [{"name": "x"}]),
         ("member", "request_sriov", False, True),
     ],
 )

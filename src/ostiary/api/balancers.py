@@ -6,20 +6,30 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
+from ostiary.api import listeners, pools
 from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
 from ostiary.api.lbaas import PREFIX, STATUSES, Ids, ids, many, noun, one
+from ostiary.api.nested import one_or_name, several
 from ostiary.api.queries import boolean, parameters
 from ostiary.api.shapes import StatsReply, StatusesReply
 from ostiary.model.balancer import LoadBalancer
+from ostiary.model.whole import LISTENERS_MAX, POOLS_MAX
 from ostiary.ops import balancers, related, status
 from ostiary.ops.system import System
 
+_LISTENER: Final = listeners.NOUN.within(
+    default_pool=one_or_name(listeners.POOL, "A new pool, or the name of one that this call creates: where requests go.")
+)
 NOUN: Final = noun(
     "loadbalancer",
     "loadbalancers",
     LoadBalancer,
-    unsupported=("listeners", "pools", "additional_vips", "vip_sg_ids"),
+    unsupported=("additional_vips", "vip_sg_ids"),
     unsupported_later=("vip_sg_ids",),
+    given={
+        "listeners": several(_LISTENER, "New listeners.", LISTENERS_MAX),
+        "pools": several(listeners.POOL, "New pools.", POOLS_MAX),
+    },
     shown={
         "listeners": (Ids, Field(description="Its listeners.")),
         "pools": (Ids, Field(description="Its pools.")),
@@ -33,9 +43,16 @@ router = APIRouter(prefix=f"{PREFIX}/loadbalancers", tags=["load balancers"])
 
 @router.post("", dependencies=[may("loadbalancer:create")], **described(201, takes=NOUN.creation, answers=NOUN.reply))
 def create(request: Request, system: Sys, caller: Who, raw: Raw) -> JSONResponse:
-    """Add a load balancer."""
-    wanted, _ = NOUN.decode_new(raw)
-    return one(request, system, NOUN, balancers.create(system, caller, wanted), _beside(system), 201)
+    """Add a load balancer, with all that is to hang on it: all of it is created, or nothing."""
+    wanted, beside = NOUN.decode_new(raw)
+    made = balancers.create(
+        system,
+        caller,
+        wanted,
+        with_listeners=[listeners.whole(*listeners.NOUN.made_from(body)) for body in beside.get("listeners", ())],
+        with_pools=[pools.whole(*pools.NOUN.made_from(body)) for body in beside.get("pools", ())],
+    )
+    return one(request, system, NOUN, made, _beside(system), 201)
 
 
 @router.get(

@@ -32,6 +32,13 @@ class Wrapped(Data):
     """A body that holds one resource under its name. The core does not know that name, so no error shows it either."""
 
 
+# Which of several shapes a value has. Pydantic puts that into the path to an error, as it does `[key]` at names of a dictionary.
+WHOLE: Final = "[whole]"
+NAME: Final = "[name]"
+NOTHING: Final = "[nothing]"
+_MARKS: Final = frozenset({"[key]", WHOLE, NAME, NOTHING})
+
+
 def decode(raw: bytes, shape: type[M], why_not: Mapping[str, str] = _NO_REASONS) -> M:
     """The body as `shape`. `why_not` gives the reason for fields that exist but may not be given here. Raises `Invalid`."""
     parse(raw)
@@ -95,8 +102,8 @@ def _strings(tree: Any) -> Iterator[str]:
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
-    """`insert_headers.X-Foo`; pydantic marks a name of a dictionary with `[key]`."""
-    return ".".join(_shown(str(part)) for part in location if part != "[key]") or "body"
+    """`insert_headers.X-Foo`, without the marks."""
+    return ".".join(_shown(str(part)) for part in location if part not in _MARKS) or "body"
 
 
 def _shown(name: str) -> str:

@@ -85,8 +85,9 @@ def _type(schema: dict[str, Any]) -> str:
         return _link(_name(schema["$ref"]))
     if "enum" in schema:
         return " | ".join(escape(str(value)) for value in schema["enum"])
-    if "anyOf" in schema:
-        return " or ".join(_type(option) for option in schema["anyOf"])
+    options = schema.get("anyOf") or schema.get("oneOf")
+    if options:
+        return " or ".join(_type(option) for option in options)
     kind = str(schema.get("type", "anything"))
     if kind == "array":
         return f"list of {_type(schema.get('items', {}))}"

@@ -59,8 +59,12 @@ def noun(
     unsupported_later: tuple[str, ...] = (),
     given: Mapping[str, tuple[Any, Any]] | None = None,
     shown: Mapping[str, tuple[Any, Any]] | None = None,
+    not_within: tuple[str, ...] = (),
 ) -> Noun[C]:
-    """A load-balancing noun. `unsupported` may be given empty at creation, `unsupported_later` at update."""
+    """A load-balancing noun. `unsupported` may be given empty at creation, `unsupported_later` at update.
+
+    Within the body of what it belongs to, its project is that one's.
+    """
     return Noun(
         one,
         many,
@@ -68,6 +72,7 @@ def noun(
         given={**GIVEN, **dict.fromkeys(unsupported, NOT_SUPPORTED), **(given or {})},
         given_later=dict.fromkeys(unsupported_later, NOT_SUPPORTED),
         shown={**SHOWN, **(shown or {})},
+        not_within=frozenset({"project_id", "tenant_id", *not_within}),
         aliases={"tenant_id": "project_id"},
         time=openstack_time,
     )

@@ -15,6 +15,7 @@ NOUN: Final = noun(
     "healthmonitor",
     "healthmonitors",
     HealthMonitor,
+    not_within=("pool_id",),
     shown={"pools": (Ids, Field(description="The pool whose members it asks."))},
 )
 router = APIRouter(prefix=f"{PREFIX}/healthmonitors", tags=["health monitors"])

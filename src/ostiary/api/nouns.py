@@ -40,7 +40,8 @@ class Noun(Generic[R]):
     """A resource as the API shows it.
 
     `given` are fields of the creation body that the model does not have, `given_later` those of the update body,
-    `shown` those that a reply adds. `aliases` are other names for attributes in queries.
+    `shown` those that a reply adds. `not_within` are left out within the body of what it belongs to. `aliases` are other
+    names for attributes in queries.
     """
 
     one: str
@@ -49,14 +50,19 @@ class Noun(Generic[R]):
     given: Extra = field(default_factory=dict)
     given_later: Extra = field(default_factory=dict)
     shown: Extra = field(default_factory=dict)
+    not_within: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = field(default_factory=dict)
     time: Callable[[datetime], str] = zulu_time
 
     @cached_property
     def new(self) -> type[BaseModel]:
         """What a caller says to create one: every field that is not derived. Null is the same as left out."""
-        fields = {name: _or_null(info) for name, info in self._public() if not traits(info).get("derived")}
-        return _model(f"New{self._title}", {**fields, **self.given})
+        return _model(f"New{self._title}", self._settable)
+
+    def within(self, **other: tuple[Any, Any]) -> type[BaseModel]:
+        """What a caller says to create one within the body of what it belongs to. `other` are fields that differ there."""
+        fields = {name: described for name, described in self._settable.items() if name not in self.not_within}
+        return _model(f"Nested{self._title}", {**fields, **other})
 
     @cached_property
     def creation(self) -> type[BaseModel]:
@@ -116,6 +122,11 @@ class Noun(Generic[R]):
 
     def _public(self) -> Iterable[tuple[str, FieldInfo]]:
         return ((name, info) for name, info in self.model.model_fields.items() if info.annotation is not Private)
+
+    @cached_property
+    def _settable(self) -> Extra:
+        fields = {name: _or_null(info) for name, info in self._public() if not traits(info).get("derived")}
+        return {**fields, **self.given}
 
     @property
     def _title(self) -> str:

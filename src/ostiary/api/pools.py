@@ -1,14 +1,19 @@
 """/v2/lbaas/pools: members behind a listener, and how a request picks one."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
+from ostiary.api import members, monitors
 from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
 from ostiary.api.lbaas import PREFIX, STATUSES, Ids, ids, many, noun, one
+from ostiary.api.nested import Nothing, several
+from ostiary.api.nested import one as one_within
 from ostiary.model.pool import Pool
+from ostiary.model.whole import MEMBERS_MAX, WholePool
 from ostiary.ops import pools, related
 from ostiary.ops.system import System
 
@@ -16,8 +21,12 @@ NOUN: Final = noun(
     "pool",
     "pools",
     Pool,
-    unsupported=("healthmonitor", "members"),
-    given={"listener_id": (str | None, Field(None, description="The listener whose default pool it becomes."))},
+    given={
+        "listener_id": (str | None, Field(None, description="The listener whose default pool it becomes.")),
+        "members": several(members.NOUN.within(), "Its members.", MEMBERS_MAX),
+        "healthmonitor": one_within(monitors.NOUN.within(), "Its health monitor."),
+    },
+    not_within=("loadbalancer_id", "listener_id"),
     shown={
         "loadbalancers": (Ids, Field(description="The load balancer it belongs to.")),
         "listeners": (Ids, Field(description="The listeners whose default pool it is.")),
@@ -32,7 +41,10 @@ router = APIRouter(prefix=f"{PREFIX}/pools", tags=["pools"])
 def create(request: Request, system: Sys, caller: Who, raw: Raw) -> JSONResponse:
     """Add a pool to a load balancer, or to a listener as its default pool."""
     wanted, beside = NOUN.decode_new(raw)
-    made = pools.create(system, caller, wanted, beside.get("listener_id"))
+    its = whole(wanted, beside)
+    made = pools.create(
+        system, caller, its.pool, beside.get("listener_id"), with_members=its.members, with_monitor=its.healthmonitor
+    )
     return one(request, system, NOUN, made, _beside(system), 201)
 
 
@@ -64,6 +76,16 @@ def delete(system: Sys, caller: Who, pool_id: str) -> Response:
     """Remove a pool with its members and monitor."""
     pools.delete(system, caller, pool_id)
     return Response(status_code=204)
+
+
+def whole(pool: Pool, beside: Mapping[str, Any]) -> WholePool:
+    """A pool and what is to hang on it, from what its body says `beside` it."""
+    monitor = beside.get("healthmonitor")
+    return WholePool(
+        pool=pool,
+        members=tuple(members.NOUN.made_from(member)[0] for member in beside.get("members", ())),
+        healthmonitor=None if monitor is None or isinstance(monitor, Nothing) else monitors.NOUN.made_from(monitor)[0],
+    )
 
 
 def _beside(system: System) -> Any:

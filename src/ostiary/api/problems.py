@@ -60,7 +60,8 @@ def refusal(path: str, error: Refusal) -> Response:
     """The reply to a request that the core refused."""
     status = status_of(error)
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status)
-    return problem(path, status, str(error), field=error.field if isinstance(error, Invalid | Conflict) else None, headers=headers)
+    field = error.field if isinstance(error, Invalid | Conflict) else None
+    return problem(path, status, str(error), field=field, headers=headers)
 
 
 async def on_refusal(request: Request, error: Exception) -> Response:
