@@ -16,8 +16,8 @@ from ostiary.pki.names import NameKind
 # look older than it is.
 BACKDATE: Final = timedelta(minutes=5)
 
-# Ed25519 and P-521 are missing on purpose. Our own doors take them (docs/decisions/0002), but BoringSSL left to itself does not offer
-# their signature schemes, so at other doors their holders would be refused in the handshake; browsers refuse both from servers.
+# Ed25519 and P-521 are missing on purpose. Our own doors take them (docs/decisions/0002), but BoringSSL left to itself does not
+# offer their signature schemes: at other doors their holders would be refused. Browsers refuse both from servers.
 TLS_KEYS: Final = ("EC P-256", "EC P-384", "RSA")
 
 
