@@ -61,14 +61,10 @@ def down(data_dir: DataDir = None) -> None:
     from ostiary.home import stop_holder  # noqa: PLC0415 (only here)
 
     folder = data_dir or default_data_dir()
-    stopped = [
-        what
-        for what, was_running in (
-            ("control plane", stop_holder(folder, timeout=STOP_SECONDS)),
-            ("gateway", keeper.stop(folder, timeout=STOP_SECONDS)),
-        )
-        if was_running
-    ]
+    gateway_ran = keeper.alive(folder)  # asked first: a control plane takes its gateway with it, unless told to leave it
+    control_plane_ran = stop_holder(folder, timeout=STOP_SECONDS)
+    keeper.stop(folder, timeout=STOP_SECONDS)
+    stopped = [what for what, ran in (("control plane", control_plane_ran), ("gateway", gateway_ran)) if ran]
     print(f"Stopped the {' and the '.join(stopped)}." if stopped else f"Nothing runs on {folder}.")
 
 
