@@ -1,7 +1,6 @@
 """What lies in a data directory: the lock that only one may hold, the database, the key-encryption key, the admin token."""
 
 import base64
-import fcntl
 import os
 import secrets
 import signal
@@ -13,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from ostiary import locks
 from ostiary.clock import now
 from ostiary.errors import Conflict, Unavailable
 from ostiary.files import write_private
@@ -79,9 +79,9 @@ def _only_ours(file: Path) -> None:
 def held(data_dir: Path) -> Iterator[None]:
     """Hold the data directory. The kernel lets go of the lock when the process ends, however it ends. Raises `Conflict`."""
     Paths(data_dir).prepare()
-    handle = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = locks.opened(data_dir / LOCK)
     try:
-        if not _locked(handle):
+        if not locks.taken(handle):
             raise Conflict(
                 f"another ostiary (process {_holder(handle)}) runs on {data_dir}; stop it first or choose another --data-dir."
             )
@@ -99,29 +99,23 @@ def stop_holder(data_dir: Path, timeout: float) -> bool:
     """
     if not (data_dir / LOCK).exists():
         return False
-    handle = os.open(data_dir / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    handle = locks.opened(data_dir / LOCK)
     try:
-        if _locked(handle):
+        if locks.taken(handle):
             return False
         holder = _holder(handle)
-        # Who holds the lock has written its number there, and still holds it: it is that process.
+        # One that has just started has not yet written its number over that of the one before.
+        if not holder.isdigit() or not locks.has_open(int(holder), data_dir / LOCK):
+            raise Unavailable(f"an ostiary is just starting on {data_dir}; try again.")
         os.kill(int(holder), signal.SIGTERM)
         deadline = time.monotonic() + timeout
-        while not _locked(handle):
+        while not locks.taken(handle):
             if time.monotonic() > deadline:
                 raise Unavailable(f"ostiary (process {holder}) is still stopping after {timeout:g} s.")
             time.sleep(POLL_SECONDS)
         return True
     finally:
         os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _holder(handle: int) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ostiary import locks
 from ostiary.errors import Conflict
 from ostiary.gateway import client, lock, pids
 from ostiary.paths import Paths
@@ -17,6 +18,7 @@ from support.wait import eventually
 
 HOLD = """
 import pathlib, sys, time
+from ostiary import locks
 from ostiary.gateway import lock
 from ostiary.paths import Paths
 with lock.held(Paths(pathlib.Path(sys.argv[1]))):
@@ -89,8 +91,8 @@ def test_a_damaged_pid_file_names_nobody(tmp_path: Path, content: str) -> None:
 def test_asking_whether_one_lives_does_not_keep_one_from_starting(paths: Paths) -> None:
     with lock.held(paths):
         pass
-    handle = lock._open(paths.keeper_lock)
-    assert lock._try(handle)
+    handle = locks.opened(paths.keeper_lock)
+    assert locks.taken(handle)
     os.close(handle)
     with lock.held(paths):
         assert eventually(lambda: lock.is_held(paths))

@@ -1,14 +1,13 @@
 """One keeper for one data directory: a lock held for life, and who holds it."""
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
+from ostiary import locks
 from ostiary.errors import Conflict
 from ostiary.gateway import pids
 from ostiary.gateway.pids import Process
@@ -21,7 +20,7 @@ _BETWEEN_ATTEMPTS: Final = 0.02
 @contextmanager
 def held(paths: Paths) -> Iterator[None]:
     """Hold the keeper's lock; the kernel lets go of it when the process ends, however it ends. Raises `Conflict` if taken."""
-    handle = _open(paths.keeper_lock)
+    handle = locks.opened(paths.keeper_lock)
     try:
         if not _try_long(handle):
             raise Conflict(f"a gateway already runs on {paths.data_dir}{_who(paths)}")
@@ -37,9 +36,9 @@ def is_held(paths: Paths) -> bool:
     """Whether a keeper lives."""
     if not paths.keeper_lock.exists():
         return False
-    handle = _open(paths.keeper_lock)
+    handle = locks.opened(paths.keeper_lock)
     try:
-        return not _try(handle)
+        return not locks.taken(handle)
     finally:
         os.close(handle)
 
@@ -52,31 +51,19 @@ def holder(paths: Paths) -> Process | None:
     if not is_held(paths) or (process := pids.read(paths.keeper_pid)) is None:
         return None
     # A pid file proves nothing: the process must have the very lock file open.
-    if _has_open(process.pid, paths.keeper_lock):
+    if locks.has_open(process.pid, paths.keeper_lock):
         return process
     process.close()
     return None
 
 
-def _open(file: Path) -> int:
-    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-
-def _try(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _try_long(handle: int) -> bool:
     # Whoever asks whether a keeper lives holds the lock for an instant; that must not keep one from starting.
     for _ in range(_ATTEMPTS):
-        if _try(handle):
+        if locks.taken(handle):
             return True
         time.sleep(_BETWEEN_ATTEMPTS)
-    return _try(handle)
+    return locks.taken(handle)
 
 
 def _who(paths: Paths) -> str:
@@ -85,12 +72,3 @@ def _who(paths: Paths) -> str:
         return ""
     process.close()
     return f" (process {process.pid})"
-
-
-def _has_open(pid: int, file: Path) -> bool:
-    wanted = file.stat()
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):  # it closes files while we look
-            if os.path.samestat(link.stat(), wanted):
-                return True
-    return False
