@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from ostiary.ids import new_id
@@ -76,29 +76,39 @@ def take_back(transaction: Transaction, listener: Listener) -> None:
 def renew_due(system: System) -> int:
     """Renew each certificate of ours that is in its last third; the references stay the same. Returns how many."""
     with system.store.read() as reader:
-        candidates = [listener for listener in reader.all(LISTENER) if _ours(reader, listener) is not None]
-    renewed = 0
-    for candidate in candidates:
-        with change(system, SYSTEM, "listener:renew-certificate") as transaction:
-            listener = transaction.get(LISTENER, candidate.id)
-            container = _ours(transaction, listener) if listener is not None else None
-            if listener is None or container is None:
-                continue
-            held = {part.name: transaction.require(SECRET, parse(part.secret_ref, "").id) for part in container.secret_refs}
-            stored = held["certificate"]
-            (leaf, *_) = read_certificates(
-                system.sealer.open(stored.payload, secret_context(stored.id)), "default_tls_container_ref"
-            )
-            if leaf.not_valid_after_utc - transaction.at > _RENEW_BEFORE:
-                continue
-            balancer = transaction.require(LOAD_BALANCER, listener.loadbalancer_id)
-            certificate, key = _made(transaction, system, balancer, listener)
-            for secret, payload in ((stored, certificate), (held["private_key"], key)):
-                after = secret.model_copy(update={"payload": sealed(system, payload, secret_context(secret.id))})
-                transaction.replace(SECRET, secret, after)
-            transaction.touch(LISTENER, listener.id)
-            renewed += 1
-    return renewed
+        # Looked for without the write lock: almost always none is due.
+        due = [listener.id for listener in reader.all(LISTENER) if _due(reader, system, listener, system.clock())]
+    return sum(_renew(system, listener_id) for listener_id in due)
+
+
+def _renew(system: System, listener_id: str) -> bool:
+    """Renew one, unless that is no longer called for; says whether it was."""
+    with change(system, SYSTEM, "listener:renew-certificate") as transaction:
+        listener = transaction.get(LISTENER, listener_id)
+        held = _due(transaction, system, listener, transaction.at) if listener is not None else None
+        if listener is None or held is None:
+            return False
+        balancer = transaction.require(LOAD_BALANCER, listener.loadbalancer_id)
+        certificate, key = _made(transaction, system, balancer, listener)
+        for secret, payload in ((held["certificate"], certificate), (held["private_key"], key)):
+            after = secret.model_copy(update={"payload": sealed(system, payload, secret_context(secret.id))})
+            transaction.replace(SECRET, secret, after)
+        transaction.touch(LISTENER, listener.id)
+        return True
+
+
+def _due(reader: Reader, system: System, listener: Listener, at: datetime) -> dict[str, Secret] | None:
+    """The secrets of a certificate of ours that should be renewed, by the name of their part; None if there is none."""
+    container = _ours(reader, listener)
+    if container is None:
+        return None
+    held: dict[str, Secret] = {
+        part.name: reader.require(SECRET, parse(part.secret_ref, "secret_ref").id) for part in container.secret_refs
+    }
+    stored = held["certificate"]
+    pem = system.sealer.open(stored.payload, secret_context(stored.id))
+    (leaf, *_) = read_certificates(pem, "default_tls_container_ref")
+    return held if leaf.not_valid_after_utc - at <= _RENEW_BEFORE else None
 
 
 def authority(transaction: Transaction, system: System) -> Authority:
