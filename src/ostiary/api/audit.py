@@ -1,19 +1,16 @@
 """/v1/audit: the record of every change, and its proof."""
 
-from typing import Any, Final
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from ostiary.api.declared import Sys, Who, described, may
 from ostiary.api.nouns import Link
-from ostiary.api.queries import page_link, parameters, whole_number
+from ostiary.api.queries import RECORD_LIMIT_MAX, page_limit, page_link, parameters, whole_number
 from ostiary.errors import Invalid
 from ostiary.model.fields import Data
 from ostiary.ops import audit
-
-LIMIT: Final = 100
-LIMIT_MAX: Final = 1000
 
 
 class AuditEntry(Data):
@@ -66,7 +63,7 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"])
         200,
         answers=AuditList,
         query={
-            "limit": f"Most items in one page, at most {LIMIT_MAX}.",
+            "limit": f"Most items in one page, at most {RECORD_LIMIT_MAX}.",
             "after": "Only those with a larger sequence.",
             "order": "asc (default) or desc, newest first.",
         },
@@ -75,7 +72,7 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"])
 def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
     """List entries of the record."""
     given = parameters(request, {"limit", "after", "order"})
-    limit = min(whole_number(given, "limit", LIMIT), LIMIT_MAX) or LIMIT_MAX
+    limit = page_limit(given)
     order = given.get("order", ["asc"])[0]
     if order not in {"asc", "desc"}:
         raise Invalid("order", "is neither asc nor desc")

@@ -16,6 +16,8 @@ from ostiary.model.resource import Resource
 R = TypeVar("R", bound=Resource)
 
 PARAMETERS_MAX: Final = 100
+RECORD_LIMIT: Final = 100  # Items in a page of what only grows: the record, the revisions.
+RECORD_LIMIT_MAX: Final = 1000
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 # Query parameters that are not attributes, for reading them and for /openapi.json.
 PAGING: Final = {
@@ -199,6 +201,11 @@ def whole_number(given: Mapping[str, list[str]], name: str, default: int) -> int
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise Invalid(name, f"'{_short(text)}' is not a number")
     return int(text)
+
+
+def page_limit(given: Mapping[str, list[str]]) -> int:
+    """The `limit` of a list that is never given whole; 0 asks for as much as there may be."""
+    return min(whole_number(given, "limit", RECORD_LIMIT), RECORD_LIMIT_MAX) or RECORD_LIMIT_MAX
 
 
 def _short(text: str) -> str:

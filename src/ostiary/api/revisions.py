@@ -1,21 +1,18 @@
 """/v1/revisions: the history of the configuration, and going back."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from ostiary.api.declared import Sys, Who, described, may
 from ostiary.api.nouns import Link, zulu_time
-from ostiary.api.queries import page_link, parameters, whole_number
+from ostiary.api.queries import RECORD_LIMIT_MAX, page_limit, page_link, parameters, whole_number
 from ostiary.errors import NotFound
 from ostiary.model.fields import Data
 from ostiary.ops import revisions
 from ostiary.store.store import Revision
-
-LIMIT: Final = 100
-LIMIT_MAX: Final = 1000
 
 
 class RevisionItem(Data):
@@ -76,13 +73,13 @@ router = APIRouter(prefix="/v1/revisions", tags=["revisions"])
     **described(
         200,
         answers=RevisionList,
-        query={"limit": f"Most items in one page, at most {LIMIT_MAX}.", "before": "Only those with a smaller number."},
+        query={"limit": f"Most items in one page, at most {RECORD_LIMIT_MAX}.", "before": "Only those with a smaller number."},
     ),
 )
 def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
     """List revisions, newest first."""
     given = parameters(request, {"limit", "before"})
-    limit = min(whole_number(given, "limit", LIMIT), LIMIT_MAX) or LIMIT_MAX
+    limit = page_limit(given)
     before = whole_number(given, "before", 0) if "before" in given else None
     found = revisions.find(system, caller, before=before, limit=limit)
     further = [{"rel": "next", "href": page_link(request, {"before": str(found[-1].number)})}] if len(found) == limit else []
