@@ -35,6 +35,7 @@ from support.certs import (
     new_rsa_key,
     pem,
     self_signed_client,
+    usage,
 )
 from support.ports import free_port
 from support.stack import LB, Door, Ostiary
@@ -282,21 +283,6 @@ def authority_like(
     return pem(builder.sign(key, None if unhashed else hashes.SHA256()))
 
 
-def usage(**allowed: bool) -> Extension:
-    kinds = (
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    )
-    return x509.KeyUsage(**{kind: allowed.get(kind, False) for kind in kinds}), True
-
-
 BAD_TRUST: Final[dict[str, str]] = {
     "garbage": "garbage",
     "white space": " \n",
@@ -313,7 +299,7 @@ BAD_TRUST: Final[dict[str, str]] = {
     "no CA": CA.client("x").cert_pem,
     "no CA, self-signed": self_signed_client().cert_pem,
     "says nothing of being a CA": authority_like(),
-    "may not sign certificates": authority_like(IS_CA, usage(digital_signature=True)),
+    "may not sign certificates": authority_like(IS_CA, (usage("digital_signature"), True)),
     "for servers": authority_like(IS_CA, (x509.ExtendedKeyUsage([SERVER_AUTH]), False)),
     "critical extension nobody knows": authority_like(IS_CA, (UNKNOWN, True)),
     "RSA 1024": authority_like(IS_CA, key=RSA_1024),
@@ -439,7 +425,7 @@ BAD_IDENTITIES: Final[dict[str, tuple[str, tuple[str, str]]]] = {
     "for clients": ("certificate", both(CA.client("c"))),
     "of a CA": ("certificate", (CA.cert_pem, CA.key_pem)),
     "stranger in the chain": ("certificate", (SERVER.cert_pem + OTHER.cert_pem, SERVER.key_pem)),
-    "may not sign": ("certificate", server(usage(key_encipherment=True), key=new_rsa_key())),
+    "may not sign": ("certificate", server((usage("key_encipherment"), True), key=new_rsa_key())),
     "critical extension nobody knows": ("certificate", server((UNKNOWN, True))),
     "precertificate": ("certificate", server((x509.PrecertPoison(), True))),
     "must-staple": ("certificate", server((MUST_STAPLE, False))),

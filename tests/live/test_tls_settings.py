@@ -5,11 +5,10 @@ import contextlib
 import ipaddress
 import socket
 import ssl
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
 
 import pytest
 from cryptography import x509
@@ -18,6 +17,7 @@ from support.backend import Backend
 from support.certs import Authority, Leaf, new_rsa_key
 from support.stack import Door, Ostiary
 from support.tls_clients import Refused, TLSClient, Version, curl, s_client
+from support.traffic import Traffic
 from support.wait import eventually
 
 pytestmark = pytest.mark.live
@@ -258,41 +258,6 @@ def test_browsers_are_told_to_come_back_by_https_only_where_asked_for(
 
 
 # Change under load.
-
-
-@dataclass
-class Traffic:
-    """Requests over new connections until left; each must be answered 200."""
-
-    client: TLSClient
-    failures: list[str] = field(default_factory=list)
-    answered: int = 0
-    _stop: threading.Event = field(default_factory=threading.Event)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                status = self.client.get().status
-            except (Refused, OSError) as error:
-                self.failures.append(repr(error))
-            else:
-                self.answered += 1
-                if status != 200:
-                    self.failures.append(str(status))
-
-    def goes_on(self) -> None:
-        """Wait until some more have been answered."""
-        before = self.answered
-        eventually(lambda: self.answered > before + 10)
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
 
 def test_another_certificate_is_taken_into_use_without_a_failed_request(house: Ostiary, inside: Backend, ca: Path) -> None:

@@ -345,13 +345,13 @@ def _authority_key_identifier(key: Key) -> x509.AuthorityKeyIdentifier:
 
 
 def _authority_extensions(path_length: int | None) -> list[tuple[x509.ExtensionType, bool]]:
-    return [(x509.BasicConstraints(ca=True, path_length=path_length), True), (_usage("key_cert_sign", "crl_sign"), True)]
+    return [(x509.BasicConstraints(ca=True, path_length=path_length), True), (usage("key_cert_sign", "crl_sign"), True)]
 
 
 def _leaf_extensions(eku: Sequence[x509.ObjectIdentifier], sans: Sequence[str]) -> list[tuple[x509.ExtensionType, bool]]:
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),
-        (_usage("digital_signature"), True),
+        (usage("digital_signature"), True),
     ]
     if eku:
         extensions.append((x509.ExtendedKeyUsage(eku), False))
@@ -360,7 +360,8 @@ def _leaf_extensions(eku: Sequence[x509.ObjectIdentifier], sans: Sequence[str]) 
     return extensions
 
 
-def _usage(*allowed: str) -> x509.KeyUsage:
+def usage(*allowed: str) -> x509.KeyUsage:
+    """A key usage extension that allows just these, by the names `cryptography` has for them."""
     kinds = (
         "digital_signature",
         "content_commitment",

@@ -1,10 +1,9 @@
 """Requests without end, to show that something done meanwhile costs none of them."""
 
 import threading
-from collections.abc import Callable
 from typing import Self
 
-from support.tls_clients import Refused, TLSClient
+from support.tls_clients import Connection, Refused, TLSClient
 from support.wait import eventually
 
 
@@ -20,26 +19,31 @@ class Traffic:
 
     def _new(self) -> None:
         while not self._stop.is_set():
-            self._count(lambda: self._client.get("/new").status)
+            try:
+                self._note(self._client.get("/new").status)
+            except (Refused, OSError) as error:
+                self.failures.append(repr(error))
 
     def _kept(self) -> None:
         while not self._stop.is_set():
-            with self._client.connect() as connection:
-                closing = False
-                while not closing and not self._stop.is_set():
-                    answer = connection.get("/kept")
-                    self._count(lambda status=answer.status: status)  # type: ignore[misc]  # the default binds now
-                    closing = answer.closes
+            # Whatever goes wrong on the connection, opening it included, is a failed request.
+            try:
+                with self._client.connect() as connection:
+                    self._until_closed(connection)
+            except (Refused, OSError) as error:
+                self.failures.append(repr(error))
 
-    def _count(self, request: Callable[[], int]) -> None:
-        try:
-            status = request()
-        except (Refused, OSError) as error:
-            self.failures.append(repr(error))
-        else:
-            self.answered += 1
-            if status != 200:
-                self.failures.append(str(status))
+    def _until_closed(self, connection: Connection) -> None:
+        while not self._stop.is_set():
+            answer = connection.get("/kept")
+            self._note(answer.status)
+            if answer.closes:
+                return
+
+    def _note(self, status: int) -> None:
+        self.answered += 1
+        if status != 200:
+            self.failures.append(str(status))
 
     def goes_on(self) -> None:
         """Wait until some more requests have been answered."""
