@@ -185,6 +185,7 @@ def test_a_listener_that_envoy_rejects_says_why_and_the_old_one_goes_on(
     control.publish(saying("good", port))
     keep()
     eventually(says(port, "good"))
+    eventually(lambda: control.has([saying("good", port)]))  # else the refusal may overtake the news that this was accepted
     bad = saying("bad", port, filter_chain_match={"address_suffix": "10.0.0.0", "suffix_len": 8})
     control.publish(bad)
     words = refusal(control, bad)
