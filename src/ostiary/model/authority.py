@@ -9,6 +9,7 @@ from ostiary.model.fields import Data, IPAddress, Private, Reference, Text, sett
 from ostiary.model.resource import Resource
 
 KeySpec = Literal["EC-P256", "EC-P384", "ED25519", "RSA-3072", "RSA-4096"]
+Custody = Literal["file", "pkcs11"]
 
 
 class SubjectName(Data):
@@ -23,7 +24,7 @@ class SubjectName(Data):
 
 
 class Authority(Resource):
-    """A CA certificate. `sealed_key` is the private key, encrypted under the key-encryption key, or empty."""
+    """A CA certificate. `sealed_key` is the private key (or its handle in a token) under the key-encryption key, or empty."""
 
     kind: Literal["root", "intermediate", "imported"] = setting(description="How it came to be.", fixed=True)
     parent_id: str | None = setting(None, "The authority that signed it, when that is one of ours.", fixed=True)
@@ -32,7 +33,8 @@ class Authority(Resource):
     fingerprint_sha256: str = setting(description="SHA-256 of the certificate, hexadecimal.", derived=True)
     not_before: datetime = setting(description="From when it is valid.", derived=True)
     not_after: datetime = setting(description="Until when it is valid.", derived=True)
-    sealed_key: Private = setting(Private(b""), "Its key, encrypted.", derived=True)
+    sealed_key: Private = setting(Private(b""), "Its key, or the handle to it in a token, encrypted.", derived=True)
+    custody: Custody = setting("file", "Who keeps its key: we, encrypted, or a PKCS#11 token.", fixed=True)
 
     @property
     def has_key(self) -> bool:
@@ -65,6 +67,7 @@ class NewAuthority(Data):
     kind: Literal["root", "intermediate"] = setting("root", "Whether it signs itself or another authority signs it.")
     parent_id: str | None = setting(None, "The authority that signs it; only an intermediate has one.", max_length=255)
     key: KeySpec = setting("EC-P256", "The kind of key to generate.")
+    custody: Custody = setting("file", "Who makes and keeps its key: we, encrypted, or a PKCS#11 token, which never lets it out.")
     lifetime_days: Annotated[int, Field(ge=1, le=36_500)] = setting(3650, "How long it is valid.", unit="d")
     subject: SubjectName = setting(SubjectName(), "Its name; the common name falls back to `name`.")
 
