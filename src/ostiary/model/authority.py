@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ostiary.model.fields import Data, IPAddress, Private, Reference, Text, setting
+from ostiary.model.fields import CIDR, Data, IPAddress, Private, Reference, Text, setting
 from ostiary.model.resource import Resource
 
 KeySpec = Literal["EC-P256", "EC-P384", "ED25519", "RSA-3072", "RSA-4096"]
@@ -23,6 +23,23 @@ class SubjectName(Data):
     L: Annotated[Text, Field(max_length=128)] = ""
 
 
+class ConstrainedNames(Data):
+    """Names of each kind, as name constraints write them (RFC 5280 4.2.1.10)."""
+
+    dns: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    ip: Annotated[tuple[CIDR, ...], Field(max_length=100)] = ()
+    email: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    uri: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    directory: Annotated[tuple[Text, ...], Field(max_length=100)] = ()  # RFC 4514, such as O=Example,C=VN
+
+
+class NameConstraints(Data):
+    """Which names certificates below an authority may carry: within `permitted` where it has that kind, never `excluded`."""
+
+    permitted: ConstrainedNames = ConstrainedNames()
+    excluded: ConstrainedNames = ConstrainedNames()
+
+
 class Authority(Resource):
     """A CA certificate. `sealed_key` is the private key (or its handle in a token) under the key-encryption key, or empty."""
 
@@ -35,11 +52,24 @@ class Authority(Resource):
     not_after: datetime = setting(description="Until when it is valid.", derived=True)
     sealed_key: Private = setting(Private(b""), "Its key, or the handle to it in a token, encrypted.", derived=True)
     custody: Custody = setting("file", "Who keeps its key: we, encrypted, or a PKCS#11 token.", fixed=True)
+    series_id: str = setting("", "The first of the issuing CAs that work under this name, one after the other.", derived=True)
+    generation: int = setting(1, "Which of them it is.", derived=True)
+    path_length: int | None = setting(None, "How many levels of authorities may be below it; null is any number.", fixed=True)
+    name_constraints: NameConstraints | None = setting(None, "Which names it may sign.", fixed=True)
+    warnings: tuple[str, ...] = setting((), "What common engines will not accept of it.", derived=True)
+    cross_of: str | None = setting(None, "The authority whose name and key it has, signed by another parent.", derived=True)
+    revoked_at: datetime | None = setting(None, "When it was revoked.", derived=True)
+    revocation_reason: str | None = setting(None, "Why, as RFC 5280 names it.", derived=True)
 
     @property
     def has_key(self) -> bool:
         """Whether it can issue."""
         return bool(self.sealed_key)
+
+    @property
+    def may_sign(self) -> bool:
+        """Whether it has its key and was not revoked."""
+        return self.has_key and self.revoked_at is None
 
 
 class Certificate(Resource):
@@ -51,12 +81,20 @@ class Certificate(Resource):
     fingerprint_sha256: str = setting(description="SHA-256 of the certificate, hexadecimal.", derived=True)
     subject: str = setting(description="Its subject, RFC 4514.", derived=True)
     sans: tuple[str, ...] = setting((), "Its subject alternative names, such as DNS:a.test.", derived=True)
+    key_sha256: str = setting("", "SHA-256 of its public key (SubjectPublicKeyInfo), hexadecimal.", derived=True)
     not_before: datetime = setting(description="From when it is valid.", derived=True)
     not_after: datetime = setting(description="Until when it is valid.", derived=True)
     owner: Text = setting("", "Who holds it.")
     groups: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), "Groups it belongs to.")
     certificate: str = setting(description="The certificate, PEM.", derived=True)
     chain: str = setting("", "The authorities above it up to, not including, the root, PEM.", derived=True)
+    replaces: str | None = setting(None, "The certificate it renewed.", derived=True)
+    revoked_at: datetime | None = setting(None, "When it was revoked or put on hold.", derived=True)
+    revocation_reason: str | None = setting(None, "Why, as RFC 5280 names it.", derived=True)
+    invalidity_date: datetime | None = setting(
+        None, "Since when its key is not to be trusted, where that is known.", derived=True
+    )
+    last_seen: datetime | None = setting(None, "When it was last shown to a listener.", derived=True)
 
 
 class NewAuthority(Data):
@@ -70,6 +108,10 @@ class NewAuthority(Data):
     custody: Custody = setting("file", "Who makes and keeps its key: we, encrypted, or a PKCS#11 token, which never lets it out.")
     lifetime_days: Annotated[int, Field(ge=1, le=36_500)] = setting(3650, "How long it is valid.", unit="d")
     subject: SubjectName = setting(SubjectName(), "Its name; the common name falls back to `name`.")
+    path_length: Annotated[int, Field(ge=0, le=10)] | None = setting(
+        None, "How many levels of authorities may be below it; empty is any number for a root, none for an intermediate."
+    )
+    name_constraints: NameConstraints | None = setting(None, "Which names it may sign; empty is all.")
 
 
 class TrustedAuthority(Data):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -16,11 +16,14 @@ from ostiary.model.query import Page, Query
 from ostiary.model.reference import parse, references
 from ostiary.model.resource import Resource
 from ostiary.store import tables
+from ostiary.store.group_commit import GroupCommit
 from ostiary.store.kinds import BY_NAME, Kind, R
 from ostiary.store.queries import paged
 from ostiary.store.rows import from_row, public, to_row
 
 GENESIS: Final = "0" * 64
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,22 @@ def link(previous_hash: str, entry: str) -> str:
 
 
 class Reader:
-    """What can be read within one transaction, all as of one moment."""
+    """What can be read within one transaction, all as of one moment. `connection` is for the modules of this package."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def revision(self) -> int:
         """The current configuration revision."""
-        return int(self._connection.execute(select(tables.head.c.revision)).scalar_one())
+        return int(self.connection.execute(select(tables.head.c.revision)).scalar_one())
+
+    def status_sequence(self) -> int:
+        """How often what gateways must hear of besides revisions has changed: revocations, lists, denials."""
+        return int(self.connection.execute(select(tables.head.c.status_sequence)).scalar_one())
 
     def get(self, kind: Kind[R], resource_id: str) -> R | None:
         """One resource by id."""
-        row = self._connection.execute(select(kind.table).where(kind.table.c.id == resource_id)).mappings().first()
+        row = self.connection.execute(select(kind.table).where(kind.table.c.id == resource_id)).mappings().first()
         return None if row is None else from_row(kind, row)
 
     def require(self, kind: Kind[R], resource_id: str) -> R:
@@ -85,11 +92,11 @@ class Reader:
         statement = select(kind.table).order_by(kind.table.c.created_at, kind.table.c.id)
         for name, value in where.items():
             statement = statement.where(kind.table.c[name] == value)
-        return tuple(from_row(kind, row) for row in self._connection.execute(statement).mappings())
+        return tuple(from_row(kind, row) for row in self.connection.execute(statement).mappings())
 
     def find(self, kind: Kind[R], query: Query, **where: Any) -> Page[R]:
         """One page of resources."""
-        rows, more = paged(self._connection, kind, query, where)
+        rows, more = paged(self.connection, kind, query, where)
         return Page(tuple(from_row(kind, row) for row in rows), more)
 
     def count(self, kind: Kind[Any], **where: Any) -> int:
@@ -97,14 +104,14 @@ class Reader:
         statement = select(func.count()).select_from(kind.table)
         for name, value in where.items():
             statement = statement.where(kind.table.c[name] == value)
-        return int(self._connection.execute(statement).scalar_one())
+        return int(self.connection.execute(statement).scalar_one())
 
     def ids(self, kind: Kind[Any], **where: Any) -> tuple[str, ...]:
         """The ids of all resources whose columns have these values, oldest first."""
         statement = select(kind.table.c.id).order_by(kind.table.c.created_at, kind.table.c.id)
         for name, value in where.items():
             statement = statement.where(kind.table.c[name] == value)
-        return tuple(self._connection.execute(statement).scalars())
+        return tuple(self.connection.execute(statement).scalars())
 
     def holders(self, target_id: str) -> tuple[tuple[str, str, str], ...]:
         """Who refers to this secret, container or authority: (kind, id, field)."""
@@ -114,7 +121,7 @@ class Reader:
             .where(uses.c.target_id == target_id)
             .order_by(uses.c.holder_kind, uses.c.holder_id, uses.c.field)
         )
-        return tuple((row[0], row[1], row[2]) for row in self._connection.execute(statement))
+        return tuple((row[0], row[1], row[2]) for row in self.connection.execute(statement))
 
     def revisions(self, limit: int, before: int | None = None) -> tuple[Revision, ...]:
         """The latest revisions, newest first; with `before`, those older than it."""
@@ -122,11 +129,11 @@ class Reader:
         statement = select(table).order_by(table.c.number.desc()).limit(limit)
         if before is not None:
             statement = statement.where(table.c.number < before)
-        return tuple(Revision(*row) for row in self._connection.execute(statement))
+        return tuple(Revision(*row) for row in self.connection.execute(statement))
 
     def one_revision(self, number: int) -> Revision:
         """One revision. Raises `NotFound`."""
-        row = self._connection.execute(select(tables.revisions).where(tables.revisions.c.number == number)).first()
+        row = self.connection.execute(select(tables.revisions).where(tables.revisions.c.number == number)).first()
         if row is None:
             raise NotFound("Revision", str(number))
         return Revision(*row)
@@ -141,11 +148,11 @@ class Reader:
             statement = statement.where(table.c.revision == of)
         if after is not None:
             statement = statement.where(table.c.revision > after)
-        return tuple(Change(*row) for row in self._connection.execute(statement))
+        return tuple(Change(*row) for row in self.connection.execute(statement))
 
     def audit_head(self) -> tuple[int, str]:
         """The last sequence number and hash of the audit chain."""
-        row = self._connection.execute(select(tables.head.c.audit_sequence, tables.head.c.audit_hash)).one()
+        row = self.connection.execute(select(tables.head.c.audit_sequence, tables.head.c.audit_hash)).one()
         return int(row[0]), str(row[1])
 
     def audit_entries(self, after: int = 0, limit: int | None = None, *, newest_first: bool = False) -> Iterator[AuditRow]:
@@ -159,7 +166,7 @@ class Reader:
         )
         if limit is not None:
             statement = statement.limit(limit)
-        for row in self._connection.execute(statement.execution_options(yield_per=1000)):
+        for row in self.connection.execute(statement.execution_options(yield_per=1000)):
             yield AuditRow(*row)
 
 
@@ -171,6 +178,9 @@ class Transaction(Reader):
         self.at = at
         locked = connection.execute(select(tables.head).with_for_update()).mappings().one()
         self.next_revision = int(locked["revision"]) + 1
+        self._stamp = self.next_revision  # what is written belongs to the revision that this becomes
+        self.status_moved = False
+        self._status_sequence = int(locked["status_sequence"])
         self._audit_sequence = int(locked["audit_sequence"])
         self._audit_hash = str(locked["audit_hash"])
         self.changed: list[Change] = []
@@ -180,9 +190,9 @@ class Transaction(Reader):
         """Add a resource. `columns` are those the model does not have. Raises `Conflict`."""
         # A microsecond apart, so that what was made together is listed in the order it was made.
         created_at = self.at + timedelta(microseconds=len(self.changed))
-        stored = thing.model_copy(update={"revision": self.next_revision, "created_at": created_at})
+        stored = thing.model_copy(update={"revision": self._stamp, "created_at": created_at})
         with _conflicts(kind):
-            self._connection.execute(kind.table.insert().values(**to_row(kind, stored), **columns))
+            self.connection.execute(kind.table.insert(), {**to_row(kind, stored), **columns})
         self._keep_references(kind, stored)
         self.changed.append(Change(kind.name, stored.id, None, public(stored)))
         return stored
@@ -191,9 +201,9 @@ class Transaction(Reader):
         """Change a resource; when nothing about it differs, it stays as it is. Raises `Conflict`."""
         if after == before:
             return before
-        stored = after.model_copy(update={"revision": self.next_revision, "updated_at": self.at})
+        stored = after.model_copy(update={"revision": self._stamp, "updated_at": self.at})
         with _conflicts(kind):
-            self._connection.execute(kind.table.update().where(kind.table.c.id == before.id).values(**to_row(kind, stored)))
+            self.connection.execute(kind.table.update().where(kind.table.c.id == before.id).values(**to_row(kind, stored)))
         self._keep_references(kind, stored)
         self.changed.append(Change(kind.name, stored.id, public(before), public(stored)))
         return stored
@@ -201,9 +211,16 @@ class Transaction(Reader):
     def delete(self, kind: Kind[R], thing: R) -> None:
         """Remove a resource. Raises `Conflict` when something still hangs on it."""
         with _conflicts(kind):
-            self._connection.execute(kind.table.delete().where(kind.table.c.id == thing.id))
+            self.connection.execute(kind.table.delete().where(kind.table.c.id == thing.id))
         self._drop_references(kind, thing.id)
         self.changed.append(Change(kind.name, thing.id, public(thing), None))
+
+    def move_status(self) -> int:
+        """Count a change that gateways must hear of though the configuration stays as it is."""
+        self._status_sequence += 1
+        self.status_moved = True
+        self.connection.execute(tables.head.update().values(status_sequence=self._status_sequence))
+        return self._status_sequence
 
     def touch(self, kind: Kind[Any], resource_id: str) -> None:
         """Mark a resource as affected by this change: its status will be that of the revision this becomes."""
@@ -211,11 +228,11 @@ class Transaction(Reader):
 
     def bump(self, actor: str, action: str) -> int:
         """Record what changed as the next revision."""
-        self._connection.execute(
+        self.connection.execute(
             tables.revisions.insert().values(number=self.next_revision, at=self.at, actor=actor, action=action)
         )
         for position, change in enumerate(self.changed):
-            self._connection.execute(
+            self.connection.execute(
                 tables.changes.insert().values(
                     revision=self.next_revision,
                     position=position,
@@ -230,12 +247,17 @@ class Transaction(Reader):
             if (kind_name, resource_id) not in written:
                 row = kind.table.c.id == resource_id
                 news = {"revision": self.next_revision, "updated_at": self.at}
-                self._connection.execute(kind.table.update().where(row).values(**news))
-        self._connection.execute(tables.head.update().values(revision=self.next_revision))
+                self.connection.execute(kind.table.update().where(row).values(**news))
+        self.connection.execute(tables.head.update().values(revision=self.next_revision))
         return self.next_revision
 
     def append_audit(self, entry: Mapping[str, Any]) -> None:
         """Add a link to the chain. `entry` holds at least actor, action and resource_id."""
+        self.connection.execute(tables.audit.insert(), self._linked(entry))
+        self._move_audit_head()
+
+    def _linked(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """The row of the next link."""
         self._audit_sequence += 1
         text = json.dumps(
             {"sequence": self._audit_sequence, "at": self.at.isoformat(), **entry},
@@ -244,31 +266,55 @@ class Transaction(Reader):
             separators=(",", ":"),
         )
         previous, self._audit_hash = self._audit_hash, link(self._audit_hash, text)
-        self._connection.execute(
-            tables.audit.insert().values(
-                sequence=self._audit_sequence,
-                at=self.at,
-                actor=entry["actor"],
-                action=entry["action"],
-                resource_id=entry["resource_id"],
-                entry=text,
-                previous_hash=previous,
-                hash=self._audit_hash,
-            )
-        )
-        self._connection.execute(tables.head.update().values(audit_sequence=self._audit_sequence, audit_hash=self._audit_hash))
+        return {
+            "sequence": self._audit_sequence,
+            "at": self.at,
+            "actor": entry["actor"],
+            "action": entry["action"],
+            "resource_id": entry["resource_id"],
+            "entry": text,
+            "previous_hash": previous,
+            "hash": self._audit_hash,
+        }
+
+    def _move_audit_head(self) -> None:
+        self.connection.execute(tables.head.update().values(audit_sequence=self._audit_sequence, audit_hash=self._audit_hash))
 
     def _keep_references(self, kind: Kind[Any], thing: Resource) -> None:
         self._drop_references(kind, thing.id)
         rows = {(field, parse(text, field).id) for field, text in references(thing)}
         for field, target in sorted(rows):
-            self._connection.execute(
+            self.connection.execute(
                 tables.material_uses.insert().values(holder_kind=kind.name, holder_id=thing.id, field=field, target_id=target)
             )
 
     def _drop_references(self, kind: Kind[Any], resource_id: str) -> None:
         table = tables.material_uses
-        self._connection.execute(table.delete().where(table.c.holder_kind == kind.name, table.c.holder_id == resource_id))
+        self.connection.execute(table.delete().where(table.c.holder_kind == kind.name, table.c.holder_id == resource_id))
+
+
+class Facts(Transaction):
+    """A writer of facts: certificates, revocations, what was seen. The configuration, and so its revision, stays as it is."""
+
+    def __init__(self, connection: Connection, at: datetime) -> None:
+        super().__init__(connection, at)
+        self._stamp = self.next_revision - 1
+        self._links: list[dict[str, Any]] = []
+
+    def append_audit(self, entry: Mapping[str, Any]) -> None:
+        """Add a link to the chain; written with the others of this batch."""
+        self._links.append(self._linked(entry))
+
+    def close(self) -> None:
+        """Write what was kept back."""
+        if self._links:
+            self.connection.execute(tables.audit.insert(), self._links)
+            self._move_audit_head()
+
+    def _keep_references(self, kind: Kind[Any], thing: Resource) -> None:
+        """Facts refer to no material that could be deleted."""
+
+    _drop_references = _keep_references  # type: ignore[assignment]  # likewise
 
 
 class Store:
@@ -278,6 +324,7 @@ class Store:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
         self._clock = clock
+        self._batches: GroupCommit[Facts] = GroupCommit(self._facts)
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
@@ -290,6 +337,20 @@ class Store:
         """Write; committed when the block ends, undone whole when it raises."""
         with _reachable(), self._writer.begin() as connection:
             yield Transaction(connection, self._clock())
+
+    def record(self, work: Callable[[Facts], T]) -> T:
+        """Do `work` in one transaction together with what others ask for at the same time; returns once it is committed.
+
+        `work` may be called more than once, each time in a transaction of its own: when what it shares one with fails.
+        """
+        return self._batches.submit(work)
+
+    @contextmanager
+    def _facts(self) -> Iterator[Facts]:
+        with _reachable(), self._writer.begin() as connection:
+            facts = Facts(connection, self._clock())
+            yield facts
+            facts.close()
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -121,6 +121,7 @@ containers = _resource("containers")
 authorities = _resource(
     "authorities",
     Column("parent_id", ForeignKey("authorities.id"), index=True),
+    Column("series_id", String(36), nullable=False, index=True),  # of the first issuing CA under this name
     Column("fingerprint_sha256", String(64), nullable=False, unique=True),
     Column("not_after", UTCDateTime, nullable=False),
     Column("sealed_key", LargeBinary, nullable=False),
@@ -130,10 +131,113 @@ certificates = _resource(
     Column("authority_id", ForeignKey("authorities.id"), nullable=False, index=True),
     Column("serial", String(40), nullable=False),
     Column("fingerprint_sha256", String(64), nullable=False, unique=True),
+    Column("key_sha256", String(64), nullable=False, index=True),
+    Column("profile", String(255), nullable=False),
+    Column("subject", Text, nullable=False),
     Column("owner", String(255), nullable=False, index=True),
     Column("groups", TextList, nullable=False),
     Column("not_after", UTCDateTime, nullable=False, index=True),
+    Column("revoked_at", UTCDateTime, index=True),
+    Column("last_seen", UTCDateTime, index=True),
     UniqueConstraint("authority_id", "serial"),
+)
+profiles = _resource("profiles", UniqueConstraint("name"))
+certificate_requests = _resource(
+    "certificate_requests",
+    Column("status", String(16), nullable=False, index=True),
+    Column("authority_id", ForeignKey("authorities.id"), nullable=False, index=True),
+    Column("profile", String(255), nullable=False),
+    Column("requested_by", String(255), nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False),
+)
+tokens = _resource(
+    "tokens",
+    Column("kind", String(16), nullable=False),
+    Column("secret_sha256", String(64), nullable=False, unique=True),
+    Column("expires_at", UTCDateTime, nullable=False, index=True),
+)
+rotations = _resource(
+    "rotations",
+    Column("from_series_id", String(36), nullable=False, index=True),
+    Column("to_series_id", String(36), nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+)
+
+# What authorities say of certificates, and what gateways saw of them: facts, many of them, none with a history of its own.
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("authority_id", ForeignKey("authorities.id"), primary_key=True),
+    Column("serial", String(40), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),  # of head.status_sequence when it was last changed
+    Column("fingerprint_sha256", String(64), nullable=False, index=True),
+    Column("revoked_at", UTCDateTime, nullable=False),
+    Column("reason", String(32), nullable=False),  # removeFromCRL: it was on hold and is released
+    Column("invalidity_date", UTCDateTime),
+    Column("expires_at", UTCDateTime, nullable=False),
+    Column("entry", LargeBinary, nullable=False),  # as it stands in a revocation list, DER
+    Index("ix_revocations_authority_id_sequence", "authority_id", "sequence"),
+)
+crls = Table(
+    "crls",
+    metadata,
+    Column("authority_id", ForeignKey("authorities.id"), primary_key=True),
+    Column("kind", String(16), primary_key=True),  # complete, delta
+    Column("number", String(50), nullable=False),  # decimal; RFC 5280 allows 20 octets
+    Column("this_update", UTCDateTime, nullable=False),
+    Column("next_update", UTCDateTime, nullable=False),
+    Column("sequence", BigInteger, nullable=False),  # the last revocation it takes account of
+    Column("entries", Integer, nullable=False),
+    Column("source", String(16), nullable=False),  # signed, uploaded, fetched
+    Column("url", Text),
+    Column("base_number", String(50)),  # of the complete list that a delta adds to
+    Column("base_sequence", BigInteger),
+    Column("der", LargeBinary, nullable=False),
+)
+ocsp_signers = Table(
+    "ocsp_signers",
+    metadata,
+    Column("authority_id", ForeignKey("authorities.id"), primary_key=True),
+    Column("certificate", Text, nullable=False),
+    Column("sealed_key", LargeBinary, nullable=False),
+    Column("not_after", UTCDateTime, nullable=False),
+)
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("caller", String(255), primary_key=True),
+    Column("key_sha256", String(64), primary_key=True),
+    Column("request_sha256", String(64), nullable=False),
+    Column("resource_id", String(36), nullable=False),
+    Column("at", UTCDateTime, nullable=False, index=True),
+    Column("sealed_reply", LargeBinary),
+)
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("fingerprint_sha256", String(64), primary_key=True),
+    Column("listener_id", String(36), primary_key=True),
+    Column("serial", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("not_after", UTCDateTime),
+    Column("certificate", Text),  # PEM, where a gateway told it
+    Column("first_seen", UTCDateTime, nullable=False),
+    Column("last_seen", UTCDateTime, nullable=False, index=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("addresses", TextList, nullable=False),
+)
+foreign_statuses = Table(
+    "foreign_statuses",
+    metadata,
+    Column("fingerprint_sha256", String(64), primary_key=True),
+    Column("authority_id", ForeignKey("authorities.id"), nullable=False, index=True),
+    Column("serial", String(64), nullable=False),
+    Column("status", String(16), nullable=False, index=True),  # good, revoked, unknown
+    Column("revoked_at", UTCDateTime),
+    Column("checked_at", UTCDateTime, nullable=False),
+    Column("next_update", UTCDateTime),
+    Column("error", Text),
 )
 
 # Who refers to whose material; kept with each write, so that "in use" is one look-up.
@@ -152,6 +256,7 @@ head = Table(
     metadata,
     Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True),
     Column("revision", BigInteger, nullable=False),
+    Column("status_sequence", BigInteger, nullable=False),  # what gateways must hear of besides revisions: revocations, lists
     Column("audit_sequence", BigInteger, nullable=False),
     Column("audit_hash", String(64), nullable=False),
 )

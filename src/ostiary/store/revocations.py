@@ -1,0 +1,113 @@
+"""Revocations and revocation lists, in SQL."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+
+from ostiary.model.revocation import RELEASED, ListKind, Revocation, RevocationList
+from ostiary.store import tables
+from ostiary.store.store import Reader, Transaction
+
+_TABLE = tables.revocations
+_LISTS = tables.crls
+_ROWS_AT_ONCE = 10_000
+
+
+def of(reader: Reader, authority_id: str, serial: str) -> Revocation | None:
+    """The revocation of one certificate, released ones too."""
+    found = reader.connection.execute(select(_TABLE).where(_is(authority_id, serial))).mappings().first()
+    return None if found is None else Revocation(**found)
+
+
+def put(transaction: Transaction, revocation: Revocation) -> None:
+    """Record a revocation, in place of what was said of this certificate before."""
+    transaction.connection.execute(_TABLE.delete().where(_is(revocation.authority_id, revocation.serial)))
+    transaction.connection.execute(_TABLE.insert(), asdict(revocation))
+
+
+def of_key(reader: Reader, key_sha256: str, reasons: Sequence[str]) -> str | None:
+    """The id of a certificate for this key that was revoked for one of these reasons."""
+    certificates = tables.certificates
+    same = and_(_TABLE.c.authority_id == certificates.c.authority_id, _TABLE.c.serial == certificates.c.serial)
+    statement = (
+        select(certificates.c.id)
+        .join(_TABLE, same)
+        .where(certificates.c.key_sha256 == key_sha256, certificates.c.revoked_at.is_not(None), _TABLE.c.reason.in_(reasons))
+        .limit(1)
+    )
+    return reader.connection.execute(statement).scalar()
+
+
+def entries(reader: Reader, authority_id: str, *, expired_since: datetime, after: int | None = None) -> Iterator[bytes]:
+    """How a list writes those revoked, streamed; with `after`, only what changed since that sequence, releases among it.
+
+    Those whose certificate had expired before `expired_since` are left out (RFC 5280 3.3).
+    """
+    statement = select(_TABLE.c.entry).where(_listed(authority_id, expired_since, after)).order_by(_TABLE.c.sequence)
+    for (entry,) in reader.connection.execute(statement.execution_options(yield_per=_ROWS_AT_ONCE)):
+        yield entry
+
+
+def last_change(reader: Reader, authority_id: str) -> int:
+    """The sequence of the last revocation or release of this authority; 0 when there was none."""
+    statement = select(func.max(_TABLE.c.sequence)).where(_TABLE.c.authority_id == authority_id)
+    return int(reader.connection.execute(statement).scalar() or 0)
+
+
+def last_changes(reader: Reader) -> dict[str, int]:
+    """The sequence of the last revocation or release of each authority that has any."""
+    statement = select(_TABLE.c.authority_id, func.max(_TABLE.c.sequence)).group_by(_TABLE.c.authority_id)
+    return {authority_id: int(sequence) for authority_id, sequence in reader.connection.execute(statement)}
+
+
+def in_force_since(reader: Reader, at: datetime) -> tuple[str, ...]:
+    """The fingerprints of unexpired certificates revoked at this time or later, and not released."""
+    statement = select(_TABLE.c.fingerprint_sha256).where(_TABLE.c.revoked_at >= at, _TABLE.c.reason != RELEASED)
+    return tuple(reader.connection.execute(statement.order_by(_TABLE.c.fingerprint_sha256)).scalars())
+
+
+def current_list(reader: Reader, authority_id: str, kind: ListKind = "complete") -> RevocationList | None:
+    """The list that is published now."""
+    statement = select(_LISTS).where(_LISTS.c.authority_id == authority_id, _LISTS.c.kind == kind)
+    found = reader.connection.execute(statement).mappings().first()
+    return None if found is None else _list(found)
+
+
+def lists_without_content(reader: Reader) -> dict[tuple[str, str], RevocationList]:
+    """All lists by authority and kind, but not their bytes: for looking after them."""
+    columns = [column for column in _LISTS.c if column is not _LISTS.c.der]
+    rows = reader.connection.execute(select(*columns)).mappings()
+    return {(row["authority_id"], row["kind"]): _list({**row, "der": b""}) for row in rows}
+
+
+def put_list(transaction: Transaction, made: RevocationList) -> None:
+    """Publish a list in place of the one before, and have the gateways hear of it."""
+    same = and_(_LISTS.c.authority_id == made.authority_id, _LISTS.c.kind == made.kind)
+    transaction.connection.execute(_LISTS.delete().where(same))
+    numbers = {"number": str(made.number), "base_number": None if made.base_number is None else str(made.base_number)}
+    transaction.connection.execute(_LISTS.insert(), {**asdict(made), **numbers})
+    transaction.move_status()
+
+
+def forget_authority(transaction: Transaction, authority_id: str) -> None:
+    """Delete what was said by an authority that itself is about to be deleted."""
+    for table in (tables.crls, tables.ocsp_signers, tables.revocations, tables.foreign_statuses):
+        transaction.connection.execute(table.delete().where(table.c.authority_id == authority_id))
+
+
+def _is(authority_id: str, serial: str) -> ColumnElement[bool]:
+    return and_(_TABLE.c.authority_id == authority_id, _TABLE.c.serial == serial)
+
+
+def _listed(authority_id: str, expired_since: datetime, after: int | None) -> ColumnElement[bool]:
+    unexpired = or_(_TABLE.c.expires_at >= expired_since, _TABLE.c.revoked_at >= expired_since)
+    which = _TABLE.c.reason != RELEASED if after is None else _TABLE.c.sequence > after
+    return and_(_TABLE.c.authority_id == authority_id, unexpired, which)
+
+
+def _list(row: Mapping[Any, Any]) -> RevocationList:
+    numbers = {"number": int(row["number"]), "base_number": None if row["base_number"] is None else int(row["base_number"])}
+    return RevocationList(**{**row, **numbers})
