@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from ostiary.envoy.snapshot import snapshot
 from ostiary.model.fields import Private
 from ostiary.ops.caller import Caller
+from ostiary.ops.record import entry
 from ostiary.ops.system import System
 from ostiary.store.desired import desired
 from ostiary.store.kinds import LISTENER, LOAD_BALANCER, POOL
-from ostiary.store.store import Change, Transaction
+from ostiary.store.store import Transaction
 
 
 @contextmanager
@@ -27,37 +27,10 @@ def change(system: System, caller: Caller, action: str) -> Iterator[Transaction]
             return
         snapshot(desired(transaction, system.sealer))
         for changed in transaction.changed:
-            transaction.append_audit(_entry(transaction, caller, action, changed))
+            transaction.append_audit(entry(caller, action, changed, transaction.next_revision))
         revision = transaction.bump(caller.name, action)
     # Only now: nobody may act on what could still be undone.
     system.committed(revision)
-
-
-def _entry(transaction: Transaction, caller: Caller, action: str, changed: Change) -> dict[str, Any]:
-    before, after = _difference(changed)
-    return {
-        "actor": caller.name,
-        "role": caller.role,
-        "source": caller.source,
-        "request_id": caller.request_id,
-        "action": action,
-        "kind": changed.kind,
-        "resource_id": changed.resource_id,
-        "revision": transaction.next_revision,
-        "before": before,
-        "after": after,
-    }
-
-
-def _difference(changed: Change) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Before and after, reduced to what differs when both are there. Private bytes are not in either (store.rows.public)."""
-    if changed.before is None or changed.after is None:
-        return changed.before, changed.after
-    differing = {name for name in changed.after if changed.before.get(name) != changed.after[name]}
-    return (
-        {name: changed.before.get(name) for name in sorted(differing)},
-        {name: changed.after[name] for name in sorted(differing)},
-    )
 
 
 def touch_balancer(transaction: Transaction, balancer_id: str) -> None:

@@ -179,7 +179,6 @@ class Transaction(Reader):
         locked = connection.execute(select(tables.head).with_for_update()).mappings().one()
         self.next_revision = int(locked["revision"]) + 1
         self._stamp = self.next_revision  # what is written belongs to the revision that this becomes
-        self.status_moved = False
         self._status_sequence = int(locked["status_sequence"])
         self._audit_sequence = int(locked["audit_sequence"])
         self._audit_hash = str(locked["audit_hash"])
@@ -215,10 +214,13 @@ class Transaction(Reader):
         self._drop_references(kind, thing.id)
         self.changed.append(Change(kind.name, thing.id, public(thing), None))
 
+    def status_sequence(self) -> int:
+        """As it will be after this transaction."""
+        return self._status_sequence
+
     def move_status(self) -> int:
         """Count a change that gateways must hear of though the configuration stays as it is."""
         self._status_sequence += 1
-        self.status_moved = True
         self.connection.execute(tables.head.update().values(status_sequence=self._status_sequence))
         return self._status_sequence
 

@@ -1,0 +1,39 @@
+"""The write path of facts: certificates issued, renewed, revoked. Many at once, each on record, none a new configuration.
+
+A setting is one person's decision and is translated before it is committed (`ops.change`). Facts come in thousands and leave
+the configuration as it is: they share transactions (docs/decisions/0012-facts-in-groups.md) and do not wait for a translation.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from ostiary.ops.caller import Caller
+from ostiary.ops.record import entry
+from ostiary.ops.system import System
+from ostiary.store.store import Facts
+
+T = TypeVar("T")
+
+
+def record(system: System, caller: Caller, action: str, work: Callable[[Facts], T]) -> T:
+    """Do `work` as `caller`, with each thing it changes on record; returns once all of it is committed.
+
+    `work` may be called more than once (`Store.record`), so it must do nothing but read and write this transaction.
+    Raises `Denied` when the caller may not.
+    """
+    caller.must(action)
+    moved = False
+
+    def recorded(facts: Facts) -> T:
+        nonlocal moved
+        first, status = len(facts.changed), facts.status_sequence()
+        done = work(facts)
+        for changed in facts.changed[first:]:
+            facts.append_audit(entry(caller, action, changed, None))
+        moved = facts.status_sequence() != status
+        return done
+
+    done = system.store.record(recorded)
+    if moved:
+        system.committed(0)
+    return done
