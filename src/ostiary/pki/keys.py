@@ -1,6 +1,7 @@
 """Keys: make them, read them, say what they are, and refuse the weak ones. Every way into the system comes past here."""
 
 import functools
+import hashlib
 from typing import Final, Literal, TypeGuard
 
 from cryptography import x509
@@ -122,6 +123,11 @@ def spki(public_key: object) -> bytes:
     return public_key.public_bytes(  # type: ignore[attr-defined, no-any-return]
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+
+
+def key_sha256(public_key: object) -> str:
+    """SHA-256 of the public key as SubjectPublicKeyInfo, hexadecimal: what a key is known by, whatever certificate it is in."""
+    return hashlib.sha256(spki(public_key)).hexdigest()
 
 
 def _refuse_weak_rsa(public_key: rsa.RSAPublicKey, field: str) -> None:

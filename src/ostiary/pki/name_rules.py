@@ -11,13 +11,14 @@ from ostiary.errors import Invalid
 _URI_OCTETS_MAX: Final = 2048  # SPIFFE ID 2.3; RFC 5280 sets no limit.
 
 # RFC 5280 A.1 upper bounds (ub-…); `cryptography` counts UTF-8 octets, which is never more lenient.
-_SUBJECT_OCTETS_MAX: Final = {"CN": 64, "O": 64, "OU": 64, "C": 2, "ST": 128, "L": 128}
+_SUBJECT_OCTETS_MAX: Final = {"CN": 64, "O": 64, "OU": 64, "C": 2, "ST": 128, "L": 128, "serialNumber": 64}
 
 # RFC 1034 3.5 as RFC 1123 2.1 changed it: what RFC 5280 4.2.1.6 calls the preferred name syntax.
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 _SPIFFE: Final = re.compile(r"spiffe://[a-z0-9._-]{1,255}(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+)*")
 _MAILBOX: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")  # RFC 5321 Dot-string
+_PRINTABLE: Final = re.compile(r"[A-Za-z0-9 '()+,./:=?-]+")  # X.680 41.4
 
 
 def visible(text: str) -> str:
@@ -115,6 +116,8 @@ def subject_part(text: str, part: str, field: str) -> None:
         raise Invalid(field, f"'{visible(text)}' begins or ends with a space; leave it out.")
     if len(text.encode()) > _SUBJECT_OCTETS_MAX[part]:
         raise Invalid(field, f"{part} is longer than {_SUBJECT_OCTETS_MAX[part]} octets (RFC 5280 A.1).")
+    if part == "serialNumber" and not _PRINTABLE.fullmatch(text):  # RFC 5280 A.1: a PrintableString
+        raise Invalid(field, f"'{visible(text)}' has characters other than letters, digits, space and '()+,-./:=?.")
     if part == "C" and not re.fullmatch("[A-Z]{2}", text):
         raise Invalid(field, f"'{visible(text)}' is not a country code of two capital letters, such as NO.")
 

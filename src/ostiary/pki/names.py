@@ -14,11 +14,12 @@ from ostiary.errors import Invalid
 from ostiary.pki import name_rules, pem
 from ostiary.pki.name_rules import plain
 
-NameKind = Literal["common_name", "organization", "organizational_unit", "dns", "ip", "uri", "email"]
-SUBJECT_KINDS: Final[tuple[NameKind, ...]] = ("common_name", "organization", "organizational_unit")
+NameKind = Literal["common_name", "organization", "organizational_unit", "serial_number", "dns", "ip", "uri", "email"]
+SUBJECT_KINDS: Final[tuple[NameKind, ...]] = ("common_name", "organization", "organizational_unit", "serial_number")
 ALTERNATIVE_KINDS: Final[tuple[NameKind, ...]] = ("dns", "ip", "uri", "email")
+NAME_KINDS: Final = (*SUBJECT_KINDS, *ALTERNATIVE_KINDS)
 
-_ALTERNATIVES_MAX: Final = 100
+ALTERNATIVES_MAX: Final = 100
 
 _PREFIXES: Final[dict[type[x509.GeneralName], str]] = {
     x509.DNSName: "DNS",
@@ -35,6 +36,7 @@ class Names:
     common_name: str = ""
     organization: str = ""
     organizational_unit: str = ""
+    serial_number: str = ""  # of a device (X.520 serialNumber, IEEE 802.1AR 8.6), not of the certificate
     dns: tuple[str, ...] = ()
     ip: tuple[str, ...] = ()
     uri: tuple[str, ...] = ()
@@ -48,7 +50,7 @@ class Names:
 
 @dataclass(frozen=True)
 class SubjectFields:
-    """The subject of an authority, under X.520's own names."""
+    """The subject of an authority or of a leaf, under X.520's own names."""
 
     CN: str = ""
     O: str = ""  # noqa: E741 (X.520's own name)
@@ -56,6 +58,7 @@ class SubjectFields:
     C: str = ""
     ST: str = ""
     L: str = ""
+    serialNumber: str = ""  # noqa: N815 (X.520's own name)
 
 
 _SUBJECT_OIDS: Final = {
@@ -65,6 +68,13 @@ _SUBJECT_OIDS: Final = {
     "O": NameOID.ORGANIZATION_NAME,
     "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
     "CN": NameOID.COMMON_NAME,
+    "serialNumber": NameOID.SERIAL_NUMBER,
+}
+_PARTS: Final[dict[NameKind, str]] = {
+    "common_name": "CN",
+    "organization": "O",
+    "organizational_unit": "OU",
+    "serial_number": "serialNumber",
 }
 
 
@@ -73,9 +83,9 @@ def checked(names: Names, field: Callable[[NameKind], str]) -> Names:
 
     `field` says under which name the caller knows each kind.
     """
-    if sum(len(names.of(kind)) for kind in ALTERNATIVE_KINDS) > _ALTERNATIVES_MAX:
-        raise Invalid(field("dns"), f"a certificate carries at most {_ALTERNATIVES_MAX} names; split them over several.")
-    for kind, part in zip(SUBJECT_KINDS, ("CN", "O", "OU"), strict=True):
+    if sum(len(names.of(kind)) for kind in ALTERNATIVE_KINDS) > ALTERNATIVES_MAX:
+        raise Invalid(field("dns"), f"a certificate carries at most {ALTERNATIVES_MAX} names; split them over several.")
+    for kind, part in _PARTS.items():
         for text in names.of(kind):
             name_rules.subject_part(text, part, field(kind))
     return dataclasses.replace(
@@ -89,9 +99,8 @@ def checked(names: Names, field: Callable[[NameKind], str]) -> Names:
 
 def subject(names: Names) -> x509.Name:
     """The subject of a leaf, most general part first (X.501)."""
-    return authority_subject(
-        SubjectFields(CN=names.common_name, O=names.organization, OU=names.organizational_unit), "names", may_be_empty=True
-    )
+    parts = {part: getattr(names, kind) for kind, part in _PARTS.items()}
+    return authority_subject(SubjectFields(**parts), "names", may_be_empty=True)
 
 
 def authority_subject(fields: SubjectFields, field: str, *, may_be_empty: bool = False) -> x509.Name:

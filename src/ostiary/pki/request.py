@@ -17,6 +17,7 @@ _SUBJECT_KINDS: Final[dict[x509.ObjectIdentifier, NameKind]] = {
     NameOID.COMMON_NAME: "common_name",
     NameOID.ORGANIZATION_NAME: "organization",
     NameOID.ORGANIZATIONAL_UNIT_NAME: "organizational_unit",
+    NameOID.SERIAL_NUMBER: "serial_number",
 }
 _ALTERNATIVE_KINDS: Final[dict[type[x509.GeneralName], NameKind]] = {
     x509.DNSName: "dns",
