@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from ostiary.errors import Invalid, Unavailable
-from ostiary.pki import keys
+from ostiary.pki import as_approved, keys, lint
 from ostiary.pki.names import SubjectFields, alternatives, authority_subject, fingerprint_sha256, subject
 from ostiary.pki.policy import Approved
 from ostiary.pki.profile import BACKDATE
@@ -43,18 +43,33 @@ def issue(approved: Approved, issuer: Issuer, at: datetime) -> x509.Certificate:
         raise Unavailable("This was approved for another authority; ask for approval anew.")
     if not approved.not_before <= at < approved.not_after:
         raise Unavailable("This was approved for another time; check the clock and ask anew.")
-    name, alternative_names = subject(approved.names), alternatives(approved.names)
-    builder = (
-        _unsigned(name, approved.public_key, issuer.certificate.subject, approved.not_before, approved.not_after)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(approved.key_usages), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(approved.profile.extended_key_usages), critical=False)
-        .add_extension(_authority_key_identifier(issuer.certificate), critical=False)
-    )
-    if alternative_names:
+    name, validity = subject(approved.names), (approved.not_before, approved.not_after)
+    extensions = _leaf_extensions(approved, issuer.certificate, name)
+    unsigned = _unsigned(name, approved.public_key, issuer.certificate.subject, *validity)
+    for value, critical in extensions:
+        unsigned = unsigned.add_extension(value, critical)
+
+    def specimen() -> x509.Certificate:
+        return _specimen(unsigned, issuer.certificate.public_key())
+
+    lint.refuse_bad_shape(lint.shape(name, approved.public_key, validity, extensions, approved.issuer_fingerprint, specimen))
+    certificate = unsigned.sign(issuer.key, _hash_for(issuer.key))
+    as_approved.refuse_anything_else(certificate, approved, issuer.certificate, extensions)
+    return certificate
+
+
+def _leaf_extensions(approved: Approved, issuer: x509.Certificate, name: x509.Name) -> list[tuple[x509.ExtensionType, bool]]:
+    """(value, critical) of each. What is added here must be known to `pki.as_approved`, or nothing is issued any more."""
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_key_usage(approved.key_usages), True),
+        (x509.ExtendedKeyUsage(approved.profile.extended_key_usages), False),
+        (_authority_key_identifier(issuer), False),
+    ]
+    if names := alternatives(approved.names):
         # RFC 5280 4.2.1.6: critical when the subject is empty, for then it is all there is.
-        builder = builder.add_extension(x509.SubjectAlternativeName(alternative_names), critical=not list(name))
-    return builder.sign(issuer.key, _hash_for(issuer.key))
+        extensions.append((x509.SubjectAlternativeName(names), not list(name)))
+    return extensions
 
 
 def create_root(subject: SubjectFields, key: keys.PrivateKey, lifetime: timedelta, at: datetime) -> x509.Certificate:
@@ -62,7 +77,10 @@ def create_root(subject: SubjectFields, key: keys.PrivateKey, lifetime: timedelt
     name = authority_subject(subject, "subject")
     not_before, not_after = _authority_validity(lifetime, at)
     unsigned = _unsigned_authority(name, key, name, (not_before, not_after), _ROOT_PATH_LENGTH)
-    return unsigned.sign(key, _hash_for(key))
+    signed = unsigned.sign(key, _hash_for(key))
+    # Linted as it is, for some rules ask whether it signed itself. A key that is new has nothing to lose: it goes with the root.
+    lint.refuse_bad(signed, "subject")
+    return signed
 
 
 def create_intermediate(
@@ -85,8 +103,15 @@ def create_intermediate(
         )
     validity = (max(not_before, above.not_valid_before_utc), not_after)
     unsigned = _unsigned_authority(name, key, above.subject, validity, _INTERMEDIATE_PATH_LENGTH)
-    signed = unsigned.add_extension(_authority_key_identifier(above), critical=False)
-    return signed.sign(parent.key, _hash_for(parent.key))
+    unsigned = unsigned.add_extension(_authority_key_identifier(above), critical=False)
+    lint.refuse_bad(_specimen(unsigned, above.public_key()), "subject")
+    return unsigned.sign(parent.key, _hash_for(parent.key))
+
+
+def _specimen(unsigned: x509.CertificateBuilder, public_key: object) -> x509.Certificate:
+    """As the holder of `public_key` would sign it, by a key that means nothing: to be linted before the real one is used."""
+    key = lint.throw_away_key(keys.describe(public_key))
+    return unsigned.sign(key, _hash_for(key))
 
 
 def _may_have_authorities_below(parent: x509.Certificate, at: datetime) -> None:
