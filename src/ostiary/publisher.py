@@ -14,6 +14,7 @@ from ostiary.envoy.resources import Snapshot
 from ostiary.envoy.snapshot import snapshot
 from ostiary.errors import Refusal
 from ostiary.model.desired import Desired
+from ostiary.ops import enrolment
 from ostiary.ops.system import System
 from ostiary.store.desired import desired
 
@@ -70,4 +71,5 @@ class Publisher:
             if reader.revision() == self._published:
                 return None
             wanted = desired(reader, self._system.sealer)
+            wanted = wanted.model_copy(update={"enrolment": enrolment.desired(reader, self._system)})
         return wanted, snapshot(wanted)

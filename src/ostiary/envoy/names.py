@@ -1,5 +1,12 @@
 """What resources are called on the wire."""
 
+from typing import Final
+
+# In place of a listener's id: the door to enrolment is none of the operator's listeners.
+ENROLMENT: Final = "enrolment"
+# The cluster of the API behind that door.
+API: Final = "api"
+
 
 def listener(listener_id: str) -> str:
     """Of a listener (LDS)."""

@@ -1,6 +1,10 @@
 """Everything an engine needs to know, whole and resolved: the one thing that is translated to Envoy's terms."""
 
-from ostiary.model.fields import Data
+from typing import Annotated
+
+from pydantic import Field
+
+from ostiary.model.fields import Data, IPAddress, Port
 from ostiary.model.health import HealthMonitor
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Member, Pool
@@ -30,9 +34,27 @@ class DesiredPool(Data):
     trust: Trust | None = None
 
 
+class DesiredEnrolment(Data):
+    """The door to enrolment: where it listens, and the Unix socket of the API behind it, which answers no one else there.
+
+    `trust` holds all authorities of ours whose clients may renew here; it is None while there is none.
+    """
+
+    address: IPAddress
+    port: Port
+    socket: str
+    identities: Annotated[tuple[Identity, ...], Field(min_length=1)]
+    trust: Trust | None = None
+
+
 class Desired(Data):
-    """The configuration at one revision. Holds only what is in service: disabled things have been left out."""
+    """The configuration at one revision. Holds only what is in service: disabled things have been left out.
+
+    `denied` are certificates that are refused request by request, on open connections too: SHA-256 fingerprints, lower-case hex.
+    """
 
     revision: int = 0
     listeners: tuple[DesiredListener, ...] = ()
     pools: tuple[DesiredPool, ...] = ()
+    enrolment: DesiredEnrolment | None = None
+    denied: frozenset[str] = frozenset()

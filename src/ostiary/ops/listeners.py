@@ -11,7 +11,7 @@ from ostiary.model.pool import Pool
 from ostiary.model.query import Page, Query
 from ostiary.model.rules import listener_is_coherent, pool_fits, port_is_free
 from ostiary.model.whole import WholePool, pools_are_not_too_large
-from ostiary.ops import pools, server_certificates
+from ostiary.ops import enrolment, pools, server_certificates
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_balancer
 from ostiary.ops.edit import edited
@@ -40,7 +40,7 @@ def add(transaction: Transaction, system: System, listener: Listener) -> Listene
     """Put a listener at its load balancer. A TLS listener without a certificate is given one by ostiary itself."""
     listener_is_coherent(listener)
     balancer = _balancer(transaction, listener)
-    _check_port(transaction, balancer, listener)
+    _check_port(transaction, system, balancer, listener)
     _check_pool(transaction, listener)
     its = {"id": new_id(), "project_id": listener.project_id or balancer.project_id}
     identified = listener.model_copy(update=its)
@@ -122,10 +122,11 @@ def _balancer(transaction: Transaction, listener: Listener) -> LoadBalancer:
     return balancer
 
 
-def _check_port(transaction: Transaction, balancer: LoadBalancer, listener: Listener) -> None:
+def _check_port(transaction: Transaction, system: System, balancer: LoadBalancer, listener: Listener) -> None:
     addresses = {other.id: other.vip_address for other in transaction.all(LOAD_BALANCER)}
     same_port = transaction.all(LISTENER, protocol_port=listener.protocol_port)
-    port_is_free(balancer.vip_address, listener.protocol_port, ((addresses[other.loadbalancer_id], other) for other in same_port))
+    taken = [(addresses[other.loadbalancer_id], other) for other in same_port]
+    port_is_free(balancer.vip_address, listener.protocol_port, [*taken, *enrolment.as_listener(system)])
 
 
 def _check_pool(transaction: Transaction, listener: Listener) -> None:

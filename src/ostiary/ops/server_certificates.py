@@ -1,13 +1,16 @@
-"""The server certificate that ostiary issues itself when an HTTPS listener is made without one."""
+"""The server certificates that ostiary issues itself: for HTTPS listeners made without one, and for the door to enrolment."""
 
 import ipaddress
 import re
 from datetime import datetime, timedelta
 from typing import Final
 
+from cryptography import x509
+
 from ostiary.ids import new_id
 from ostiary.model.authority import Authority, NewAuthority, SubjectName
 from ostiary.model.balancer import LoadBalancer
+from ostiary.model.enrolment import EnrolmentDoor
 from ostiary.model.listener import Listener
 from ostiary.model.reference import parse
 from ostiary.model.secret import Container, Secret, SecretRef
@@ -18,7 +21,7 @@ from ostiary.ops.system import System
 from ostiary.pki import keys
 from ostiary.pki.chain import read_certificates
 from ostiary.pki.issue import issue
-from ostiary.pki.names import Names
+from ostiary.pki.names import Names, sans_text
 from ostiary.pki.policy import approve
 from ostiary.pki.profile import BUILT_IN
 from ostiary.pki.request import SigningRequest
@@ -28,34 +31,37 @@ from ostiary.store.store import Reader, Transaction
 
 AUTHORITY_NAME: Final = "ostiary server CA"
 _OURS: Final = "ostiary: server certificate of listener "
+_OF_DOOR: Final = "ostiary: server certificate of the door "
 _HOST_NAME: Final = re.compile(r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
+_COMMON_NAME: Final = 64  # RFC 5280, ub-common-name
 _LIFETIME: Final = timedelta(days=90)
 _RENEW_BEFORE: Final = _LIFETIME / 3
 
 
 def give(transaction: Transaction, system: System, balancer: LoadBalancer, listener: Listener) -> Listener:
     """Issue a certificate for what the listener is reached by, store it, and refer to it."""
-    certificate, key = _made(transaction, system, balancer, listener)
+    made = _made(transaction, system, _names(balancer, listener))
+    container = _store(transaction, system, name_for(listener), made, listener.project_id)
+    return listener.model_copy(update={"default_tls_container_ref": f"/v1/containers/{container.id}"})
+
+
+def _store(transaction: Transaction, system: System, name: str, made: tuple[bytes, bytes], project_id: str = "") -> Container:
     refs = []
-    for name, secret_type, payload in (("certificate", "certificate", certificate), ("private_key", "private", key)):
+    for part, secret_type, payload in (("certificate", "certificate", made[0]), ("private_key", "private", made[1])):
         secret_id = new_id()
         transaction.insert(
             SECRET,
             Secret(
                 id=secret_id,
-                name=f"{_OURS}{listener.id} ({name})",
-                project_id=listener.project_id,
+                name=f"{name} ({part})"[:255],
+                project_id=project_id,
                 secret_type=secret_type,  # type: ignore[arg-type]  # a literal of the tuple above
                 payload=sealed(system, payload, secret_context(secret_id)),
                 payload_content_type="text/plain",
             ),
         )
-        refs.append(SecretRef(name=name, secret_ref=f"/v1/secrets/{secret_id}"))  # type: ignore[arg-type]  # likewise
-    container = transaction.insert(
-        CONTAINER,
-        Container(id=new_id(), name=name_for(listener), project_id=listener.project_id, secret_refs=tuple(refs)),
-    )
-    return listener.model_copy(update={"default_tls_container_ref": f"/v1/containers/{container.id}"})
+        refs.append(SecretRef(name=part, secret_ref=f"/v1/secrets/{secret_id}"))  # type: ignore[arg-type]  # likewise
+    return transaction.insert(CONTAINER, Container(id=new_id(), name=name, project_id=project_id, secret_refs=tuple(refs)))
 
 
 def name_for(listener: Listener) -> str:
@@ -78,7 +84,7 @@ def renew_due(system: System) -> int:
     with system.store.read() as reader:
         # Looked for without the write lock: almost always none is due.
         due = [listener.id for listener in reader.all(LISTENER) if _due(reader, system, listener, system.clock())]
-    return sum(_renew(system, listener_id) for listener_id in due)
+    return sum(_renew(system, listener_id) for listener_id in due) + keep_door(system)
 
 
 def _renew(system: System, listener_id: str) -> bool:
@@ -89,12 +95,15 @@ def _renew(system: System, listener_id: str) -> bool:
         if listener is None or held is None:
             return False
         balancer = transaction.require(LOAD_BALANCER, listener.loadbalancer_id)
-        certificate, key = _made(transaction, system, balancer, listener)
-        for secret, payload in ((held["certificate"], certificate), (held["private_key"], key)):
-            after = secret.model_copy(update={"payload": sealed(system, payload, secret_context(secret.id))})
-            transaction.replace(SECRET, secret, after)
+        _replace(transaction, system, held, _made(transaction, system, _names(balancer, listener)))
         transaction.touch(LISTENER, listener.id)
         return True
+
+
+def _replace(transaction: Transaction, system: System, held: dict[str, Secret], made: tuple[bytes, bytes]) -> None:
+    for secret, payload in zip((held["certificate"], held["private_key"]), made, strict=True):
+        after = secret.model_copy(update={"payload": sealed(system, payload, secret_context(secret.id))})
+        transaction.replace(SECRET, secret, after)
 
 
 def _due(reader: Reader, system: System, listener: Listener, at: datetime) -> dict[str, Secret] | None:
@@ -102,13 +111,68 @@ def _due(reader: Reader, system: System, listener: Listener, at: datetime) -> di
     container = _ours(reader, listener)
     if container is None:
         return None
-    held: dict[str, Secret] = {
-        part.name: reader.require(SECRET, parse(part.secret_ref, "secret_ref").id) for part in container.secret_refs
-    }
+    held = _held(reader, container)
+    return held if _leaf(system, held).not_valid_after_utc - at <= _RENEW_BEFORE else None
+
+
+def _held(reader: Reader, container: Container) -> dict[str, Secret]:
+    return {part.name: reader.require(SECRET, parse(part.secret_ref, "secret_ref").id) for part in container.secret_refs}
+
+
+def _leaf(system: System, held: dict[str, Secret]) -> x509.Certificate:
     stored = held["certificate"]
     pem = system.sealer.open(stored.payload, secret_context(stored.id))
-    (leaf, *_) = read_certificates(pem, "default_tls_container_ref")
-    return held if leaf.not_valid_after_utc - at <= _RENEW_BEFORE else None
+    return read_certificates(pem, "default_tls_container_ref")[0]
+
+
+def keep_door(system: System) -> bool:
+    """See that the door has a certificate with the names it has now, not in its last third; says if one was made."""
+    door = system.door
+    if door is None:
+        return False
+    wanted = _names_of_door(door)
+    with system.store.read() as reader:
+        if _fits(reader, system, door, wanted, system.clock()):
+            return False
+    with change(system, SYSTEM, "enrolment:renew-certificate") as transaction:
+        container = of_door(transaction, door)
+        made = _made(transaction, system, wanted)
+        if container is None:
+            _store(transaction, system, _OF_DOOR + door.url, made)
+        else:
+            _replace(transaction, system, _held(transaction, container), made)
+    return True
+
+
+def of_door(reader: Reader, door: EnrolmentDoor) -> Container | None:
+    """The container of the door's certificate; None until one was made."""
+    return next(iter(reader.all(CONTAINER, name=_OF_DOOR + door.url)), None)
+
+
+def _fits(reader: Reader, system: System, door: EnrolmentDoor, wanted: Names, at: datetime) -> bool:
+    container = of_door(reader, door)
+    if container is None:
+        return False
+    leaf = _leaf(system, _held(reader, container))
+    return leaf.not_valid_after_utc - at > _RENEW_BEFORE and {*sans_text(leaf)} == _sans(wanted)
+
+
+def _sans(names: Names) -> set[str]:
+    return {*(f"DNS:{name}" for name in names.dns), *(f"IP:{name}" for name in names.ip)}
+
+
+def _names_of_door(door: EnrolmentDoor) -> Names:
+    addresses = tuple(name for name in door.names if _is_address(name))
+    hosts = tuple(name for name in door.names if name not in addresses)
+    return Names(common_name=door.names[0] if len(door.names[0]) <= _COMMON_NAME else "", dns=hosts, ip=addresses)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def authority(transaction: Transaction, system: System) -> Authority:
@@ -120,12 +184,11 @@ def authority(transaction: Transaction, system: System) -> Authority:
     return make_authority(transaction, system, wanted)
 
 
-def _made(transaction: Transaction, system: System, balancer: LoadBalancer, listener: Listener) -> tuple[bytes, bytes]:
+def _made(transaction: Transaction, system: System, asked: Names) -> tuple[bytes, bytes]:
     """A new certificate chain and key, both PEM."""
     signer = authority(transaction, system)
     issuer = open_issuer(system, signer)
     key = keys.generate("EC-P256")
-    asked = _names(balancer, listener)
     approved = approve(
         SigningRequest(public_key=key.public_key(), names=asked),
         BUILT_IN["server"],

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ostiary.clock import Clock, now
+from ostiary.model.enrolment import EnrolmentDoor
 from ostiary.ops.fleet import Fleet
 from ostiary.pki.sealing import Sealer
 from ostiary.store.store import Store
@@ -11,10 +12,14 @@ from ostiary.store.store import Store
 
 @dataclass(frozen=True)
 class System:
-    """The store, the key-encryption key, the time, and what the gateways have. `committed` is called after each commit."""
+    """The store, the key-encryption key, the time, and what the gateways have. `committed` is called after each commit.
+
+    `door` is where holders enrol and renew; None where nobody can.
+    """
 
     store: Store
     sealer: Sealer
     clock: Clock = now
     fleet: Fleet = field(default_factory=Fleet)
     committed: Callable[[int], None] = lambda _revision: None
+    door: EnrolmentDoor | None = None
