@@ -189,7 +189,7 @@ def test_an_authority_without_a_key_cannot_issue(client: Client) -> None:
 
 def test_profiles_say_what_they_allow(client: Client) -> None:
     shown = ProfileList.model_validate_json(client.get("/v1/profiles").content)
-    assert {profile.name for profile in shown.profiles} == {"client", "server"}
+    assert {profile.name for profile in shown.profiles} == {"client", "device", "server", "user"}
     one = ProfileReply.model_validate_json(client.get("/v1/profiles/client").content).profile
     assert one in shown.profiles
     assert one.default_lifetime == "P90D"

@@ -199,4 +199,4 @@ def test_the_built_in_profiles_are_bounded() -> None:
         assert timedelta(0) < profile.default_lifetime <= profile.max_lifetime
         assert profile.backdate <= timedelta(minutes=10)
         assert "key_cert_sign" not in (*profile.key_usages, *profile.rsa_key_usages)
-        assert set(profile.required) <= set(profile.names_allowed)
+        assert set(profile.names_required) <= set(profile.names_allowed)

@@ -130,7 +130,7 @@ def _profile(profile: Profile) -> dict[str, Any]:
         "description": profile.description,
         "extended_key_usages": [usage.dotted_string for usage in profile.extended_key_usages],
         "names_allowed": list(profile.names_allowed),
-        "names_required": list(profile.required),
+        "names_required": list(profile.names_required),
         "key_types": list(profile.key_types),
         "wildcards": profile.wildcards,
         "default_lifetime": f"P{profile.default_lifetime.days}D",

@@ -36,11 +36,11 @@ class Names:
     common_name: str = ""
     organization: str = ""
     organizational_unit: str = ""
-    serial_number: str = ""  # of a device (X.520 serialNumber, IEEE 802.1AR 8.6), not of the certificate
     dns: tuple[str, ...] = ()
     ip: tuple[str, ...] = ()
     uri: tuple[str, ...] = ()
     email: tuple[str, ...] = ()
+    serial_number: str = ""  # of a device (X.520 serialNumber, IEEE 802.1AR 8.6), not of the certificate
 
     def of(self, kind: NameKind) -> tuple[str, ...]:
         """The names of one kind, none or more."""
@@ -112,6 +112,14 @@ def authority_subject(fields: SubjectFields, field: str, *, may_be_empty: bool =
         if value:
             name_rules.subject_part(value, part, f"{field}.{part}")
     return x509.Name([x509.NameAttribute(oid, value) for oid, _, value in parts if value])
+
+
+def fields_of(name: x509.Name) -> SubjectFields:
+    """The parts of an authority's name that we know."""
+    by_oid = {part.oid: str(part.value) for part in name}
+    return SubjectFields(
+        **{part: by_oid[oid] for part, oid in _SUBJECT_OIDS.items() if oid in by_oid and hasattr(SubjectFields, part)}
+    )
 
 
 def alternatives(names: Names) -> list[x509.GeneralName]:

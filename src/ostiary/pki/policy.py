@@ -134,9 +134,9 @@ def _names(request: SigningRequest, profile: Profile, given: Names | None) -> Na
     for name in granted.dns:
         if name.startswith("*.") and not profile.wildcards:
             raise Invalid(field("dns"), f"profile '{profile.name}' does not allow the wildcard '{name}'; name each host.")
-    if not any(granted.of(kind) for kind in profile.required):
+    if not any(granted.of(kind) for kind in profile.names_required):
         raise Invalid(
-            "csr" if from_request else "names", f"profile '{profile.name}' needs a name: {' or '.join(profile.required)}."
+            "csr" if from_request else "names", f"profile '{profile.name}' needs a name: {' or '.join(profile.names_required)}."
         )
     if profile.common_name_must_be_alternative and granted.common_name not in ("", *granted.dns, *granted.ip):
         raise Invalid(
