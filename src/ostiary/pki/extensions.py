@@ -1,4 +1,4 @@
-"""Ask a certificate for one of its extensions."""
+"""Ask a certificate for one of its extensions, or for what those it signs say of it."""
 
 from typing import TypeVar
 
@@ -13,3 +13,11 @@ def extension(signed: x509.Certificate | x509.CertificateRevocationList, kind: t
         return signed.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
+
+
+def authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """What the issuer's signatures say of its key. RFC 5280 4.2.1.1: its own key identifier, however that was made."""
+    identifier = extension(issuer, x509.SubjectKeyIdentifier)
+    if identifier is None:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())  # type: ignore[arg-type]
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)

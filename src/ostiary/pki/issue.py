@@ -1,15 +1,14 @@
-"""Sign certificates: leaves that policy approved, and authorities. Nothing else in ostiary signs."""
+"""Sign certificates: leaves that policy approved, and authorities. Nothing else in ostiary signs them."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from ostiary.errors import Invalid, Unavailable
-from ostiary.pki import as_approved, keys, lint
+from ostiary.pki import as_approved, keys, lint, signing
+from ostiary.pki.extensions import authority_key_identifier
 from ostiary.pki.names import SubjectFields, alternatives, authority_subject, fingerprint_sha256, subject
 from ostiary.pki.policy import Approved
 from ostiary.pki.profile import BACKDATE
@@ -53,7 +52,7 @@ def issue(approved: Approved, issuer: Issuer, at: datetime) -> x509.Certificate:
         return _specimen(unsigned, issuer.certificate.public_key())
 
     lint.refuse_bad_shape(lint.shape(name, approved.public_key, validity, extensions, approved.issuer_fingerprint, specimen))
-    certificate = unsigned.sign(issuer.key, _hash_for(issuer.key))
+    certificate = unsigned.sign(issuer.key, signing.hash_for(issuer.key))
     as_approved.refuse_anything_else(certificate, approved, issuer.certificate, extensions)
     return certificate
 
@@ -64,7 +63,7 @@ def _leaf_extensions(approved: Approved, issuer: x509.Certificate, name: x509.Na
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_key_usage(approved.key_usages), True),
         (x509.ExtendedKeyUsage(approved.profile.extended_key_usages), False),
-        (_authority_key_identifier(issuer), False),
+        (authority_key_identifier(issuer), False),
     ]
     if names := alternatives(approved.names):
         # RFC 5280 4.2.1.6: critical when the subject is empty, for then it is all there is.
@@ -77,7 +76,7 @@ def create_root(subject: SubjectFields, key: keys.PrivateKey, lifetime: timedelt
     name = authority_subject(subject, "subject")
     not_before, not_after = _authority_validity(lifetime, at)
     unsigned = _unsigned_authority(name, key, name, (not_before, not_after), _ROOT_PATH_LENGTH)
-    signed = unsigned.sign(key, _hash_for(key))
+    signed = unsigned.sign(key, signing.hash_for(key))
     # Linted as it is, for some rules ask whether it signed itself. A key that is new has nothing to lose: it goes with the root.
     lint.refuse_bad(signed, "subject")
     return signed
@@ -103,15 +102,15 @@ def create_intermediate(
         )
     validity = (max(not_before, above.not_valid_before_utc), not_after)
     unsigned = _unsigned_authority(name, key, above.subject, validity, _INTERMEDIATE_PATH_LENGTH)
-    unsigned = unsigned.add_extension(_authority_key_identifier(above), critical=False)
+    unsigned = unsigned.add_extension(authority_key_identifier(above), critical=False)
     lint.refuse_bad(_specimen(unsigned, above.public_key()), "subject")
-    return unsigned.sign(parent.key, _hash_for(parent.key))
+    return unsigned.sign(parent.key, signing.hash_for(parent.key))
 
 
 def _specimen(unsigned: x509.CertificateBuilder, public_key: object) -> x509.Certificate:
     """As the holder of `public_key` would sign it, by a key that means nothing: to be linted before the real one is used."""
     key = lint.throw_away_key(keys.describe(public_key))
-    return unsigned.sign(key, _hash_for(key))
+    return unsigned.sign(key, signing.hash_for(key))
 
 
 def _may_have_authorities_below(parent: x509.Certificate, at: datetime) -> None:
@@ -155,15 +154,6 @@ def _unsigned(
     )
 
 
-def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    """RFC 5280 4.2.1.1: the issuer's own key identifier, however it was made."""
-    try:
-        identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    except x509.ExtensionNotFound:
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())  # type: ignore[arg-type]
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
-
-
 def _key_usage(usages: frozenset[str]) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature="digital_signature" in usages,
@@ -176,15 +166,3 @@ def _key_usage(usages: frozenset[str]) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _hash_for(key: keys.PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
-    """As strong as the key (RFC 5758, NIST SP 800-57): Ed25519 brings its own."""
-    match key:
-        case ed25519.Ed25519PrivateKey():
-            return None
-        case ec.EllipticCurvePrivateKey() if key.curve.key_size > 384:
-            return hashes.SHA512()
-        case ec.EllipticCurvePrivateKey() if key.curve.key_size > 256:
-            return hashes.SHA384()
-    return hashes.SHA256()
