@@ -10,19 +10,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, cast
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from ostiary import home, logs
 from ostiary.api.app import create_app
+from ostiary.api.at_the_door import AtTheDoor
 from ostiary.api.patience import PatientOnce
 from ostiary.clock import now
 from ostiary.errors import Conflict
 from ostiary.gateway import client as keeper
 from ostiary.gateway.log_tail import LogTail, from_keeper
-from ostiary.ops import server_certificates
+from ostiary.ops import enrolment, server_certificates
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.system import System
 from ostiary.paths import Paths
@@ -100,31 +103,49 @@ async def _running(
     Yields what ends (by raising) when a part fails that must not.
     """
     paths = Paths(settings.data_dir)
-    system = System(store, sealer)
+    system = System(store, sealer, door=enrolment.door(settings, paths.api_socket))
     source = Source(partial(_heard, system.fleet), RELAY)
     publisher = Publisher(system, source.publish)
     system = replace(system, committed=publisher.wake)
-    server = _Server(
+    await asyncio.to_thread(enrolment.prepare, system)
+    app = create_app(system, token=token)
+    servers = [(_server(app), sock)]
+    if system.door is not None:
+        servers.append((_server(AtTheDoor(app)), _listening_at(paths.api_socket)))
+    parts = (publisher.run(), _renew(system), *(server.serve(sockets=[sock]) for server, sock in servers))
+    async with listening(paths.control_socket, source, partial(_told, system.fleet)), _tasks(*parts) as failed:
+        gateway_log = LogTail(paths.keeper_log, from_keeper)
+        await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
+        async with _tasks(_keep_gateway(paths), _join(gateway_log)):
+            yield failed
+        for server, _ in servers:
+            server.should_exit = True
+        if not settings.leave_gateway:
+            await asyncio.to_thread(keeper.stop, settings.data_dir)
+
+
+def _server(app: ASGIApp) -> uvicorn.Server:
+    return _Server(
         uvicorn.Config(
-            create_app(system, token=token),
+            app,
             http=PatientOnce,
             log_config=None,
-            access_log=False,
+            access_log=False,  # Paths may hold enrolment tokens.
             server_header=False,
             timeout_graceful_shutdown=STOP_SECONDS,
             h11_max_incomplete_event_size=65_536,
             lifespan="off",
         )
     )
-    parts = (publisher.run(), server.serve(sockets=[sock]), _renew(system))
-    async with listening(paths.control_socket, source, partial(_told, system.fleet)), _tasks(*parts) as failed:
-        gateway_log = LogTail(paths.keeper_log, from_keeper)
-        await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
-        async with _tasks(_keep_gateway(paths), _join(gateway_log)):
-            yield failed
-        server.should_exit = True
-        if not settings.leave_gateway:
-            await asyncio.to_thread(keeper.stop, settings.data_dir)
+
+
+def _listening_at(path: Path) -> socket.socket:
+    """A Unix socket that only we, and so our gateway, can reach (the umask of `run`)."""
+    path.unlink(missing_ok=True)  # Of one that ended before us: whoever lives holds the data directory, and that is us.
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.bind(str(path))
+    path.chmod(0o600)
+    return sock
 
 
 def _heard(fleet: Fleet, gateway_id: str, state: StreamState) -> None:

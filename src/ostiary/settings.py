@@ -15,12 +15,16 @@ class Settings:
     """How one ostiary runs. `database` is an SQLAlchemy URL; empty means SQLite in the data directory.
 
     `leave_gateway`: whether the gateway goes on serving when the control plane is stopped, for the next one to adopt.
+    `enroll_listen`: where holders ask for certificates and renew them; empty is nowhere. `enroll_names`: by which names they
+    reach it, the first of them in links.
     """
 
     data_dir: Path
     database: str = ""
     listen: str = DEFAULT_LISTEN
     leave_gateway: bool = False
+    enroll_listen: str = ""
+    enroll_names: tuple[str, ...] = ()
 
     @property
     def database_url(self) -> str:

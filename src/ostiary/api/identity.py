@@ -9,14 +9,20 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ostiary.api.at_the_door import KNOCK, Knock
 from ostiary.api.problems import refusal
-from ostiary.errors import Unauthenticated
+from ostiary.errors import NotFound, Unauthenticated
 from ostiary.ops.caller import Caller
 
 TokenCheck = Callable[[bytes], bool]
 
 # What answers without a token. `declared.public` marks the same routes, and a test holds the two together.
-PUBLIC: Final = re.compile(r"/|/v1|/v2|/healthz|/readyz|/pki/[^/]+")
+PUBLIC: Final = re.compile(r"/|/v1|/v2|/healthz|/readyz|/pki/[^/]+|/enroll/[^/]+")
+# What may be sent without one: what it carries is its own proof.
+PUBLIC_POST: Final = re.compile(r"/v1/enroll|/v1/enroll/renew")
+
+# All that the door to enrolment leads to (envoy.enrolment.PATHS); no token opens anything else there.
+AT_THE_DOOR: Final = re.compile(r"/(?:enroll|v1/enroll|pki|ocsp|install|static)(?:/.*)?")
 
 
 def admin_token(token: str) -> TokenCheck:
@@ -29,6 +35,8 @@ def admin_token(token: str) -> TokenCheck:
 
 def is_public(method: str, path: str) -> bool:
     """Whether a request needs no token."""
+    if method == "POST":
+        return PUBLIC_POST.fullmatch(path) is not None
     return method in ("GET", "HEAD") and PUBLIC.fullmatch(path) is not None
 
 
@@ -43,7 +51,12 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        known = self._knows(scope)
+        knock: Knock | None = scope.get(KNOCK)
+        if knock is not None and not AT_THE_DOOR.fullmatch(scope["path"]):
+            await refusal(scope["path"], NotFound("Path", scope["path"]))(scope, receive, send)
+            return
+        # Whoever comes by the door is a stranger, whatever token they show: administration is done elsewhere.
+        known = knock is None and self._knows(scope)
         if not known and not is_public(scope["method"], scope["path"]):
             await refusal(scope["path"], Unauthenticated("A valid token is required."))(scope, receive, send)
             return
@@ -66,7 +79,8 @@ def presented_token(headers: Headers) -> bytes | None:
 
 
 def _caller(scope: Scope, *, known: bool) -> Caller:
+    knock: Knock | None = scope.get(KNOCK)
     client = scope.get("client")
-    source = client[0] if client else ""
+    source = knock.source if knock is not None else client[0] if client else ""
     name, role = ("admin", "admin") if known else ("anonymous", "public")
     return Caller(name=name, role=role, source=source, request_id=scope["request_id"])

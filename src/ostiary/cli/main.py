@@ -40,6 +40,13 @@ def up(
     leave_gateway: Annotated[
         bool, typer.Option("--leave-gateway", help="When stopped, let the gateway serve on; the next `ostiary up` adopts it.")
     ] = False,
+    enroll_listen: Annotated[
+        str, typer.Option(envvar="OSTIARY_ENROLL_LISTEN", help="HOST:PORT where holders ask for certificates and renew them.")
+    ] = "",
+    enroll_name: Annotated[
+        list[str] | None,
+        typer.Option(envvar="OSTIARY_ENROLL_NAMES", help="A name they reach it by; may be given again. The first is in links."),
+    ] = None,
 ) -> None:
     """Run the control plane and a gateway beside it.
 
@@ -47,7 +54,7 @@ def up(
     """
     from ostiary.serve import run  # noqa: PLC0415 (the servers load only when they run)
 
-    run(Settings(data_dir or default_data_dir(), database, listen, leave_gateway))
+    run(Settings(data_dir or default_data_dir(), database, listen, leave_gateway, enroll_listen, tuple(enroll_name or ())))
 
 
 @app.command()

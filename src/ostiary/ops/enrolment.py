@@ -1,17 +1,63 @@
 """The door to enrolment, as the gateway is to have it: who answers there, with which certificate, and whom it believes."""
 
-from ostiary.errors import Conflict
+import contextlib
+import ipaddress
+import re
+import socket
+from pathlib import Path
+from typing import Final
+
+from ostiary.errors import Conflict, Invalid
 from ostiary.model.authority import Authority
 from ostiary.model.desired import DesiredEnrolment
+from ostiary.model.enrolment import EnrolmentDoor
 from ostiary.model.listener import Listener
 from ostiary.model.rules import port_is_free
 from ostiary.model.tls import Trust
 from ostiary.ops import server_certificates
 from ostiary.ops.system import System
+from ostiary.settings import Settings, split_address
 from ostiary.store.desired import identity
 from ostiary.store.kinds import AUTHORITY, LISTENER, LOAD_BALANCER
 from ostiary.store.material import Materials
 from ostiary.store.store import Reader
+
+_HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+
+
+def door(settings: Settings, socket_path: Path) -> EnrolmentDoor | None:
+    """The door to enrolment, before this Unix socket of the API; None when there is none. Raises `Invalid`."""
+    if not settings.enroll_listen:
+        if settings.enroll_names:
+            raise Invalid("--enroll-name", "names a door that is not there; give --enroll-listen HOST:PORT too.")
+        return None
+    host, port = split_address(settings.enroll_listen, "--enroll-listen")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise Invalid("--enroll-listen", f"'{host}' is not an IP address, such as 0.0.0.0 or 127.0.0.1.") from None
+    if not port:
+        raise Invalid("--enroll-listen", "links need a port that stays; choose one from 1 to 65535.")
+    names = tuple(dict.fromkeys(_host(name) for name in settings.enroll_names)) or _names_of(address)
+    return EnrolmentDoor(address=str(address), port=port, names=names, socket=str(socket_path))
+
+
+def _host(text: str) -> str:
+    """A host name or address as certificates and links have it."""
+    name = text.lower().strip("[]")
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(name))
+    if not _HOST_NAME.fullmatch(name):
+        raise Invalid("--enroll-name", f"'{text}' is neither a host name nor an IP address.")
+    return name
+
+
+def _names_of(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[str, ...]:
+    """By which names it is reached when nobody says: its own, and on this machine alone also localhost."""
+    if address.is_unspecified:
+        own = socket.gethostname().lower()
+        return (own, "localhost") if _HOST_NAME.fullmatch(own) and own != "localhost" else ("localhost",)
+    return (str(address), "localhost") if address.is_loopback else (str(address),)
 
 
 def prepare(system: System) -> None:
