@@ -90,5 +90,5 @@ def _shown(request: Request, system: System, caller: Caller, authority: Authorit
         "href": f"{base_url(request)}/v1/authorities/{authority.id}",
         "has_key": authority.has_key,
         "in_use_by": authorities.in_use_by(system, caller, authority.id),
-        "crl_href": None,
+        "crl_href": f"{base_url(request)}/pki/{authority.id}.crl" if authority.has_key else None,
     }

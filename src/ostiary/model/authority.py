@@ -51,6 +51,7 @@ class Authority(Resource):
     not_before: datetime = setting(description="From when it is valid.", derived=True)
     not_after: datetime = setting(description="Until when it is valid.", derived=True)
     sealed_key: Private = setting(Private(b""), "Its key, or the handle to it in a token, encrypted.", derived=True)
+    key: KeySpec | None = setting(None, "The kind of key it was made with; null when it was imported.", derived=True)
     custody: Custody = setting("file", "Who keeps its key: we, encrypted, or a PKCS#11 token.", fixed=True)
     series_id: str = setting("", "The first of the issuing CAs that work under this name, one after the other.", derived=True)
     generation: int = setting(1, "Which of them it is.", derived=True)

@@ -12,6 +12,7 @@ from ostiary.ops.signing import make_authority, store_authority
 from ostiary.ops.system import System
 from ostiary.pki.chain import read_client_ca
 from ostiary.pki.names import subject_text
+from ostiary.store import revocations
 from ostiary.store.kinds import AUTHORITY, CERTIFICATE
 
 
@@ -73,4 +74,5 @@ def delete(system: System, caller: Caller, authority_id: str) -> None:
         issued = transaction.count(CERTIFICATE, authority_id=authority_id)
         if issued:
             raise Conflict(f"Authority {authority_id} has issued {issued} certificates that are on record; it cannot be deleted.")
+        revocations.forget_authority(transaction, authority_id)
         transaction.delete(AUTHORITY, authority)

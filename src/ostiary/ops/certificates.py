@@ -1,60 +1,90 @@
-"""Certificates: issue from a request, read, search."""
+"""Certificates: issue, renew, read, search. What is revoked is in `ops.revocation`, what waits for approval in `ops.requests`."""
 
-from ostiary.errors import Invalid
-from ostiary.ids import new_id
-from ostiary.model.authority import Certificate, NewCertificate, RequestedNames
+import hashlib
+import hmac
+from datetime import datetime
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ostiary.errors import Conflict, Denied
+from ostiary.model.authority import Certificate, NewCertificate
 from ostiary.model.query import Page, Query
+from ostiary.model.revocation import HOLD
+from ostiary.ops import profiles
 from ostiary.ops.caller import Caller
-from ostiary.ops.change import change
-from ostiary.ops.signing import chain_above, open_issuer, pem_text
+from ostiary.ops.facts import record
+from ostiary.ops.idempotency import Once, before, once_only
+from ostiary.ops.issuing import Wanted, read, signed, stored
+from ostiary.ops.signing import parsed
 from ostiary.ops.system import System
 from ostiary.pki import request
-from ostiary.pki.issue import issue as sign
-from ostiary.pki.names import Names, fingerprint_sha256, sans_text, serial_hex, subject_text
-from ostiary.pki.policy import approve
-from ostiary.pki.profile import BUILT_IN
-from ostiary.store.kinds import AUTHORITY, CERTIFICATE
+from ostiary.pki.renewal import names_in, refuse_kept_key, refuse_unless_in_window
+from ostiary.store.kinds import CERTIFICATE
+from ostiary.store.store import Facts, Reader
 
 
-def issue(system: System, caller: Caller, wanted: NewCertificate) -> Certificate:
-    """Issue a certificate: read the request, prove possession, approve by profile, sign, store, record."""
-    profile = BUILT_IN.get(wanted.profile)
-    if profile is None:
-        raise Invalid("profile", f"there is no profile '{wanted.profile}'; choose from {', '.join(sorted(BUILT_IN))}")
-    asked = request.read(wanted.csr)  # before the lock: parsing hostile input is nobody else's wait
-    with change(system, caller, "certificate:issue") as transaction:
-        authority = transaction.get(AUTHORITY, wanted.authority_id)
-        if authority is None:
-            raise Invalid("authority_id", f"there is no authority {wanted.authority_id}")
-        issuer = open_issuer(system, authority)
-        approved = approve(
-            asked,
-            profile,
-            names=_names(wanted.names),
-            lifetime=wanted.lifetime,
-            issuer=issuer.certificate,
-            at=transaction.at,
-        )
-        signed = sign(approved, issuer, transaction.at)
-        return transaction.insert(
-            CERTIFICATE,
-            Certificate(
-                id=new_id(),
-                name=wanted.name,
-                project_id=wanted.project_id,
-                authority_id=authority.id,
-                profile=profile.name,
-                serial=serial_hex(signed),
-                fingerprint_sha256=fingerprint_sha256(signed),
-                subject=subject_text(signed),
-                sans=sans_text(signed),
-                not_before=signed.not_valid_before_utc,
-                not_after=signed.not_valid_after_utc,
-                owner=wanted.owner,
-                groups=wanted.groups,
-                certificate=pem_text(signed),
-                chain=chain_above(transaction, authority),
-            ),
+def issue(system: System, caller: Caller, new: NewCertificate, once: Once | None = None) -> Certificate:
+    """Issue a certificate at once. Raises `Conflict` when the profile asks for other people's approval (`requests.submit`)."""
+    caller.must("certificate:issue")
+    wanted = read(system, new)
+    if wanted.profile.approval != "automatic":
+        raise Conflict(f"Profile '{wanted.profile.name}' asks for approval; submit a certificate request.", "profile")
+    return _issued(system, caller, "certificate:issue", wanted, once)
+
+
+def renew(
+    system: System, caller: Caller, certificate_id: str, csr: str, once: Once | None = None, *, by_holder: bool = False
+) -> Certificate:
+    """Issue the successor of a certificate: same names, owner and groups, new key, new time. The old one stays good to its end.
+
+    By its holder only in the window that its profile sets; what was revoked, is on hold or has expired is not renewed by anybody.
+    """
+    caller.must("certificate:renew")
+    asked = request.read(csr)
+    with system.store.read() as reader:
+        known = before(reader, caller, once, CERTIFICATE)
+        if known is not None:
+            return known
+        old = reader.require(CERTIFICATE, certificate_id)
+        profile = profiles.effective(reader, old.profile)
+    refuse_unless_good(old, system.clock())
+    certificate = parsed(old)
+    if by_holder:
+        refuse_unless_in_window(certificate, profile, system.clock())
+    refuse_kept_key(asked, certificate, profile)
+    wanted = Wanted(
+        request=asked,
+        profile=profile,
+        authority_id=old.authority_id,
+        names=names_in(certificate),
+        lifetime=None,
+        name=old.name,
+        project_id=old.project_id,
+        owner=old.owner,
+        groups=old.groups,
+        replaces=old.id,
+    )
+    return _issued(system, caller, "certificate:renew", wanted, once)
+
+
+def held_by(reader: Reader, der: bytes) -> Certificate:
+    """The certificate on record that is exactly these bytes: same names and serial are not enough. Raises `Denied`."""
+    fingerprint = hashlib.sha256(der).hexdigest()
+    for known in reader.all(CERTIFICATE, fingerprint_sha256=fingerprint):
+        if hmac.compare_digest(parsed(known).public_bytes(Encoding.DER), der):
+            return known
+    raise Denied("This certificate was not issued here.")
+
+
+def refuse_unless_good(certificate: Certificate, at: datetime) -> None:
+    """Raises `Conflict` for what was revoked, is on hold, or has expired."""
+    if certificate.revoked_at is not None:
+        what = "is on hold" if certificate.revocation_reason == HOLD else f"was revoked ({certificate.revocation_reason})"
+        raise Conflict(f"Certificate {certificate.id} {what}, so it cannot be renewed; ask for a new one.")
+    if at >= certificate.not_after:
+        raise Conflict(
+            f"Certificate {certificate.id} expired at {certificate.not_after:%Y-%m-%d %H:%M} UTC, so it cannot be renewed; "
+            "ask for a new one."
         )
 
 
@@ -73,14 +103,27 @@ def find(system: System, caller: Caller, query: Query) -> Page[Certificate]:
 
 
 def status(system: System, certificate: Certificate) -> str:
-    """VALID, EXPIRED or NOT_YET_VALID, by the clock."""
+    """REVOKED, ON_HOLD, EXPIRED, NOT_YET_VALID or VALID, as of now."""
     at = system.clock()
+    if certificate.revoked_at is not None:
+        return "ON_HOLD" if certificate.revocation_reason == HOLD else "REVOKED"
     if at > certificate.not_after:
         return "EXPIRED"
     return "NOT_YET_VALID" if at < certificate.not_before else "VALID"
 
 
-def _names(wanted: RequestedNames | None) -> Names | None:
-    if wanted is None:
-        return None
-    return Names(common_name=wanted.common_name or "", dns=wanted.dns, ip=wanted.ip, uri=wanted.uri, email=wanted.email)
+def _issued(system: System, caller: Caller, action: str, wanted: Wanted, once: Once | None) -> Certificate:
+    """Sign, store and record, once only."""
+    with system.store.read() as reader:
+        known = before(reader, caller, once, CERTIFICATE)
+        if known is not None:
+            return known
+        made = signed(system, reader, wanted, system.clock())
+
+    def work(facts: Facts) -> Certificate:
+        old = facts.get(CERTIFICATE, wanted.replaces) if wanted.replaces else None
+        if old is not None:
+            refuse_unless_good(old, facts.at)  # it may have been revoked since it was looked at
+        return once_only(facts, caller, once, CERTIFICATE, lambda: stored(facts, made))
+
+    return record(system, caller, action, work)

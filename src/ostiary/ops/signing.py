@@ -7,9 +7,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ostiary.errors import Conflict, Invalid
 from ostiary.ids import new_id
-from ostiary.model.authority import Authority, NewAuthority
+from ostiary.model.authority import Authority, Certificate, NewAuthority
 from ostiary.model.fields import Private
 from ostiary.ops.change import sealed
+from ostiary.ops.revocation_lists import sign_list
 from ostiary.ops.system import System
 from ostiary.pki import keys
 from ostiary.pki.chain import read_certificates
@@ -28,9 +29,9 @@ def open_issuer(system: System, authority: Authority, field: str = "authority_id
     return Issuer(parsed(authority), key)
 
 
-def parsed(authority: Authority) -> x509.Certificate:
+def parsed(held: Authority | Certificate) -> x509.Certificate:
     """Its certificate."""
-    return read_certificates(authority.certificate.encode(), "certificate")[0]
+    return read_certificates(held.certificate.encode(), "certificate")[0]
 
 
 def pem_text(certificate: x509.Certificate) -> str:
@@ -38,8 +39,13 @@ def pem_text(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(Encoding.PEM).decode("ascii")
 
 
-def make_authority(transaction: Transaction, system: System, wanted: NewAuthority) -> Authority:
-    """Generate a key, sign a CA certificate for it and store both. Raises `Invalid`."""
+def make_authority(
+    transaction: Transaction, system: System, wanted: NewAuthority, *, series_id: str | None = None, generation: int = 1
+) -> Authority:
+    """Generate a key, sign a CA certificate for it and store both, with its first revocation list. Raises `Invalid`.
+
+    `series_id` is that of the authority whose place it takes; None begins a series.
+    """
     subject = wanted.subject if wanted.subject.CN else wanted.subject.model_copy(update={"CN": wanted.name})
     if not subject.CN:
         raise Invalid("subject.CN", "an authority needs a common name; set subject.CN or name")
@@ -55,8 +61,24 @@ def make_authority(transaction: Transaction, system: System, wanted: NewAuthorit
         certificate = create_intermediate(fields, key, open_issuer(system, parent, "parent_id"), lifetime, transaction.at)
     name, authority_id = wanted.name or subject.CN, new_id()
     sealed_key = sealed(system, keys.to_pem(key), authority_context(authority_id))
-    return store_authority(transaction, certificate, sealed_key, id=authority_id, name=name, kind=wanted.kind,
-                           parent_id=wanted.parent_id, project_id=wanted.project_id)  # fmt: skip
+    made = store_authority(
+        transaction,
+        certificate,
+        sealed_key,
+        id=authority_id,
+        name=name,
+        kind=wanted.kind,
+        parent_id=wanted.parent_id,
+        project_id=wanted.project_id,
+        series_id=series_id or authority_id,
+        generation=generation,
+        key=wanted.key,
+        custody=wanted.custody,
+        path_length=_path_length(certificate),
+        name_constraints=wanted.name_constraints,
+    )
+    sign_list(transaction, made, Issuer(certificate, key))
+    return made
 
 
 def store_authority(transaction: Transaction, certificate: x509.Certificate, sealed_key: Private, **fields: object) -> Authority:
@@ -68,6 +90,7 @@ def store_authority(transaction: Transaction, certificate: x509.Certificate, sea
         AUTHORITY,
         Authority.model_validate(
             {
+                "series_id": fields["id"],
                 **fields,
                 "certificate": pem_text(certificate),
                 "subject": subject_text(certificate),
@@ -78,6 +101,10 @@ def store_authority(transaction: Transaction, certificate: x509.Certificate, sea
             }
         ),
     )
+
+
+def _path_length(certificate: x509.Certificate) -> int | None:
+    return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
 
 
 def chain_above(reader: Reader, authority: Authority) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ostiary.clock import Clock, now
 from ostiary.model.enrolment import EnrolmentDoor
 from ostiary.ops.fleet import Fleet
+from ostiary.ops.kept import Kept
 from ostiary.pki.sealing import Sealer
 from ostiary.store.store import Store
 
@@ -22,4 +23,5 @@ class System:
     clock: Clock = now
     fleet: Fleet = field(default_factory=Fleet)
     committed: Callable[[int], None] = lambda _revision: None
+    desks: Kept = field(default_factory=lambda: Kept(64))  # see ops.desk
     door: EnrolmentDoor | None = None

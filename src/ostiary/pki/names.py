@@ -2,7 +2,7 @@
 
 import dataclasses
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -50,7 +50,7 @@ class Names:
 
 @dataclass(frozen=True)
 class SubjectFields:
-    """The subject of an authority or of a leaf, under X.520's own names."""
+    """The subject of an authority, under X.520's own names."""
 
     CN: str = ""
     O: str = ""  # noqa: E741 (X.520's own name)
@@ -58,7 +58,6 @@ class SubjectFields:
     C: str = ""
     ST: str = ""
     L: str = ""
-    serialNumber: str = ""  # noqa: N815 (X.520's own name)
 
 
 _SUBJECT_OIDS: Final = {
@@ -99,19 +98,22 @@ def checked(names: Names, field: Callable[[NameKind], str]) -> Names:
 
 def subject(names: Names) -> x509.Name:
     """The subject of a leaf, most general part first (X.501)."""
-    parts = {part: getattr(names, kind) for kind, part in _PARTS.items()}
-    return authority_subject(SubjectFields(**parts), "names", may_be_empty=True)
+    return _name({part: getattr(names, kind) for kind, part in _PARTS.items()}, "names")
 
 
-def authority_subject(fields: SubjectFields, field: str, *, may_be_empty: bool = False) -> x509.Name:
-    """The subject as `cryptography` has it, most general part first."""
-    parts = [(oid, part, getattr(fields, part)) for part, oid in _SUBJECT_OIDS.items()]
-    if not may_be_empty and not any(value for _, _, value in parts):
+def authority_subject(fields: SubjectFields, field: str) -> x509.Name:
+    """The subject of an authority as `cryptography` has it, most general part first."""
+    parts = dataclasses.asdict(fields)
+    if not any(parts.values()):
         raise Invalid(field, "an authority needs a name: give at least CN.")  # RFC 5280 4.1.2.6
-    for _, part, value in parts:
-        if value:
-            name_rules.subject_part(value, part, f"{field}.{part}")
-    return x509.Name([x509.NameAttribute(oid, value) for oid, _, value in parts if value])
+    return _name(parts, field)
+
+
+def _name(parts: Mapping[str, str], field: str) -> x509.Name:
+    given = [(oid, part, parts[part]) for part, oid in _SUBJECT_OIDS.items() if parts.get(part)]
+    for _, part, value in given:
+        name_rules.subject_part(value, part, f"{field}.{part}")
+    return x509.Name([x509.NameAttribute(oid, value) for oid, _, value in given])
 
 
 def fields_of(name: x509.Name) -> SubjectFields:

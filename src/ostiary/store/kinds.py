@@ -10,7 +10,9 @@ from ostiary.model.balancer import LoadBalancer
 from ostiary.model.health import HealthMonitor
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Member, Pool
+from ostiary.model.request import CertificateRequest
 from ostiary.model.resource import Resource
+from ostiary.model.rotation import Rotation
 from ostiary.model.secret import Container, Secret
 from ostiary.store import tables
 
@@ -30,6 +32,10 @@ class Kind(Generic[R]):
 
 AUTHORITY = Kind("authority", "Authority", Authority, tables.authorities, configured=False)
 CERTIFICATE = Kind("certificate", "Certificate", Certificate, tables.certificates, configured=False)
+CERTIFICATE_REQUEST = Kind(
+    "certificate_request", "Certificate request", CertificateRequest, tables.certificate_requests, configured=False
+)
+ROTATION = Kind("rotation", "Rotation", Rotation, tables.rotations, configured=False)
 SECRET = Kind("secret", "Secret", Secret, tables.secrets, configured=False)
 CONTAINER = Kind("container", "Container", Container, tables.containers, configured=False)
 LOAD_BALANCER = Kind("loadbalancer", "Load Balancer", LoadBalancer, tables.load_balancers)
@@ -42,6 +48,8 @@ HEALTH_MONITOR = Kind("healthmonitor", "Health Monitor", HealthMonitor, tables.h
 KINDS: tuple[Kind[Resource], ...] = (  # type: ignore[assignment]  # a tuple of kinds of different models
     AUTHORITY,
     CERTIFICATE,
+    CERTIFICATE_REQUEST,
+    ROTATION,
     SECRET,
     CONTAINER,
     LOAD_BALANCER,

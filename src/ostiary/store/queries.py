@@ -62,7 +62,7 @@ def _equals(kind: Kind[Any], field: str, text: str) -> ColumnElement[bool]:
     value_type = _value_type(kind, field, field)
     expression = _expression(kind, field, value_type)
     if isinstance(expression.type, TextList):
-        return _holds(expression, text)
+        return holds(expression, text)
     if isinstance(expression.type, UTCDateTime):
         raise Invalid(field, "times cannot be filtered for")
     if value_type is bool:
@@ -76,7 +76,8 @@ def _equals(kind: Kind[Any], field: str, text: str) -> ColumnElement[bool]:
     return expression == text
 
 
-def _holds(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
+def holds(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
+    """Whether a list of words holds this one."""
     return cast(column, String).contains(json.dumps(word, ensure_ascii=False), autoescape=True)
 
 
@@ -86,13 +87,13 @@ def _tagged(kind: Kind[Any], query: Query) -> list[ColumnElement[bool]]:
     if "tags" not in kind.table.c:
         raise Invalid("tags", f"{kind.title} has no tags")
     column = kind.table.c.tags
-    conditions = [_holds(column, tag) for tag in query.tags]
+    conditions = [holds(column, tag) for tag in query.tags]
     if query.tags_any:
-        conditions.append(or_(*(_holds(column, tag) for tag in query.tags_any)))
+        conditions.append(or_(*(holds(column, tag) for tag in query.tags_any)))
     if query.not_tags:
-        conditions.append(not_(and_(*(_holds(column, tag) for tag in query.not_tags))))
+        conditions.append(not_(and_(*(holds(column, tag) for tag in query.not_tags))))
     if query.not_tags_any:
-        conditions.append(not_(or_(*(_holds(column, tag) for tag in query.not_tags_any))))
+        conditions.append(not_(or_(*(holds(column, tag) for tag in query.not_tags_any))))
     return conditions
 
 

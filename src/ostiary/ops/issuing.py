@@ -1,0 +1,138 @@
+"""Issue one certificate: read the request, prove possession, refuse reused keys, approve by profile, sign, store, record."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from ostiary.errors import Conflict, Invalid
+from ostiary.ids import new_id
+from ostiary.model.authority import Certificate, NewCertificate, RequestedNames
+from ostiary.ops import profiles
+from ostiary.ops.desk import Desk
+from ostiary.ops.desk import at as desk_at
+from ostiary.ops.signing import parsed, pem_text
+from ostiary.ops.system import System
+from ostiary.pki import request
+from ostiary.pki.issue import issue as sign
+from ostiary.pki.keys import key_sha256
+from ostiary.pki.names import Names, fingerprint_sha256, sans_text, serial_hex, subject_text
+from ostiary.pki.policy import Approved, approve
+from ostiary.pki.profile import Profile
+from ostiary.pki.renewal import names_in
+from ostiary.pki.request import SigningRequest
+from ostiary.store.kinds import AUTHORITY, CERTIFICATE
+from ostiary.store.store import Facts, Reader
+
+# Whoever else may hold such a key must not get a certificate for it ever again (PKI pitfall 6).
+COMPROMISED: Final = ("keyCompromise", "cACompromise", "aACompromise")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for, read but not yet decided."""
+
+    request: SigningRequest
+    profile: Profile
+    authority_id: str
+    names: Names | None = None
+    lifetime: timedelta | None = None
+    name: str = ""
+    project_id: str = ""
+    owner: str = ""
+    groups: tuple[str, ...] = ()
+    replaces: str | None = None
+
+
+def read(system: System, new: NewCertificate) -> Wanted:
+    """What a caller says, read. Raises `Invalid`. Parsing hostile input is nobody else's wait: no transaction is open."""
+    asked = request.read(new.csr)
+    with system.store.read() as reader:
+        profile = profiles.effective(reader, new.profile)
+    return Wanted(
+        request=asked,
+        profile=profile,
+        authority_id=new.authority_id,
+        names=names_from(new.names),
+        lifetime=new.lifetime,
+        name=new.name,
+        project_id=new.project_id,
+        owner=new.owner,
+        groups=new.groups,
+    )
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A certificate that is signed but not yet on record. Nobody gets to see it before it is."""
+
+    desk: Desk
+    approved: Approved
+    certificate: Certificate
+
+
+def signed(system: System, reader: Reader, wanted: Wanted, at: datetime) -> Signed:
+    """What policy grants, signed. Raises `Invalid` for the first thing that it does not grant."""
+    desk = desk_at(reader, system, wanted.authority_id)
+    approved = approve(
+        wanted.request,
+        wanted.profile,
+        names=wanted.names,
+        lifetime=wanted.lifetime,
+        issuer=desk.issuer.certificate,
+        at=at,
+    )
+    refuse_reused_key(reader, desk, approved, wanted.owner)
+    made = sign(approved, desk.issuer, at)
+    certificate = Certificate(
+        id=new_id(),
+        name=wanted.name,
+        project_id=wanted.project_id,
+        authority_id=desk.authority.id,
+        profile=wanted.profile.name,
+        serial=serial_hex(made),
+        fingerprint_sha256=fingerprint_sha256(made),
+        key_sha256=key_sha256(approved.public_key),
+        subject=subject_text(made),
+        sans=sans_text(made),
+        not_before=made.not_valid_before_utc,
+        not_after=made.not_valid_after_utc,
+        owner=wanted.owner,
+        groups=wanted.groups,
+        certificate=pem_text(made),
+        chain=desk.chain,
+        replaces=wanted.replaces,
+    )
+    return Signed(desk, approved, certificate)
+
+
+def stored(facts: Facts, signed: Signed) -> Certificate:
+    """Put it on record, if what was true when it was signed still is."""
+    desk, certificate = signed.desk, signed.certificate
+    if facts.next_revision - 1 != desk.revision:
+        authority = facts.get(AUTHORITY, desk.authority.id)
+        if authority is None or not authority.may_sign:
+            raise Conflict(f"Authority {desk.authority.id} was revoked or removed meanwhile; choose another.")
+    refuse_reused_key(facts, desk, signed.approved, certificate.owner)
+    return facts.insert(CERTIFICATE, certificate)
+
+
+def refuse_reused_key(reader: Reader, desk: Desk, approved: Approved, owner: str) -> None:
+    """A key is one holder's: `Invalid` when it was compromised, is an authority's, or is in a certificate of another holder."""
+    key = key_sha256(approved.public_key)
+    if key in desk.authority_keys:
+        raise Invalid("csr", "its key is that of an authority; make a key for each certificate.")
+    for other in reader.all(CERTIFICATE, key_sha256=key):
+        if other.revocation_reason in COMPROMISED:
+            raise Invalid("csr", f"its key was revoked as compromised (certificate {other.id}); make a new key.")
+        if other.owner != owner or names_in(parsed(other)) != approved.names:
+            raise Invalid(
+                "csr", f"its key is in certificate {other.id}, which has another holder or other names; make a new key."
+            )
+
+
+def names_from(wanted: RequestedNames | None) -> Names | None:
+    """The names a caller asks for; None takes those of the request."""
+    if wanted is None:
+        return None
+    given: dict[str, Any] = {name: value for name, value in wanted if value}
+    return Names(**given)

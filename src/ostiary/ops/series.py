@@ -1,0 +1,84 @@
+"""Several issuing CAs under one name, one after the other, so that none of their revocation lists grows long.
+
+An engine reads the whole list of an issuer at each full handshake: 0.9 ms without one, 8 ms at 100,000 entries (FACTS), while a
+hundred lists of 10,000 cost 2 ms. So after `LARGEST` certificates the next issuing CA takes over; the old one keeps its list.
+"""
+
+from dataclasses import asdict
+from typing import Final
+
+from ostiary.errors import Invalid
+from ostiary.model.authority import Authority, NewAuthority, SubjectName
+from ostiary.ops.caller import SYSTEM, Caller
+from ostiary.ops.change import change
+from ostiary.ops.signing import make_authority, parsed
+from ostiary.ops.system import System
+from ostiary.pki.names import fields_of
+from ostiary.store.kinds import AUTHORITY, CERTIFICATE
+from ostiary.store.store import Reader, Transaction
+
+LARGEST: Final = 10_000
+
+
+def members(reader: Reader, series_id: str) -> tuple[Authority, ...]:
+    """The issuing CAs of a series, the first first."""
+    return tuple(sorted(reader.all(AUTHORITY, series_id=series_id), key=lambda one: one.generation))
+
+
+def issuing(reader: Reader, authority: Authority) -> Authority:
+    """The one of its series that signs now: the newest that can. Raises `Invalid` when none can."""
+    able = [one for one in members(reader, authority.series_id) if one.may_sign]
+    if able:
+        return able[-1]
+    why = "was revoked" if authority.revoked_at else "has no key here (it was imported without, or its key is offline)"
+    raise Invalid("authority_id", f"authority {authority.id} {why}, so it cannot issue; choose another")
+
+
+def roll(system: System, caller: Caller, authority_id: str) -> Authority:
+    """Have a new issuing CA take over under the same name. Raises `Invalid` when nobody here can sign it."""
+    with change(system, caller, "authority:roll") as transaction:
+        return _next(transaction, system, transaction.require(AUTHORITY, authority_id))
+
+
+def roll_due(system: System) -> int:
+    """Roll each series whose issuing CA has signed its share and whose parent's key is here. Returns how many."""
+    with system.store.read() as reader:
+        due = [one.id for one in reader.all(AUTHORITY) if _is_due(reader, one)]
+    for authority_id in due:
+        roll(system, SYSTEM, authority_id)
+    return len(due)
+
+
+def _is_due(reader: Reader, authority: Authority) -> bool:
+    # A root signs what is below it seldom, and its list is as long as it is; only who signs leaves is rolled.
+    if authority.kind != "intermediate" or not authority.may_sign or authority.cross_of is not None:
+        return False
+    newest = members(reader, authority.series_id)[-1]
+    parent = reader.get(AUTHORITY, authority.parent_id) if authority.parent_id else None
+    able = newest.id == authority.id and parent is not None and parent.may_sign
+    return able and reader.count(CERTIFICATE, authority_id=authority.id) >= LARGEST
+
+
+def _next(transaction: Transaction, system: System, authority: Authority) -> Authority:
+    latest = members(transaction, authority.series_id)[-1]
+    if latest.kind != "intermediate" or latest.parent_id is None:
+        raise Invalid(
+            "authority_id", "only an intermediate is followed by another of its name; make an intermediate below this root"
+        )
+    generation = latest.generation + 1
+    first = transaction.require(AUTHORITY, authority.series_id)
+    subject = asdict(fields_of(parsed(first).subject))
+    wanted = NewAuthority(
+        name=first.name,
+        project_id=first.project_id,
+        kind="intermediate",
+        parent_id=latest.parent_id,
+        key=latest.key or "EC-P256",
+        custody=latest.custody,
+        lifetime_days=max(1, (latest.not_after - latest.not_before).days),
+        # A name of its own: which of two revocation lists is whose is then told by the name alone, in every engine.
+        subject=SubjectName(**{**subject, "CN": f"{subject['CN'][:57]} G{generation}"}),
+        path_length=latest.path_length,
+        name_constraints=latest.name_constraints,
+    )
+    return make_authority(transaction, system, wanted, series_id=authority.series_id, generation=generation)
