@@ -1,7 +1,8 @@
 """The authorities above a new certificate: what all of them together let the lowest one sign (RFC 5280 6.1)."""
 
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 
 from cryptography import x509
 
@@ -17,7 +18,7 @@ Path = tuple[x509.Certificate, ...]  # whoever signs first, then each one's own 
 def known(issuer: x509.Certificate, above: Path) -> Path:
     """The path from `issuer` up. Raises `Unavailable` when `above` does not lead on from it."""
     path = (issuer, *above)
-    for below, its_issuer in zip(path, path[1:], strict=False):
+    for below, its_issuer in itertools.pairwise(path):
         if not signatures.is_signed_by(below, its_issuer):
             raise Unavailable(
                 f"{who(below)} was not signed by {who(its_issuer)}, as the record says; restore both from one backup."
@@ -25,13 +26,20 @@ def known(issuer: x509.Certificate, above: Path) -> Path:
     return path
 
 
-def refuse_names(path: Path, subject: x509.Name, alternatives: Sequence[x509.GeneralName], field: str, *, leaf: bool) -> None:
-    """`Invalid` for the first name that some authority of the path may not sign."""
+def refuse_names(
+    path: Path,
+    subject: x509.Name,
+    alternatives: Sequence[x509.GeneralName],
+    field: Callable[[constraints.Kind], str],
+    *,
+    leaf: bool,
+) -> None:
+    """`Invalid` for the first name that some authority of the path may not sign. `field` says how the caller calls each kind."""
     for authority in path:
         violation = constraints.of(authority).allows(subject, alternatives, leaf=leaf)
         if violation:
             raise Invalid(
-                field, f"{violation}: {who(authority)} is so constrained; leave the name out, or use another authority."
+                field(violation.kind), f"{violation}. So {who(authority)} is constrained; use another name or authority."
             )
 
 

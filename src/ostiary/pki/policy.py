@@ -1,5 +1,7 @@
 """Decide what certificate a request gets. Every way of asking ends here, and `pki.issue` signs nothing else."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import InitVar, dataclass
 from datetime import datetime, timedelta
 from typing import Final, final
@@ -9,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ostiary.errors import Invalid
-from ostiary.pki import keys
+from ostiary.pki import keys, name_patterns, path
+from ostiary.pki.constraints import Kind
 from ostiary.pki.extensions import extension
 from ostiary.pki.name_rules import visible
 from ostiary.pki.names import (
@@ -17,15 +20,27 @@ from ostiary.pki.names import (
     SUBJECT_KINDS,
     NameKind,
     Names,
+    alternatives,
     checked,
     fingerprint_sha256,
+    subject,
     subject_text,
 )
+from ostiary.pki.path import Path
 from ostiary.pki.profile import Profile
 from ostiary.pki.request import SigningRequest
 
 _BY_POLICY: Final = object()
+_ANY_PURPOSE: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 _SHORTEST: Final = timedelta(seconds=1)
+# Where a caller who says the names finds each kind that an authority may be constrained in.
+_CONSTRAINED_FIELDS: Final[dict[Kind, str]] = {
+    "dns": "names.dns",
+    "ip": "names.ip",
+    "email": "names.email",
+    "uri": "names.uri",
+    "directory": "names",
+}
 
 
 @final
@@ -55,24 +70,30 @@ def approve(
     names: Names | None,
     lifetime: timedelta | None,
     issuer: x509.Certificate,
+    above: Path = (),
     at: datetime,
 ) -> Approved:
     """What `profile` grants to `request`, or `Invalid` for the first thing it does not grant. Nothing is dropped or shortened.
 
     `names` are those the caller wants in the certificate; None takes those of the request. `lifetime` None is the profile's own.
+    `above` are the authorities over the issuer, nearest first, as far as they are known: their constraints hold here too. A
+    renewal is approved like anything else, with the names of the certificate it renews.
     """
-    _may_issue(issuer, profile, at)
-    _key_fits(request, profile, issuer)
+    authorities = path.known(issuer, above)
+    _may_issue(_facts(issuer), profile, at)
+    _may_be_below(authorities)
+    _key_fits(request, profile, authorities)
     granted = _names(request, profile, names)
+    _refuse_constrained(granted, authorities, from_request=names is None)
     at = at.replace(microsecond=0)  # certificates hold whole seconds
     return Approved(
         public_key=request.public_key,
         names=granted,
         profile=profile,
         key_usages=_key_usages(request.public_key, profile),
-        issuer_fingerprint=fingerprint_sha256(issuer),
-        not_before=max(at - profile.backdate, issuer.not_valid_before_utc),
-        not_after=_end(profile, lifetime, issuer, at),
+        issuer_fingerprint=_facts(issuer).fingerprint,
+        not_before=max(at - profile.backdate, _facts(issuer).not_before),
+        not_after=_end(profile, lifetime, _facts(issuer), at),
         proof=_BY_POLICY,
     )
 
@@ -85,30 +106,67 @@ def duration_text(duration: timedelta) -> str:
     return f"P{days}{'T' if time else ''}{time}" if days or time else f"PT{seconds}S"
 
 
-def _may_issue(issuer: x509.Certificate, profile: Profile, at: datetime) -> None:
-    who = f"the authority '{subject_text(issuer)}'"
-    if at < issuer.not_valid_before_utc:
-        raise Invalid("authority_id", f"{who} is not valid before {issuer.not_valid_before_utc:%Y-%m-%d %H:%M} UTC.")
-    if at >= issuer.not_valid_after_utc:
-        raise Invalid("authority_id", f"{who} expired at {issuer.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; use another.")
+@dataclass(frozen=True)
+class _Issuer:
+    """What does not change about an authority, read once: it is asked with each certificate."""
+
+    who: str
+    fingerprint: str
+    spki: bytes
+    not_before: datetime
+    not_after: datetime
+    may_sign: bool
+    purposes: frozenset[x509.ObjectIdentifier] | None
+
+
+@functools.lru_cache(maxsize=1024)
+def _facts(issuer: x509.Certificate) -> _Issuer:
     usage = extension(issuer, x509.KeyUsage)
-    constraints = extension(issuer, x509.BasicConstraints)
-    if constraints is None or not constraints.ca or usage is None or not usage.key_cert_sign:
-        raise Invalid("authority_id", f"{who} may not sign certificates (no CA:TRUE and keyCertSign); use another.")
+    basic = extension(issuer, x509.BasicConstraints)
     purposes = extension(issuer, x509.ExtendedKeyUsage)
-    if purposes is not None and not {ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE, *profile.extended_key_usages} & {*purposes}:
-        raise Invalid("authority_id", f"{who} is limited to other purposes than those of profile '{profile.name}'.")
-    if extension(issuer, x509.NameConstraints) is not None:
-        # Signing what its constraints forbid would make certificates that every verifier refuses, or worse, that one accepts.
-        raise Invalid("authority_id", f"{who} has name constraints, which we cannot yet check when issuing; use another.")
+    return _Issuer(
+        who=f"the authority '{subject_text(issuer)}'",
+        fingerprint=fingerprint_sha256(issuer),
+        spki=keys.spki(issuer.public_key()),
+        not_before=issuer.not_valid_before_utc,
+        not_after=issuer.not_valid_after_utc,
+        may_sign=basic is not None and basic.ca and usage is not None and usage.key_cert_sign,
+        purposes=None if purposes is None else frozenset(purposes),
+    )
 
 
-def _key_fits(request: SigningRequest, profile: Profile, issuer: x509.Certificate) -> None:
-    keys.refuse_weak(request.public_key, "csr")
-    kind = keys.describe(request.public_key)
+def _may_issue(issuer: _Issuer, profile: Profile, at: datetime) -> None:
+    if at < issuer.not_before:
+        raise Invalid("authority_id", f"{issuer.who} is not valid before {issuer.not_before:%Y-%m-%d %H:%M} UTC.")
+    if at >= issuer.not_after:
+        raise Invalid("authority_id", f"{issuer.who} expired at {issuer.not_after:%Y-%m-%d %H:%M} UTC; use another.")
+    if not issuer.may_sign:
+        raise Invalid("authority_id", f"{issuer.who} may not sign certificates (no CA:TRUE and keyCertSign); use another.")
+    wanted = {*profile.extended_key_usages}
+    if issuer.purposes is not None and _ANY_PURPOSE not in issuer.purposes and not wanted <= issuer.purposes:
+        raise Invalid("authority_id", f"{issuer.who} is limited to other purposes than those of profile '{profile.name}'.")
+
+
+def _may_be_below(authorities: Path) -> None:
+    room = path.room_below(authorities)
+    if room is not None and room < 0:
+        raise Invalid(
+            "authority_id",
+            f"{_facts(authorities[0]).who} has more authorities above it than those allow (path length).",
+        )
+
+
+def _key_fits(request: SigningRequest, profile: Profile, authorities: Path) -> None:
+    key = keys.refuse_weak(request.public_key, "csr")
+    kind = keys.describe(key)
     if not any(kind == allowed or kind.startswith(f"{allowed} ") for allowed in profile.key_types):
         raise Invalid("csr", f"a key of kind {kind} does not fit profile '{profile.name}'; use {' or '.join(profile.key_types)}.")
-    if keys.spki(request.public_key) == keys.spki(issuer.public_key()):
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < profile.min_rsa_bits:
+        raise Invalid(
+            "csr", f"profile '{profile.name}' asks of RSA keys at least {profile.min_rsa_bits} bits; make a longer one."
+        )
+    spki = keys.spki(key)
+    if any(spki == _facts(authority).spki for authority in authorities):
         raise Invalid("csr", "its key is the authority's own; make a key for each certificate.")
 
 
@@ -131,6 +189,9 @@ def _names(request: SigningRequest, profile: Profile, given: Names | None) -> Na
                 field(kind), f"profile '{profile.name}' does not allow {kind} '{visible(asked.of(kind)[0])}'; leave it out."
             )
     granted = checked(asked, field)
+    if sum(len(granted.of(kind)) for kind in ALTERNATIVE_KINDS) > profile.max_alternatives:
+        raise Invalid(field("dns"), f"profile '{profile.name}' allows at most {profile.max_alternatives} alternative names.")
+    _refuse_unmatched(granted, profile, field)
     for name in granted.dns:
         if name.startswith("*.") and not profile.wildcards:
             raise Invalid(field("dns"), f"profile '{profile.name}' does not allow the wildcard '{name}'; name each host.")
@@ -146,22 +207,37 @@ def _names(request: SigningRequest, profile: Profile, given: Names | None) -> Na
     return granted
 
 
+def _refuse_unmatched(granted: Names, profile: Profile, field: Callable[[NameKind], str]) -> None:
+    for kind, patterns in profile.name_patterns.items():
+        for name in granted.of(kind):
+            if not name_patterns.allows(patterns, kind, name):
+                raise Invalid(
+                    field(kind),
+                    f"'{visible(name)}' is not of the {kind} names that profile '{profile.name}' allows: {', '.join(patterns[:5])}.",
+                )
+
+
+def _refuse_constrained(granted: Names, authorities: Path, *, from_request: bool) -> None:
+    if path.is_constrained(authorities):
+        fields = _CONSTRAINED_FIELDS if not from_request else dict.fromkeys(_CONSTRAINED_FIELDS, "csr")
+        path.refuse_names(authorities, subject(granted), alternatives(granted), fields.__getitem__, leaf=True)
+
+
 def _key_usages(public_key: keys.PublicKey, profile: Profile) -> frozenset[str]:
     extra = profile.rsa_key_usages if isinstance(public_key, rsa.RSAPublicKey) else ()
     return frozenset((*profile.key_usages, *extra))
 
 
-def _end(profile: Profile, lifetime: timedelta | None, issuer: x509.Certificate, at: datetime) -> datetime:
+def _end(profile: Profile, lifetime: timedelta | None, issuer: _Issuer, at: datetime) -> datetime:
     wanted = profile.default_lifetime if lifetime is None else lifetime
     if wanted < _SHORTEST:
         raise Invalid("lifetime", "it must be longer than nothing, such as P90D.")
     if wanted > profile.max_lifetime:
         raise Invalid("lifetime", f"profile '{profile.name}' allows at most {duration_text(profile.max_lifetime)}.")
-    longest = issuer.not_valid_after_utc - at
+    longest = issuer.not_after - at
     if wanted > longest:
         raise Invalid(
             "lifetime",
-            f"the authority '{subject_text(issuer)}' itself ends at {issuer.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; "
-            f"at most {duration_text(longest)} is possible.",
+            f"{issuer.who} itself ends at {issuer.not_after:%Y-%m-%d %H:%M} UTC; at most {duration_text(longest)} is possible.",
         )
     return at + wanted
