@@ -112,12 +112,12 @@ def read(der: bytes) -> Asked:
 def from_path(text: str) -> bytes:
     """The request that a URL ends in, DER (RFC 6960 A.1). Forgives the ways in which clients get the base64 wrong.
 
-    `text` may be percent-decoded already or not. Seen in the wild: the alphabet for URLs, padding left out, '+' that became a
-    space, and a slash too many before it.
+    `text` may be percent-decoded already or not. Seen in the wild: encoded twice, the alphabet for URLs, padding left out, '+'
+    that became a space, and a slash too many before it.
     """
     if len(text) > _TEXT_MAX:
         raise Invalid("request", f"it is longer than {_TEXT_MAX} characters; send it with POST.")
-    text = re.sub(r"^/+", "", unquote(text)).replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
+    text = re.sub(r"^/+", "", unquote(unquote(text))).replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
