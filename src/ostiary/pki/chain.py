@@ -4,6 +4,7 @@ Everything is understood here or refused, with the name of what is wrong; what i
 understood, so that the engine cannot read something else in it.
 """
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ostiary.errors import Invalid
-from ostiary.pki import crl_rules, keys, pem, signatures, trust_rules
+from ostiary.pki import crl_rules, depth_rules, keys, pem, signatures, trust_rules
 from ostiary.pki.crl_rules import CRL
 from ostiary.pki.extensions import extension
 from ostiary.pki.names import name_text
@@ -156,6 +157,12 @@ def plain_crls(pem_text: bytes, field: str) -> str:
         raise Invalid(field, "a revocation list in it cannot be read; check it with 'openssl crl -text'.") from None
 
 
+def crl_pem(der: bytes) -> str:
+    """A revocation list that we signed or checked before, as PEM. It is not read again: it may be long."""
+    text = base64.encodebytes(der).decode("ascii")
+    return f"-----BEGIN X509 CRL-----\n{text}-----END X509 CRL-----\n"
+
+
 def _certificate(der: bytes, number: int, field: str) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(der)
@@ -178,6 +185,7 @@ def _read_authorities(pem_text: bytes, purpose: x509.ObjectIdentifier, at: datet
     for authority in authorities:
         trust_rules.refuse_unless_authority(authority, purpose, at, field)
     trust_rules.refuse_look_alikes(authorities, field)
+    depth_rules.refuse_too_deep(authorities, field)
     return authorities
 
 
