@@ -1,11 +1,24 @@
 """Who asks, and what they may do."""
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from ostiary.errors import Denied
 
-# What each role may do: actions are `noun:verb`; a role with `*` may do everything.
-ROLES: dict[str, frozenset[str]] = {"admin": frozenset({"*"})}
+# What each role may do. Actions are `noun:verb`, rules are patterns of them, and one with a `-` before it forbids; of all rules
+# that fit, the longest decides.
+ROLES: dict[str, frozenset[str]] = {
+    "admin": frozenset({"*"}),
+    # Everything that happens from day to day: not who signs what, not keys, and not who may come to the API. So whoever makes a
+    # request that needs another person's approval can be told from that person.
+    "operator": frozenset(
+        {"*", "-authority:*", "authority:read", "-profile:*", "profile:read", "-token:access", "-secret:decrypt"}
+    ),
+    "auditor": frozenset({"*:read", "audit:*"}),
+    # Not people: whoever shows a grant, and whoever shows the certificate that is to be renewed.
+    "enrolling": frozenset({"certificate:enroll"}),
+    "holder": frozenset({"certificate:renew"}),
+}
 
 
 @dataclass(frozen=True)
@@ -19,9 +32,14 @@ class Caller:
 
     def must(self, action: str) -> None:
         """Raises `Denied` unless this caller may do that."""
-        allowed = ROLES.get(self.role, frozenset())
-        if "*" not in allowed and action not in allowed:
+        fitting = [rule for rule in ROLES.get(self.role, ()) if fnmatchcase(action, rule.removeprefix("-"))]
+        if not fitting or max(fitting, key=_weight).startswith("-"):
             raise Denied(f"{self.name} ({self.role}) may not {action}.")
+
+
+def _weight(rule: str) -> tuple[int, bool]:
+    forbids = rule.startswith("-")
+    return len(rule) - forbids, forbids
 
 
 SYSTEM = Caller(name="ostiary", role="admin", source="local")

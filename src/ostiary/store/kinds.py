@@ -14,6 +14,7 @@ from ostiary.model.request import CertificateRequest
 from ostiary.model.resource import Resource
 from ostiary.model.rotation import Rotation
 from ostiary.model.secret import Container, Secret
+from ostiary.model.token import Token
 from ostiary.store import tables
 
 R = TypeVar("R", bound=Resource)
@@ -36,6 +37,7 @@ CERTIFICATE_REQUEST = Kind(
     "certificate_request", "Certificate request", CertificateRequest, tables.certificate_requests, configured=False
 )
 ROTATION = Kind("rotation", "Rotation", Rotation, tables.rotations, configured=False)
+TOKEN = Kind("token", "Token", Token, tables.tokens, configured=False)
 SECRET = Kind("secret", "Secret", Secret, tables.secrets, configured=False)
 CONTAINER = Kind("container", "Container", Container, tables.containers, configured=False)
 LOAD_BALANCER = Kind("loadbalancer", "Load Balancer", LoadBalancer, tables.load_balancers)
@@ -50,6 +52,7 @@ KINDS: tuple[Kind[Resource], ...] = (  # type: ignore[assignment]  # a tuple of 
     CERTIFICATE,
     CERTIFICATE_REQUEST,
     ROTATION,
+    TOKEN,
     SECRET,
     CONTAINER,
     LOAD_BALANCER,

@@ -1,0 +1,165 @@
+"""Tokens: make one and show its secret once, list, delete; and who comes with an access token.
+
+Of a secret only its SHA-256 is kept, and what is presented is looked up by its SHA-256. So neither the database nor the time that
+a look-up takes tells anything about a secret: it is 192 random bits, and whoever could steer its digest had broken SHA-256.
+"""
+
+import hashlib
+import secrets
+from typing import Final
+
+from ostiary.errors import Conflict, Invalid
+from ostiary.ids import new_id
+from ostiary.model.fields import Private
+from ostiary.model.query import Page, Query
+from ostiary.model.token import ACCESS_LIFETIME, GRANT_LIFETIME, NewToken, Token
+from ostiary.ops import profiles
+from ostiary.ops.caller import Caller
+from ostiary.ops.desk import at as desk_at
+from ostiary.ops.facts import record
+from ostiary.ops.issuing import names_from
+from ostiary.ops.system import System
+from ostiary.pki import keys
+from ostiary.pki.names import Names
+from ostiary.pki.policy import approve
+from ostiary.pki.profile import Profile
+from ostiary.pki.request import SigningRequest
+from ostiary.store.kinds import TOKEN
+from ostiary.store.store import Reader
+
+# So that a secret that turns up where it should not be can be told for what it is.
+GRANT_PREFIX: Final = "oe_"
+ACCESS_PREFIX: Final = "oa_"
+_SECRET_BYTES: Final = 24
+# Who the record knows besides holders of access tokens: `api.identity`, `ops.caller`.
+_NAMES_TAKEN: Final = ("admin", "ostiary", "anonymous")
+
+
+def create(system: System, caller: Caller, wanted: NewToken) -> tuple[Token, Private]:
+    """Make a token; with it comes its secret, which is not kept and cannot be shown again."""
+    caller.must("token:create")
+    token = _access(system, caller, wanted) if wanted.role is not None else _grant(system, caller, wanted)
+    prefix = ACCESS_PREFIX if token.kind == "access" else GRANT_PREFIX
+    secret = Private((prefix + secrets.token_urlsafe(_SECRET_BYTES)).encode())
+    stored = record(system, caller, "token:create", lambda facts: facts.insert(TOKEN, token, secret_sha256=digest(bytes(secret))))
+    return stored, secret
+
+
+def get(system: System, caller: Caller, token_id: str) -> Token:
+    """One token. Raises `NotFound`."""
+    caller.must("token:read")
+    with system.store.read() as reader:
+        return reader.require(TOKEN, token_id)
+
+
+def find(system: System, caller: Caller, query: Query) -> Page[Token]:
+    """Tokens that match."""
+    caller.must("token:read")
+    with system.store.read() as reader:
+        return reader.find(TOKEN, query)
+
+
+def delete(system: System, caller: Caller, token_id: str) -> None:
+    """From now on it opens nothing. Raises `NotFound`."""
+    caller.must("token:delete")
+    if get(system, caller, token_id).kind == "access":
+        caller.must("token:access")
+    record(system, caller, "token:delete", lambda facts: facts.delete(TOKEN, facts.require(TOKEN, token_id)))
+
+
+def state(token: Token, system: System) -> str:
+    """VALID, USED or EXPIRED, as of now."""
+    if system.clock() >= token.expires_at:
+        return "EXPIRED"
+    return "USED" if token.kind == "enrolment" and not token.uses_left else "VALID"
+
+
+def digest(secret: bytes) -> str:
+    """What is kept of a secret."""
+    return hashlib.sha256(secret).hexdigest()
+
+
+def found(reader: Reader, secret: bytes) -> Token | None:
+    """The token with this secret, whether or not it is still good."""
+    return next(iter(reader.all(TOKEN, secret_sha256=digest(secret))), None)
+
+
+def holder(system: System, secret: bytes, source: str, request_id: str) -> Caller | None:
+    """Who comes with this access token; None when it is none, or not good any more."""
+    if not secret.startswith(ACCESS_PREFIX.encode()):
+        return None
+    with system.store.read() as reader:
+        token = found(reader, secret)
+    if token is None or token.role is None or system.clock() >= token.expires_at:
+        return None
+    return Caller(name=token.name, role=token.role, source=source, request_id=request_id)
+
+
+def _access(system: System, caller: Caller, wanted: NewToken) -> Token:
+    caller.must("token:access")
+    if not wanted.name:
+        raise Invalid("name", "says who it is for, and what the record calls them; give one.")
+    with system.store.read() as reader:
+        others = {other.name for other in reader.all(TOKEN) if other.kind == "access" and system.clock() < other.expires_at}
+    if wanted.name.casefold() in {name.casefold() for name in (*others, *_NAMES_TAKEN)}:
+        # Two people under one name could not be told apart by the record, nor by a rule that asks for two people.
+        raise Conflict(f"somebody is called '{wanted.name}' already; choose another name.", "name")
+    return Token(
+        id=new_id(),
+        name=wanted.name,
+        project_id=wanted.project_id,
+        kind="access",
+        created_by=caller.name,
+        role=wanted.role,
+        expires_at=system.clock() + (wanted.expires_in or ACCESS_LIFETIME),
+    )
+
+
+def _grant(system: System, caller: Caller, wanted: NewToken) -> Token:
+    """A grant, tried out: what it could not be used for later is refused now."""
+    names = names_from(wanted.names)
+    if names is None or names == Names():
+        raise Invalid("names", "a grant is bound to names: say which the certificate is to carry.")
+    with system.store.read() as reader:
+        profile = profiles.effective(reader, wanted.profile)
+        if profile.approval != "automatic":
+            raise Invalid("profile", f"'{profile.name}' asks for approval of each request; submit a certificate request.")
+        if not wanted.authority_id:
+            raise Invalid("authority_id", "is needed: say which authority is to sign.")
+        desk = desk_at(reader, system, wanted.authority_id)
+    at = system.clock()
+    tried = approve(
+        SigningRequest(public_key=_some_key(profile).public_key(), names=names),
+        profile,
+        names=names,
+        lifetime=wanted.lifetime,
+        issuer=desk.issuer.certificate,
+        above=desk.above,
+        at=at,
+    )
+    return Token(
+        id=new_id(),
+        name=wanted.name or _first(tried.names),
+        project_id=wanted.project_id,
+        kind="enrolment",
+        created_by=caller.name,
+        expires_at=at + (wanted.expires_in or GRANT_LIFETIME),
+        authority_id=wanted.authority_id,
+        profile=profile.name,
+        names=wanted.names,
+        owner=wanted.owner or _first(tried.names),
+        groups=wanted.groups,
+        lifetime=wanted.lifetime,
+        uses=wanted.uses,
+    )
+
+
+def _some_key(profile: Profile) -> keys.PrivateKey:
+    """A key that fits the profile, to try out the rest with."""
+    quick: tuple[tuple[str, keys.KeySpec], ...] = (("EC P-256", "EC-P256"), ("EC P-384", "EC-P384"), ("Ed25519", "ED25519"))
+    return keys.generate(next((spec for kind, spec in quick if kind in profile.key_types), "RSA-3072"))
+
+
+def _first(names: Names) -> str:
+    """What people call who has these names."""
+    return (names.common_name or next(name for kind in ("dns", "uri", "email", "ip") for name in names.of(kind)))[:255]
