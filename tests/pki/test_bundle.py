@@ -164,7 +164,7 @@ def test_pkcs7_is_read_by_openssl_and_java(tmp_path: Path) -> None:
 
 
 def test_apple_gets_roots_as_anchors_and_intermediates_as_certificates() -> None:
-    profile = plistlib.loads(bundle.mobileconfig_of_authorities((ISSUING.certificate, ROOT.certificate), "Acme <CA> & more"))
+    profile = plistlib.loads(bundle.mobileconfig_of_certificates((ISSUING.certificate, ROOT.certificate), "Acme <CA> & more"))
     assert (profile["PayloadType"], profile["PayloadDisplayName"]) == ("Configuration", "Acme <CA> & more")
     issuing, root = profile["PayloadContent"]
     assert (issuing["PayloadType"], root["PayloadType"]) == ("com.apple.security.pkcs1", "com.apple.security.root")
@@ -184,8 +184,8 @@ def test_apple_gets_the_identity_without_its_passphrase() -> None:
 
 
 def test_the_same_certificates_always_make_the_same_profile() -> None:
-    first, again = (bundle.mobileconfig_of_authorities((ROOT.certificate,), "CA") for _ in range(2))
-    other = bundle.mobileconfig_of_authorities((Authority.root("Test root").certificate,), "CA")
+    first, again = (bundle.mobileconfig_of_certificates((ROOT.certificate,), "CA") for _ in range(2))
+    other = bundle.mobileconfig_of_certificates((Authority.root("Test root").certificate,), "CA")
     assert first == again
     uuids = [set(re.findall(rb"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}", text)) for text in (first, other)]
     assert [len(found) for found in uuids] == [2, 2]
@@ -194,5 +194,5 @@ def test_the_same_certificates_always_make_the_same_profile() -> None:
 
 def test_a_name_with_control_characters_cannot_break_a_profile() -> None:
     name = "a\x00b\u202ec\n"
-    profile = plistlib.loads(bundle.mobileconfig_of_authorities((ROOT.certificate,), name))
+    profile = plistlib.loads(bundle.mobileconfig_of_certificates((ROOT.certificate,), name))
     assert not {"\x00", "\u202e", "\n"} & set(profile["PayloadDisplayName"])

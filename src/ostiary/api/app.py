@@ -17,6 +17,7 @@ from ostiary.api import (
     discovery,
     docs,
     gateways,
+    install,
     listeners,
     members,
     monitors,
@@ -47,6 +48,7 @@ ROUTERS: Final = (
     revisions.router,
     audit.router,
     gateways.router,
+    install.router,
     docs.router,
     discovery.router,
 )

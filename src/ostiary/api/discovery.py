@@ -8,9 +8,10 @@ from fastapi.responses import JSONResponse, Response
 
 from ostiary.api.accept import admits
 from ostiary.api.declared import Sys, described, public
+from ostiary.api.downloads import download
 from ostiary.api.queries import base_url
 from ostiary.errors import NotFound
-from ostiary.ops import authorities, gateways
+from ostiary.ops import authorities, gateways, handout
 from ostiary.ops.caller import SYSTEM
 
 # Each minor version of Octavia's API stands for a feature (octavia/api/root_controller.py). 2.8 is client authentication; 2.9,
@@ -58,8 +59,13 @@ def ready(system: Sys) -> JSONResponse:
 
 @router.get("/pki/{name}", dependencies=[public], **described(200))
 def authority_certificate(request: Request, system: Sys, name: str) -> Response:
-    """An authority's certificate, `{id}.crt`: DER (RFC 5280 4.2.2.1), or PEM for who accepts only that."""
+    """An authority's certificate: `{id}.crt` is DER (RFC 5280 4.2.2.1), or PEM for who accepts only that.
+
+    Also `{id}.pem`, and `{id}.mobileconfig` for Apple's devices.
+    """
     authority_id, _, extension = name.rpartition(".")
+    if extension in {"pem", "mobileconfig"}:
+        return download(handout.authority_file(system, SYSTEM, authority_id, extension))
     if extension != "crt":
         raise NotFound("Page", f"/pki/{name}")
     # A certificate is public: it is shown on nobody's authority but our own.

@@ -13,6 +13,7 @@ from ostiary.ids import new_id
 
 log = structlog.get_logger("ostiary.api")
 
+# What a reply says itself about these is left as it is: pages have a policy of their own, public files may be kept.
 HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -44,8 +45,10 @@ class Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                extra = [*HEADERS, (b"x-openstack-request-id", request_id.encode())]
-                message = {**message, "headers": [*message.get("headers", ()), *extra]}
+                own = list(message.get("headers", ()))
+                said = {name.lower() for name, _ in own}
+                extra = [*(one for one in HEADERS if one[0] not in said), (b"x-openstack-request-id", request_id.encode())]
+                message = {**message, "headers": [*own, *extra]}
             await send(message)
 
         try:

@@ -17,7 +17,7 @@ from ostiary.ops.caller import Caller
 TokenCheck = Callable[[bytes], bool]
 
 # What answers without a token. `declared.public` marks the same routes, and a test holds the two together.
-PUBLIC: Final = re.compile(r"/|/v1|/v2|/healthz|/readyz|/pki/[^/]+|/enroll/[^/]+")
+PUBLIC: Final = re.compile(r"/|/v1|/v2|/healthz|/readyz|/pki/[^/]+|/enroll/[^/]+|/install(?:/[^/]+)?|/static/[^/]+")
 # What may be sent without one: what it carries is its own proof.
 PUBLIC_POST: Final = re.compile(r"/v1/enroll|/v1/enroll/renew")
 

@@ -108,9 +108,9 @@ def pkcs7_file(certificates: Sequence[x509.Certificate]) -> bytes:
     return pkcs7.serialize_certificates(list(certificates), Encoding.DER)
 
 
-def mobileconfig_of_authorities(authorities: Sequence[x509.Certificate], name: str) -> bytes:
-    """An Apple configuration profile that installs authorities and nothing else."""
-    return _profile("ca", name, [_authority_payload(authority) for authority in authorities], authorities)
+def mobileconfig_of_certificates(certificates: Sequence[x509.Certificate], name: str) -> bytes:
+    """An Apple configuration profile that installs certificates without keys: roots as anchors, others to build chains with."""
+    return _profile("certificates", name, [_certificate_payload(one) for one in certificates], certificates)
 
 
 def mobileconfig_of_identity(held: Holding, pkcs12_data: bytes, name: str) -> bytes:
@@ -126,19 +126,17 @@ def mobileconfig_of_identity(held: Holding, pkcs12_data: bytes, name: str) -> by
         PayloadCertificateFileName="identity.p12",
         PayloadContent=pkcs12_data,
     )
-    payloads = [*(_authority_payload(authority) for authority in held.authorities), identity]
+    payloads = [*(_certificate_payload(authority) for authority in held.authorities), identity]
     return _profile("identity", name, payloads, (held.leaf, *held.authorities))
 
 
-def _authority_payload(authority: x509.Certificate) -> dict[str, Any]:
-    # A root becomes an anchor; what is under one only helps to build chains.
-    kind = "com.apple.security.root" if is_self_issued(authority) else "com.apple.security.pkcs1"
+def _certificate_payload(certificate: x509.Certificate) -> dict[str, Any]:
     return _payload(
-        kind,
-        authority,
-        _title(authority),
-        PayloadCertificateFileName="ca.cer",
-        PayloadContent=authority.public_bytes(Encoding.DER),
+        "com.apple.security.root" if is_self_issued(certificate) else "com.apple.security.pkcs1",
+        certificate,
+        _title(certificate),
+        PayloadCertificateFileName="certificate.cer",
+        PayloadContent=certificate.public_bytes(Encoding.DER),
     )
 
 
