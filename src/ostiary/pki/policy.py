@@ -213,7 +213,7 @@ def _refuse_unmatched(granted: Names, profile: Profile, field: Callable[[NameKin
             if not name_patterns.allows(patterns, kind, name):
                 raise Invalid(
                     field(kind),
-                    f"'{visible(name)}' is not of the {kind} names that profile '{profile.name}' allows: {', '.join(patterns[:5])}.",
+                    f"'{visible(name)}' matches none of the {kind} names of profile '{profile.name}': {', '.join(patterns[:5])}.",
                 )
 
 
