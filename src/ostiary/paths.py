@@ -41,9 +41,19 @@ class Paths:
         return self.run / "control.sock"
 
     @property
+    def api_socket(self) -> Path:
+        """Where the API answers the door to enrolment."""
+        return self.run / "api.sock"
+
+    @property
     def keeper_socket(self) -> Path:
         """Where the keeper answers its Envoy."""
         return self.run / "keeper.sock"
+
+    @property
+    def access_log_socket(self) -> Path:
+        """Where the keeper hears what its Envoy tells of requests and connections."""
+        return self.run / "access.sock"
 
     @property
     def admin_socket(self) -> Path:
@@ -91,6 +101,11 @@ class Paths:
         return self.gateway / "last-good"
 
     @property
+    def sightings(self) -> Path:
+        """Who was seen and the control plane has not been told of."""
+        return self.gateway / "sightings"
+
+    @property
     def logs(self) -> Path:
         """What our processes wrote."""
         return self.data_dir / "logs"
@@ -99,6 +114,11 @@ class Paths:
     def envoy_log(self) -> Path:
         """What Envoy writes; the keeper reads it from here."""
         return self.logs / "envoy.log"
+
+    @property
+    def access_log(self) -> Path:
+        """Requests and connections, a JSON object a line; older ones beside it, with a number."""
+        return self.logs / "access.jsonl"
 
     @property
     def keeper_log(self) -> Path:

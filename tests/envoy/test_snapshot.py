@@ -154,6 +154,32 @@ def test_the_most_patient_listener_decides_how_long_a_member_may_take_to_accept(
     assert cluster.connect_timeout.ToMilliseconds() == 3000
 
 
+FINGERPRINTS = st.frozensets(st.binary(min_size=32, max_size=32).map(bytes.hex), max_size=5)
+
+
+@usual
+@given(AnyDesired, FINGERPRINTS, FINGERPRINTS)
+def test_who_is_denied_changes_routes_only_and_only_where_certificates_are_asked_for(
+    wanted: Desired, some: frozenset[str], others: frozenset[str]
+) -> None:
+    before, after = (versions(snapshot(wanted.model_copy(update={"denied": denied}))) for denied in (some, others))
+    changed = {key for key in before | after if before.get(key) != after.get(key)}
+    asking = {
+        (ROUTE, names.route(each.listener.id)) for each in wanted.listeners if each.listener.client_authentication != "NONE"
+    }
+    assert changed == (asking if some != others else set())
+
+
+@usual
+@given(AnyDesired, FINGERPRINTS)
+def test_whoever_is_denied_is_named_in_the_routes(wanted: Desired, denied: frozenset[str]) -> None:
+    made = snapshot(wanted.model_copy(update={"denied": denied}))
+    for each in wanted.listeners:
+        if each.listener.client_authentication != "NONE":
+            routes = made.resources[(ROUTE, names.route(each.listener.id))].body
+            assert all(fingerprint.encode() in routes for fingerprint in denied)
+
+
 CHANGES_IN_PLACE: dict[str, Any] = {
     "allowed_cidrs": ("198.51.100.0/24",),
     "alpn_protocols": ("http/1.1",),

@@ -142,6 +142,7 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.admin = folder / "admin.sock"
+        self.access_log = folder / "access.sock"
         self.log = folder / "envoy.log"
         self._changed = threading.Condition()
         self._stream = _Stream(self._changed)
@@ -154,7 +155,7 @@ class Engine:
         self._server.add_insecure_port(f"unix:{ads}")
         self._server.start()
         config = self.folder / "bootstrap.json"
-        config.write_text(bootstrap("test", str(ads), str(self.admin)))
+        config.write_text(bootstrap("test", str(ads), str(self.access_log), str(self.admin)))
         command = [str(binary()), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "info"]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from envoy.config.bootstrap.v3 import bootstrap_pb2
-from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
 from envoy.config.core.v3 import address_pb2, backoff_pb2, base_pb2, config_source_pb2, grpc_service_pb2, protocol_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.overload.v3 import overload_pb2
@@ -11,21 +11,26 @@ from envoy.extensions.resource_monitors.downstream_connections.v3 import downstr
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import json_format, struct_pb2
 
-from ostiary.envoy import wire
+from ostiary.envoy import access_log, wire
 
 KEEPER: Final = "keeper"
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+# Batches of the access log (16 KiB or a second, each of one worker and listener) that may be on their way at once. More are
+# dropped, and counted: a keeper that cannot keep up must cost neither Envoy's memory nor its own time for configuration.
+_BATCHES: Final = 64
 
 
-def bootstrap(node_id: str, ads_socket: str, admin_socket: str, *, max_connections: int = 50_000) -> str:
+def bootstrap(node_id: str, ads_socket: str, access_log_socket: str, admin_socket: str, *, max_connections: int = 50_000) -> str:
     """The start-up configuration as JSON, for `envoy -c FILE.json`. It holds no secret: those come over the socket.
 
-    `ads_socket` and `admin_socket` are paths of Unix sockets (at most 107 bytes: sun_path of unix(7)).
+    The sockets are paths of Unix sockets (at most 107 bytes: sun_path of unix(7)).
     `max_connections` bounds open client connections over all listeners; more are closed as they come.
     """
     message = bootstrap_pb2.Bootstrap(
         node=base_pb2.Node(id=node_id, cluster="ostiary"),
-        static_resources=bootstrap_pb2.Bootstrap.StaticResources(clusters=[_keeper(ads_socket)]),
+        static_resources=bootstrap_pb2.Bootstrap.StaticResources(
+            clusters=[_cluster(KEEPER, ads_socket), _collector(access_log_socket)]
+        ),
         dynamic_resources=bootstrap_pb2.Bootstrap.DynamicResources(
             ads_config=_stream(), cds_config=wire.ads(), lds_config=wire.ads()
         ),
@@ -43,14 +48,24 @@ def _pipe(path: str, mode: int = 0) -> Any:
     return address_pb2.Address(pipe=address_pb2.Pipe(path=path, mode=mode))
 
 
-def _keeper(socket: str) -> Any:
+def _collector(socket: str) -> Any:
+    cluster = _cluster(access_log.COLLECTOR, socket)
+    cluster.circuit_breakers.thresholds.append(
+        circuit_breaker_pb2.CircuitBreakers.Thresholds(
+            max_requests=wire.number(_BATCHES), max_pending_requests=wire.number(_BATCHES)
+        )
+    )
+    return cluster
+
+
+def _cluster(name: str, socket: str) -> Any:
     endpoint = endpoint_components_pb2.LbEndpoint(endpoint=endpoint_components_pb2.Endpoint(address=_pipe(socket)))
     return cluster_pb2.Cluster(
-        name=KEEPER,
+        name=name,
         type=cluster_pb2.Cluster.STATIC,
         connect_timeout=wire.seconds(1),
         load_assignment=endpoint_pb2.ClusterLoadAssignment(
-            cluster_name=KEEPER,
+            cluster_name=name,
             endpoints=[endpoint_components_pb2.LocalityLbEndpoints(lb_endpoints=[endpoint])],
         ),
         typed_extension_protocol_options={_HTTP_OPTIONS: wire.packed(_http2())},

@@ -13,7 +13,7 @@ from envoy.extensions.rbac.principals.mtls_authenticated.v3 import mtls_authenti
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher
 from envoy.type.matcher.v3 import string_pb2
 
-from ostiary.envoy import identity_headers, wire
+from ostiary.envoy import deny, identity_headers, wire
 from ostiary.model.listener import InsertableHeader, Listener
 
 # Shared by the Lua headers: the certificate, only if the handshake verified it.
@@ -49,6 +49,14 @@ _LUA: Final[dict[InsertableHeader, str]] = {
   table.remove(chain, 1)
   return #chain > 0 and table.concat(chain, ", ") or nil""",
 }
+
+
+def _fingerprint(listener: Listener) -> Any | None:
+    return deny.note() if listener.client_authentication != "NONE" else None
+
+
+def _denied(listener: Listener) -> Any | None:
+    return deny.nobody() if listener.client_authentication != "NONE" else None
 
 
 def _identity_trailers(_listener: Listener) -> Any:
@@ -105,7 +113,10 @@ def _name_holding(kind: Any, sign: str) -> Any:
 
 
 _FILTERS: Final = (
-    # First: who must not come in at all takes up no more of our time.
+    # First: who must not come in at all takes up no more of our time. The table of fingerprints comes with the routes, and these
+    # two stand here also while it is empty, so that the first entry need not change the chain, which would drain connections.
+    (deny.NOTE, _fingerprint),
+    (deny.DENY, _denied),
     ("envoy.filters.http.rbac", _clean_names),
     # Before what reads headers: no later filter may see an identity that a client wrote into its trailers.
     ("envoy.filters.http.header_mutation", _identity_trailers),

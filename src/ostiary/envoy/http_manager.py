@@ -6,14 +6,21 @@ from envoy.config.core.v3 import address_pb2, protocol_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
 from ostiary.envoy import identity_headers, names, wire
+from ostiary.envoy.access_log import access_log
 from ostiary.envoy.http_filters import http_filters
 from ostiary.model.desired import DesiredListener
+from ostiary.model.listener import Listener
 
 Manager: Final = http_connection_manager_pb2.HttpConnectionManager
 
 # Time from a request's first byte to the end of its headers, whatever the listener's own timeouts: a client that takes
 # longer is holding a connection open on purpose (Slowloris).
 _HEADERS_WITHIN: Final = 10_000
+# A connection on which a certificate was shown, whatever flows on it: the handshake is where certificates are judged, so it has
+# to come again. No certificate that was revoked before that time need be refused request by request (ostiary.store.desired).
+_OLDEST: Final = 24 * 3_600_000
+# How often a request that goes on, such as a WebSocket, is told of.
+_STILL_HERE: Final = 60_000
 # A keep-alive connection between requests, when the listener sets no limit: Envoy's own default.
 _IDLE: Final = 3_600_000
 
@@ -26,7 +33,8 @@ def http_manager(desired: DesiredListener) -> Any:
         stat_prefix=names.stat(listener.id),
         rds=http_connection_manager_pb2.Rds(config_source=wire.ads(), route_config_name=names.route(listener.id)),
         http_filters=http_filters(listener),
-        common_http_protocol_options=_common(listener.timeout_client_data),
+        access_log=[access_log(listener.id, "request")],
+        common_http_protocol_options=_common(listener),
         http2_protocol_options=_http2(),
         server_header_transformation=Manager.PASS_THROUGH,
         stream_idle_timeout=wire.milliseconds(listener.timeout_client_data),
@@ -35,6 +43,7 @@ def http_manager(desired: DesiredListener) -> Any:
         upgrade_configs=[Manager.UpgradeConfig(upgrade_type="websocket")],
         generate_request_id=wire.flag(False),  # Nobody asked for a header; it costs a random number a request.
     )
+    manager.access_log_options.access_log_flush_interval.CopyFrom(wire.milliseconds(_STILL_HERE))
     _client_address(manager)
     _one_reading_of_the_path(manager)
     _identity(manager, desired)
@@ -47,16 +56,19 @@ def _codec(desired: DesiredListener) -> Any:
     return Manager.HTTP1 if listener.is_tls and "h2" not in listener.alpn_protocols else Manager.AUTO
 
 
-def _common(timeout_client_data: int) -> Any:
+def _common(listener: Listener) -> Any:
     """A header with an underscore is refused, with a 400 that says so.
 
     CGI and WSGI read `X_SSL_Client_DN` as `X-SSL-Client-DN`. Dropping it would do for safety, yet would leave a client wondering
     where its header went.
     """
-    return protocol_pb2.HttpProtocolOptions(
-        idle_timeout=wire.milliseconds(timeout_client_data or _IDLE),
+    options = protocol_pb2.HttpProtocolOptions(
+        idle_timeout=wire.milliseconds(listener.timeout_client_data or _IDLE),
         headers_with_underscores_action=protocol_pb2.HttpProtocolOptions.REJECT_REQUEST,
     )
+    if listener.client_authentication != "NONE":
+        options.max_connection_duration.CopyFrom(wire.milliseconds(_OLDEST))
+    return options
 
 
 def _http2() -> Any:

@@ -1,5 +1,6 @@
 """Where a listener's requests go, with which headers, and how long a member may think."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from envoy.config.core.v3 import base_pb2
@@ -14,8 +15,8 @@ from ostiary.model.pool import Pool
 _NOBODY_SERVES = "No server is assigned to this address.\n"
 
 
-def route(desired: DesiredListener, pool: Pool | None) -> Any:
-    """The listener's routes (RouteConfiguration): everything goes to the default pool."""
+def route(desired: DesiredListener, pool: Pool | None, denied: Mapping[str, Any]) -> Any:
+    """The listener's routes (RouteConfiguration): everything goes to the default pool, but for who is denied (`deny.these`)."""
     listener = desired.listener
     host = route_components_pb2.VirtualHost(name="all", domains=["*"], routes=_routes(listener, pool))
     if listener.is_tls and listener.hsts_max_age is not None:
@@ -25,6 +26,7 @@ def route(desired: DesiredListener, pool: Pool | None) -> Any:
         virtual_hosts=[host],
         # Envoy's own note of the client's address: members are told what the operator asked for, and no more.
         request_headers_to_remove=["x-envoy-external-address"],
+        typed_per_filter_config=denied if listener.client_authentication != "NONE" else {},
     )
 
 

@@ -1,9 +1,10 @@
 """Translate what is desired, whole, into everything an Envoy should have. Pure: equal input, equal bytes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
-from ostiary.envoy import names, secret
+from ostiary.envoy import deny, enrolment, names, secret
 from ostiary.envoy.cluster import cluster
 from ostiary.envoy.downstream_tls import client_trust
 from ostiary.envoy.endpoint import endpoint
@@ -11,7 +12,7 @@ from ostiary.envoy.listener import listener
 from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, SECRET, Key, Resource, Snapshot, pack
 from ostiary.envoy.route import route
 from ostiary.envoy.upstream_tls import member_identity, member_trust
-from ostiary.model.desired import Desired, DesiredListener, DesiredPool
+from ostiary.model.desired import Desired, DesiredEnrolment, DesiredListener, DesiredPool
 
 _CONNECT_TIMEOUT = 5_000  # When no listener says how long a member may take to accept a connection.
 
@@ -22,25 +23,31 @@ def snapshot(desired: Desired) -> Snapshot:
     It is whole: whatever one resource refers to by name is there, but a listener may stand without its pool.
     """
     pools = {each.pool.id: each for each in desired.pools}
+    denied = deny.these(desired.denied)
     made = _once(
         (
-            *(resource for each in desired.listeners for resource in _of_listener(each, pools)),
+            *(resource for each in desired.listeners for resource in _of_listener(each, pools, denied)),
             *(resource for each in desired.pools for resource in _of_pool(each, _connect_timeout(each, desired))),
+            *(_of_enrolment(desired.enrolment, denied) if desired.enrolment else ()),
         )
     )
     in_order = sorted(made.items(), key=lambda item: (ORDER.index(item[0][0]), item[0][1]))
     return Snapshot(desired.revision, MappingProxyType(dict(in_order)))
 
 
-def _of_listener(desired: DesiredListener, pools: dict[str, DesiredPool]) -> Iterator[Resource]:
+def _of_listener(desired: DesiredListener, pools: dict[str, DesiredPool], denied: Mapping[str, Any]) -> Iterator[Resource]:
     given = desired.listener
     owners = (given.id, given.loadbalancer_id)
     default = pools.get(given.default_pool_id or "")
     pool = default.pool if default else None
     yield pack(LISTENER, names.listener(given.id), listener(desired, pool), owners)
     if given.is_http:
-        yield pack(ROUTE, names.route(given.id), route(desired, pool), owners)
-    identities = desired.identities if given.is_tls else ()
+        yield pack(ROUTE, names.route(given.id), route(desired, pool, denied), owners)
+    yield from _of_tls(desired, owners)
+
+
+def _of_tls(desired: DesiredListener, owners: tuple[str, ...]) -> Iterator[Resource]:
+    identities = desired.identities if desired.listener.is_tls else ()
     for place, identity in enumerate(identities):
         field = "sni_container_refs" if place else "default_tls_container_ref"
         yield pack(SECRET, identity.name, secret.identity(identity, field), owners)
@@ -60,6 +67,14 @@ def _of_pool(desired: DesiredPool, connect_timeout: int) -> Iterator[Resource]:
         yield pack(SECRET, identity.name, secret.identity(identity, "tls_container_ref"), owners)
     if trust is not None:
         yield pack(SECRET, trust.name, secret.trust(trust, ""), owners)
+
+
+def _of_enrolment(desired: DesiredEnrolment, denied: Mapping[str, Any]) -> Iterator[Resource]:
+    door, owners = enrolment.as_listener(desired), (names.ENROLMENT,)
+    yield pack(CLUSTER, names.API, enrolment.api(desired.socket), owners)
+    yield pack(LISTENER, names.listener(names.ENROLMENT), listener(door, None), owners)
+    yield pack(ROUTE, names.route(names.ENROLMENT), enrolment.route(door, denied), owners)
+    yield from _of_tls(door, owners)
 
 
 def _connect_timeout(desired: DesiredPool, whole: Desired) -> int:

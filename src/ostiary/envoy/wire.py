@@ -56,3 +56,14 @@ def ads() -> Any:
 def secret(name: str) -> Any:
     """A secret by name, over SDS (SdsSecretConfig)."""
     return secret_pb2.SdsSecretConfig(name=name, sds_config=ads())
+
+
+def field(number: int, message: Any) -> bytes:
+    """A field that holds a message, as it travels (tag of wire type 2, length, content): for fields that xds-protos lacks."""
+    content = message.SerializeToString(deterministic=True)
+    return _varint(number << 3 | 2) + _varint(len(content)) + bytes(content)
+
+
+def _varint(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])

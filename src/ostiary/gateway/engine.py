@@ -107,7 +107,9 @@ async def _answers(paths: Paths, node_id: str, process: Process) -> bool:
 
 def _start(paths: Paths, node_id: str, drain_seconds: int) -> Engine:
     paths.admin_socket.unlink(missing_ok=True)
-    paths.envoy_config.write_text(bootstrap(node_id, str(paths.keeper_socket), str(paths.admin_socket)))
+    paths.envoy_config.write_text(
+        bootstrap(node_id, str(paths.keeper_socket), str(paths.access_log_socket), str(paths.admin_socket))
+    )
     words = [
         str(binary()),
         "-c",

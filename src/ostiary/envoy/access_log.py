@@ -1,0 +1,119 @@
+"""What Envoy tells of every request and every connection, as OpenTelemetry records to the keeper beside it; and how to read them.
+
+Requests are told by the HTTP manager, at their end and each minute of a long one; connections by the listener, at their end: only
+the latter knows why a handshake failed. A listener's message cannot change without closing its connections, so what is told hangs
+on no setting.
+
+A record is one line of text, its fields set apart by a character: attributes of their own would cost Envoy half as much again,
+and who reads them ten times as much (docs/decisions/0008-who-is-seen.md).
+"""
+
+from typing import Any, Final, Literal, get_args
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import grpc_service_pb2
+from envoy.extensions.access_loggers.open_telemetry.v3 import logs_service_pb2
+from opentelemetry.proto.common.v1 import common_pb2
+
+from ostiary.envoy import deny, wire
+
+COLLECTOR: Final = "access-log"  # a cluster of the bootstrap
+
+Kind = Literal["request", "connection"]
+Record = dict[str, str]
+
+# A control character: Envoy takes none in headers, and escapes those in a subject. In other names they may stand, so what a
+# client can write into stands last: whatever it holds, the fields before are what they are.
+_BETWEEN: Final = "\x1f"
+_NOTHING: Final = "-"  # Envoy's word for what there is not
+_REST: Final = "unclear"  # of a record with more fields than it should have: all that a client could write into, as it came
+
+_OURS: Final = {
+    "connection": "%CONNECTION_ID%",
+    "client": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "duration": "%DURATION%",  # milliseconds; of a request that is under way, none
+    "flags": "%RESPONSE_FLAGS%",
+    "fingerprint": "%DOWNSTREAM_PEER_FINGERPRINT_256%",
+    "serial": "%DOWNSTREAM_PEER_SERIAL%",
+    "not_after": "%DOWNSTREAM_PEER_CERT_V_END%",
+}
+_THEIRS: Final = {
+    "sni": "%REQUESTED_SERVER_NAME%",
+    "subject": "%DOWNSTREAM_PEER_SUBJECT%",
+    "issuer": "%DOWNSTREAM_PEER_ISSUER%",
+    "san_uri": "%DOWNSTREAM_PEER_URI_SAN%",
+    "san_dns": "%DOWNSTREAM_PEER_DNS_SAN%",
+    "san_email": "%DOWNSTREAM_PEER_EMAIL_SAN%",
+    "san_ip": "%DOWNSTREAM_PEER_IP_SAN%",
+}
+_FIELDS: Final[dict[Kind, tuple[dict[str, str], dict[str, str]]]] = {
+    "request": (
+        {**_OURS, "status": "%RESPONSE_CODE%", "details": "%RESPONSE_CODE_DETAILS%", "protocol": "%PROTOCOL%"},
+        {
+            "method": "%REQ(:METHOD):32%",
+            "authority": "%REQ(:AUTHORITY):256%",
+            "path": "%PATH(NQ:ORIG_OR_PATH):512%",  # without the query, which may hold secrets
+            **_THEIRS,
+        },
+    ),
+    "connection": (
+        {
+            **_OURS,
+            "tls": "%DOWNSTREAM_TLS_VERSION%",
+            "failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+            "not_before": "%DOWNSTREAM_PEER_CERT_V_START%",
+            "certificate": "%DOWNSTREAM_PEER_CERT%",  # PEM, percent-encoded; here only, as it is long
+        },
+        _THEIRS,
+    ),
+}
+
+# Of OpenTelemetryAccessLogConfig, and not in xds-protos 1.85, which has only the field that this one replaces (and Envoy calls
+# deprecated). Protobuf never gives a number to another field.
+_GRPC_SERVICE: Final = 9
+
+
+def access_log(listener_id: str, kind: Kind) -> Any:
+    """Where one listener's records of one kind go (AccessLog): together, each second or 16 KiB."""
+    fields, theirs = _FIELDS[kind]
+    config = logs_service_pb2.OpenTelemetryAccessLogConfig(
+        disable_builtin_labels=True,
+        resource_attributes=common_pb2.KeyValueList(values=[_text("listener", listener_id), _text("kind", kind)]),
+        body=common_pb2.AnyValue(string_value=_BETWEEN.join((*fields.values(), *theirs.values()))),
+    )
+    service = grpc_service_pb2.GrpcService(envoy_grpc=grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=COLLECTOR))
+    config.MergeFromString(wire.field(_GRPC_SERVICE, service))
+    return accesslog_pb2.AccessLog(name="envoy.access_loggers.open_telemetry", typed_config=wire.packed(config))
+
+
+def _text(key: str, value: str) -> Any:
+    return common_pb2.KeyValue(key=key, value=common_pb2.AnyValue(string_value=value))
+
+
+_NAMES: Final[dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    kind: (tuple(_FIELDS[kind][0]), tuple(_FIELDS[kind][1])) for kind in get_args(Kind)
+}
+
+
+def read(kind: Kind, line: str) -> Record:
+    """What a record says, by field; what there was nothing of is left out.
+
+    Where a client's names hold the character between fields, all that clients can write into comes as one field, `unclear`.
+    """
+    ours, theirs = _NAMES[kind]
+    values = line.split(_BETWEEN)
+    if len(values) == len(ours) + len(theirs):
+        names = (*ours, *theirs)
+    else:
+        names = (*ours, _REST)
+        values = [*values[: len(ours)], " ".join(values[len(ours) :])]
+    return {name: value for name, value in zip(names, values, strict=False) if value != _NOTHING}
+
+
+def refusal(record: Record) -> str | None:
+    """Why a request was refused by us, as a stable code; None when it was not. What a member refuses is its own affair."""
+    _, found, rest = record.get("details", "").partition("rbac_access_denied_matched_policy[")
+    return _REASONS.get(rest.removesuffix("]"), "denied_by_rule") if found else None
+
+
+_REASONS: Final = {deny.REASON: "revoked", "unclean names": "malformed"}
