@@ -117,10 +117,10 @@ def _check_ip(pattern: str, field: str) -> None:
 
 
 def _check_uri(pattern: str, field: str) -> None:
-    if not pattern.endswith(_STAR):
+    if _STAR not in pattern:
         name_rules.uri(pattern, field)
         return
-    prefix = pattern[:-1]
+    prefix = pattern.removesuffix(_STAR)
     scheme, colon, rest = prefix.partition(":")
     has_host = rest.startswith("//")
     whole = prefix.endswith("/") and "/" in rest[3:] if has_host else prefix.endswith(":")
@@ -131,6 +131,8 @@ def _check_uri(pattern: str, field: str) -> None:
 
 def _check_email(pattern: str, field: str) -> None:
     local, _, host = pattern.rpartition("@")
+    if _STAR in local and local != _STAR:
+        raise Invalid(field, "a * stands for the whole part before the @, as in *@a.test.")
     name_rules.email(f"{'x' if local == _STAR else local}@{host.removeprefix('*.')}", field)
 
 

@@ -89,6 +89,8 @@ def _uri_host(text: str, field: str) -> None:
         raise Invalid(field, f"'{visible(text)}' names no host after //.")
     if user is not None:
         raise Invalid(field, f"'{visible(text)}' has a user before the host; leave it out.")
+    if host and host.startswith("*"):
+        raise Invalid(field, f"'{visible(text)}' has a wildcard for a host; name the host.")
     if host and ":" not in host and not _is_ip(host):
         dns(host, field)
 
