@@ -176,7 +176,12 @@ def fingerprint_sha256(certificate: x509.Certificate) -> str:
 
 def serial_hex(certificate: x509.Certificate) -> str:
     """The serial number, hexadecimal, in whole octets."""
-    digits = f"{certificate.serial_number:x}"
+    return whole_octets(certificate.serial_number)
+
+
+def whole_octets(serial: int) -> str:
+    """A serial number as we write and store them."""
+    digits = f"{serial:x}"
     return digits.zfill(len(digits) + len(digits) % 2)
 
 

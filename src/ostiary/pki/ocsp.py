@@ -1,6 +1,7 @@
 """Online certificate status: read a question, and sign the answer (RFC 6960, RFC 5019, nonces by RFC 9654)."""
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -124,6 +125,7 @@ def from_path(text: str) -> bytes:
         raise Invalid("request", "it is not base64 of an OCSP request; encode it, or send it with POST.") from None
 
 
+@functools.lru_cache(maxsize=1024)
 def issuer_hashes(authority: x509.Certificate, algorithm: str) -> tuple[bytes, bytes]:
     """By which requests name the authority (RFC 6960 4.1.1): hashes of its name, and of its key without what kind it is."""
     octets = (authority.subject.public_bytes(), _key_octets(authority))

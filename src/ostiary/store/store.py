@@ -1,6 +1,7 @@
 """Read and write resources. Every write happens in a transaction that holds the head row."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -327,6 +328,8 @@ class Store:
         self._writer = engine.execution_options(writes=True)
         self._clock = clock
         self._batches: GroupCommit[Facts] = GroupCommit(self._facts)
+        self._counter = itertools.count(1)
+        self.commits = 0  # differs after each commit of this process: whoever keeps what they read compares it
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
@@ -339,6 +342,7 @@ class Store:
         """Write; committed when the block ends, undone whole when it raises."""
         with _reachable(), self._writer.begin() as connection:
             yield Transaction(connection, self._clock())
+        self.commits = next(self._counter)
 
     def record(self, work: Callable[[Facts], T]) -> T:
         """Do `work` in one transaction together with what others ask for at the same time; returns once it is committed.
@@ -353,6 +357,7 @@ class Store:
             facts = Facts(connection, self._clock())
             yield facts
             facts.close()
+        self.commits = next(self._counter)
 
     def close(self) -> None:
         """Let go of all connections."""
