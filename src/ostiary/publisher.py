@@ -1,6 +1,6 @@
 """After each commit: read what is desired, translate it, and hand it to every gateway. Full rebuild, level-triggered.
 
-Nothing is remembered between rounds but the last revision handed out, so a missed wake-up costs at most `POLL_SECONDS`,
+Nothing is remembered between rounds but what was handed out last, so a missed wake-up costs at most `POLL_SECONDS`,
 and a change that another control plane committed to the same database is found the same way.
 """
 
@@ -30,7 +30,7 @@ class Publisher:
         self._publish = publish
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._published = -1
+        self._published = (-1, -1)  # revision and status sequence
         self._problem = ""
 
     def wake(self, _revision: int = 0) -> None:
@@ -60,16 +60,18 @@ class Publisher:
         if wanted is None:
             return
         self._problem = ""
-        self._system.fleet.want(*wanted)
-        self._publish(wanted[1])
-        self._published = wanted[1].revision
-        log.info("published", revision=self._published, resources=len(wanted[1].resources))
+        newest, configuration, translated = wanted
+        self._system.fleet.want(configuration, translated)
+        self._publish(translated)
+        self._published = newest
+        log.info("published", revision=newest[0], status=newest[1], resources=len(translated.resources))
 
-    def _translated(self) -> tuple[Desired, Snapshot] | None:
-        """The newest configuration in both forms, or None when it is out already."""
+    def _translated(self) -> tuple[tuple[int, int], Desired, Snapshot] | None:
+        """What is newest, by revision and status sequence, in both forms; None when it is out already."""
         with self._system.store.read() as reader:
-            if reader.revision() == self._published:
+            newest = reader.revision(), reader.status_sequence()
+            if newest == self._published:
                 return None
-            wanted = desired(reader, self._system.sealer)
+            wanted = desired(reader, self._system.sealer, self._system.clock())
             wanted = wanted.model_copy(update={"enrolment": enrolment.desired(reader, self._system)})
-        return wanted, snapshot(wanted)
+        return newest, wanted, snapshot(wanted)

@@ -6,9 +6,9 @@ import ipaddress
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -33,6 +33,7 @@ from ostiary.pki.sealing import Sealer
 from ostiary.publisher import Publisher
 from ostiary.settings import Settings
 from ostiary.store.store import Store
+from ostiary.upkeep import Upkeep
 from ostiary.xds.server import listening
 from ostiary.xds.source import Source, StreamState
 from ostiary.xds.stream import RELAY
@@ -103,16 +104,23 @@ async def _running(
     Yields what ends (by raising) when a part fails that must not.
     """
     paths = Paths(settings.data_dir)
-    system = System(store, sealer, door=enrolment.door(settings, paths.api_socket))
+    waiting: list[Callable[[int], None]] = []  # for the next commit
+    system = System(
+        store,
+        sealer,
+        committed=partial(_tell, waiting),
+        custody=home.custodians(settings),
+        door=enrolment.door(settings, paths.api_socket),
+    )
     source = Source(partial(_heard, system.fleet), RELAY)
-    publisher = Publisher(system, source.publish)
-    system = replace(system, committed=publisher.wake)
+    publisher, upkeep = Publisher(system, source.publish), Upkeep(system)
+    waiting += [publisher.wake, upkeep.wake]
     await asyncio.to_thread(enrolment.prepare, system)
     app = create_app(system, token=token)
     servers = [(_server(app), sock)]
     if system.door is not None:
         servers.append((_server(AtTheDoor(app)), _listening_at(paths.api_socket)))
-    parts = (publisher.run(), _renew(system), *(server.serve(sockets=[sock]) for server, sock in servers))
+    parts = (publisher.run(), upkeep.run(), _renew(system), *(server.serve(sockets=[sock]) for server, sock in servers))
     async with listening(paths.control_socket, source, partial(_told, system.fleet)), _tasks(*parts) as failed:
         gateway_log = LogTail(paths.keeper_log, from_keeper)
         await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
@@ -146,6 +154,12 @@ def _listening_at(path: Path) -> socket.socket:
     sock.bind(str(path))
     path.chmod(0o600)
     return sock
+
+
+def _tell(waiting: Iterable[Callable[[int], None]], revision: int) -> None:
+    """Something was committed."""
+    for wake in waiting:
+        wake(revision)
 
 
 def _heard(fleet: Fleet, gateway_id: str, state: StreamState) -> None:

@@ -16,7 +16,7 @@ WORDS = "error adding listener: cannot bind '127.0.0.1:8080': Address already in
 def translated(client: Client) -> None:
     """Do what the publisher does after a commit."""
     with client.system.store.read() as reader:
-        wanted = desired(reader, client.system.sealer)
+        wanted = desired(reader, client.system.sealer, client.system.clock())
     client.system.fleet.want(wanted, snapshot(wanted))
 
 

@@ -38,13 +38,13 @@ def test_an_authority_of_ours_is_switched_on_and_off_by_one_field(system: System
     on = switch(system, listener, client_ca_tls_container_ref=f"/v1/authorities/{authority.id}")
     assert on.client_authentication == "MANDATORY"
     with system.store.read() as reader:
-        (entry,) = desired(reader, system.sealer).listeners
+        (entry,) = desired(reader, system.sealer, system.clock()).listeners
     assert entry.trust is not None
     assert entry.trust.certificates == authority.certificate
     off = listeners.update(system, ADMIN, listener.id, {"client_authentication": "NONE"})
     assert off.client_ca_tls_container_ref == f"/v1/authorities/{authority.id}"
     with system.store.read() as reader:
-        assert desired(reader, system.sealer).listeners[0].trust is None
+        assert desired(reader, system.sealer, system.clock()).listeners[0].trust is None
 
 
 def test_a_bundle_of_many_roots_and_their_lists(system: System, listener: Listener, partner: Authority) -> None:
@@ -166,7 +166,7 @@ def test_settings_that_do_not_fit_are_named(system: System, fields: dict[str, An
 def test_a_listener_without_a_certificate_is_given_one_that_is_taken_back_with_it(system: System, listener: Listener) -> None:
     assert listener.default_tls_container_ref is not None
     with system.store.read() as reader:
-        (identity,) = desired(reader, system.sealer).listeners[0].identities
+        (identity,) = desired(reader, system.sealer, system.clock()).listeners[0].identities
 
         assert (reader.count(CONTAINER), reader.count(SECRET)) == (1, 2)
     assert identity.certificate_chain.count("BEGIN CERTIFICATE") == 1
@@ -181,7 +181,7 @@ def test_our_own_server_certificates_are_renewed_in_time_under_the_same_referenc
 
     def chain() -> tuple[str, str]:
         with system.store.read() as reader:
-            (identity,) = desired(reader, system.sealer).listeners[0].identities
+            (identity,) = desired(reader, system.sealer, system.clock()).listeners[0].identities
         return identity.name, identity.certificate_chain
 
     first = chain()
@@ -223,7 +223,7 @@ def test_members_over_tls_need_good_material_too(system: System, partner: Author
         tls_container_ref=a_container(system, own.cert_pem, own.key_pem),
     )
     with system.store.read() as reader:
-        (entry,) = desired(reader, system.sealer).pools
+        (entry,) = desired(reader, system.sealer, system.clock()).pools
     assert entry.identity is not None
     assert entry.trust is not None
     assert pools.get(system, ADMIN, pool.id).tls_enabled

@@ -18,7 +18,7 @@ from support.systems import ADMIN
 def publish(system: System) -> dict[Key, str]:
     """Do as the publisher does; what a gateway that takes all of it has accepted."""
     with system.store.read() as reader:
-        wanted = desired(reader, system.sealer)
+        wanted = desired(reader, system.sealer, system.clock())
     made = snapshot(wanted)
     system.fleet.want(wanted, made)
     return {key: resource.version for key, resource in made.resources.items()}

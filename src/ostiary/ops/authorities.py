@@ -8,7 +8,7 @@ from ostiary.model.query import Page, Query
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.secrets import refuse_if_held
-from ostiary.ops.signing import make_authority, store_authority
+from ostiary.ops.signing import make_authority, new_key, store_authority
 from ostiary.ops.system import System
 from ostiary.pki.chain import read_client_ca
 from ostiary.pki.names import subject_text
@@ -17,9 +17,11 @@ from ostiary.store.kinds import AUTHORITY, CERTIFICATE
 
 
 def create(system: System, caller: Caller, wanted: NewAuthority) -> Authority:
-    """Make an authority with a key that stays here, encrypted."""
+    """Make an authority with a key that stays here, encrypted, or in a token."""
+    caller.must("authority:create")
+    key = new_key(system, wanted)  # before the lock: RSA and tokens take their time
     with change(system, caller, "authority:create") as transaction:
-        return make_authority(transaction, system, wanted)
+        return make_authority(transaction, system, wanted, key)
 
 
 def import_certificate(system: System, caller: Caller, name: str, pem: str, project_id: str = "") -> Authority:
@@ -76,3 +78,4 @@ def delete(system: System, caller: Caller, authority_id: str) -> None:
             raise Conflict(f"Authority {authority_id} has issued {issued} certificates that are on record; it cannot be deleted.")
         revocations.forget_authority(transaction, authority_id)
         transaction.delete(AUTHORITY, authority)
+    system.custody.forget(authority_id)

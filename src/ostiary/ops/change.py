@@ -25,7 +25,7 @@ def change(system: System, caller: Caller, action: str) -> Iterator[Transaction]
         yield transaction
         if not transaction.changed:
             return
-        snapshot(desired(transaction, system.sealer))
+        snapshot(desired(transaction, system.sealer, transaction.at))
         for changed in transaction.changed:
             transaction.append_audit(entry(caller, action, changed, transaction.next_revision))
         revision = transaction.bump(caller.name, action)

@@ -15,7 +15,7 @@ from ostiary.ops.system import System
 from ostiary.pki import request
 from ostiary.pki.issue import issue as sign
 from ostiary.pki.keys import key_sha256
-from ostiary.pki.names import Names, fingerprint_sha256, sans_text, serial_hex, subject_text
+from ostiary.pki.names import NAME_KINDS, Names, fingerprint_sha256, sans_text, serial_hex, subject_text
 from ostiary.pki.policy import Approved, approve
 from ostiary.pki.profile import Profile
 from ostiary.pki.renewal import names_in
@@ -72,16 +72,7 @@ class Signed:
 
 def signed(system: System, reader: Reader, wanted: Wanted, at: datetime) -> Signed:
     """What policy grants, signed. Raises `Invalid` for the first thing that it does not grant."""
-    desk = desk_at(reader, system, wanted.authority_id)
-    approved = approve(
-        wanted.request,
-        wanted.profile,
-        names=wanted.names,
-        lifetime=wanted.lifetime,
-        issuer=desk.issuer.certificate,
-        at=at,
-    )
-    refuse_reused_key(reader, desk, approved, wanted.owner)
+    desk, approved = _approved(system, reader, wanted, at)
     made = sign(approved, desk.issuer, at)
     certificate = Certificate(
         id=new_id(),
@@ -103,6 +94,26 @@ def signed(system: System, reader: Reader, wanted: Wanted, at: datetime) -> Sign
         replaces=wanted.replaces,
     )
     return Signed(desk, approved, certificate)
+
+
+def preview(system: System, reader: Reader, wanted: Wanted, at: datetime) -> tuple[str, ...]:
+    """The names that the certificate would carry. Raises `Invalid` for what would be refused, without signing anything."""
+    _, approved = _approved(system, reader, wanted, at)
+    return tuple(f"{kind}:{name}" for kind in NAME_KINDS for name in approved.names.of(kind))
+
+
+def _approved(system: System, reader: Reader, wanted: Wanted, at: datetime) -> tuple[Desk, Approved]:
+    desk = desk_at(reader, system, wanted.authority_id)
+    approved = approve(
+        wanted.request,
+        wanted.profile,
+        names=wanted.names,
+        lifetime=wanted.lifetime,
+        issuer=desk.issuer.certificate,
+        at=at,
+    )
+    refuse_reused_key(reader, desk, approved, wanted.owner)
+    return desk, approved
 
 
 def stored(facts: Facts, signed: Signed) -> Certificate:

@@ -91,8 +91,10 @@ def _check_trust(
     crl: tuple[str | None, str],
     at: datetime,
 ) -> None:
-    _, pem = materials.certificates(*ca)
-    authorities = read(pem, at, ca[1])
+    anchors = materials.anchors(*ca)
+    # Of an authority in the system the one that was chosen has to be good today; others of its series may have ended.
+    chosen = [one.certificate.encode() for one in anchors.authorities if one.id == anchors.id]
+    authorities = read(chosen[0] if chosen else anchors.pem, at, ca[1])
     if crl[0] is not None:
         _, lists = materials.secret(crl[0], crl[1])
         read_crls(lists, authorities, at, crl[1])

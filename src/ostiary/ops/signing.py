@@ -1,5 +1,6 @@
 """Between stored authorities and the signer: open an issuer's key, make an authority, collect the chain above it."""
 
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from cryptography import x509
@@ -21,12 +22,22 @@ from ostiary.store.material import authority_context
 from ostiary.store.store import Reader, Transaction
 
 
+@dataclass(frozen=True)
+class NewKey:
+    """A key that was just made: what is to be stored of it, sealed, and the key."""
+
+    kept: bytes = field(repr=False)
+    key: keys.PrivateKey = field(repr=False)
+
+
 def open_issuer(system: System, authority: Authority, field: str = "authority_id") -> Issuer:
-    """An authority ready to sign. Raises `Invalid` when its key is not here."""
+    """An authority ready to sign. Raises `Invalid` when its key is not here, `Unavailable` when it is out of reach."""
     if not authority.has_key:
-        raise Invalid(field, f"authority {authority.id} was imported without its key, so it cannot issue; choose another")
-    key = keys.load(system.sealer.open(authority.sealed_key, authority_context(authority.id)), None, field)
-    return Issuer(parsed(authority), key)
+        system.custody.forget(authority.id)
+        raise Invalid(field, f"authority {authority.id} has no key here, so it cannot issue; choose another")
+    return system.custody.issuer(
+        authority, lambda: system.sealer.open(authority.sealed_key, authority_context(authority.id)), field
+    )
 
 
 def parsed(held: Authority | Certificate) -> x509.Certificate:
@@ -39,17 +50,30 @@ def pem_text(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(Encoding.PEM).decode("ascii")
 
 
-def make_authority(
-    transaction: Transaction, system: System, wanted: NewAuthority, *, series_id: str | None = None, generation: int = 1
-) -> Authority:
-    """Generate a key, sign a CA certificate for it and store both, with its first revocation list. Raises `Invalid`.
+def new_key(system: System, wanted: NewAuthority) -> NewKey:
+    """Have the key of a new authority made where it is to be kept. Raises `Invalid` or `Unavailable`."""
+    return NewKey(*system.custody.create(wanted.custody, wanted.key, wanted.name or wanted.subject.CN))
 
-    `series_id` is that of the authority whose place it takes; None begins a series.
+
+def make_authority(
+    transaction: Transaction,
+    system: System,
+    wanted: NewAuthority,
+    key_pair: NewKey | None = None,
+    *,
+    series_id: str | None = None,
+    generation: int = 1,
+) -> Authority:
+    """Sign a CA certificate for a new key and store both, with its first revocation list. Raises `Invalid`.
+
+    The key may have been made before the transaction began, so that nobody waits for it. `series_id` is that of the authority
+    whose place it takes; None begins a series.
     """
     subject = wanted.subject if wanted.subject.CN else wanted.subject.model_copy(update={"CN": wanted.name})
     if not subject.CN:
         raise Invalid("subject.CN", "an authority needs a common name; set subject.CN or name")
-    key = keys.generate(wanted.key)
+    made_key = key_pair or new_key(system, wanted)
+    key = made_key.key
     lifetime = timedelta(days=wanted.lifetime_days)
     fields = SubjectFields(**subject.model_dump())
     if wanted.kind == "root":
@@ -60,7 +84,7 @@ def make_authority(
         parent = _parent(transaction, wanted.parent_id)
         certificate = create_intermediate(fields, key, open_issuer(system, parent, "parent_id"), lifetime, transaction.at)
     name, authority_id = wanted.name or subject.CN, new_id()
-    sealed_key = sealed(system, keys.to_pem(key), authority_context(authority_id))
+    sealed_key = sealed(system, made_key.kept, authority_context(authority_id))
     made = store_authority(
         transaction,
         certificate,

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ostiary.clock import Clock, now
+from ostiary.kept import Kept
 from ostiary.model.enrolment import EnrolmentDoor
+from ostiary.ops.custodians import Custodians
 from ostiary.ops.fleet import Fleet
-from ostiary.ops.kept import Kept
 from ostiary.pki.sealing import Sealer
 from ostiary.store.store import Store
 
@@ -23,5 +24,6 @@ class System:
     clock: Clock = now
     fleet: Fleet = field(default_factory=Fleet)
     committed: Callable[[int], None] = lambda _revision: None
+    custody: Custodians = field(default_factory=Custodians)
     desks: Kept = field(default_factory=lambda: Kept(64))  # see ops.desk
     door: EnrolmentDoor | None = None

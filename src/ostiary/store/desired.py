@@ -1,14 +1,19 @@
 """The one read path: everything in service, whole and resolved, as of one transaction."""
 
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Final
 
+from ostiary.kept import Kept
 from ostiary.model.desired import Desired, DesiredListener, DesiredPool
 from ostiary.model.fields import Private
 from ostiary.model.health import HealthMonitor
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Member, Pool
+from ostiary.model.revocation import RevocationList
 from ostiary.model.tls import Identity, Trust
 from ostiary.pki.chain import (
+    crl_pem,
     plain_certificates,
     plain_crls,
     read_client_identity,
@@ -17,13 +22,21 @@ from ostiary.pki.chain import (
     read_server_identity,
 )
 from ostiary.pki.sealing import Sealer
+from ostiary.store import revocations
 from ostiary.store.kinds import HEALTH_MONITOR, LISTENER, LOAD_BALANCER, MEMBER, POOL
-from ostiary.store.material import Materials, Parts
+from ostiary.store.material import Anchors, Materials, Parts
 from ostiary.store.store import Reader
 
+# No connection of a client lives longer (envoy.http_manager), and so what was revoked before that is refused at the handshake.
+OLDEST_CONNECTION: Final = timedelta(hours=25)
+_LISTS: Final = Kept(512)  # as PEM: of hundreds of issuing CAs only one or two change at a time
 
-def desired(reader: Reader, sealer: Sealer) -> Desired:
-    """What every gateway should do. Raises `Invalid` where a reference leads nowhere: nothing is left out silently."""
+
+def desired(reader: Reader, sealer: Sealer, at: datetime) -> Desired:
+    """What every gateway should do. Raises `Invalid` where a reference leads nowhere: nothing is left out silently.
+
+    Time decides only how long a revoked certificate is also refused request by request.
+    """
     materials = Materials(reader, sealer, all_at_once=True)
     balancers = {balancer.id: balancer for balancer in reader.all(LOAD_BALANCER) if balancer.admin_state_up}
     listeners = tuple(
@@ -40,7 +53,7 @@ def desired(reader: Reader, sealer: Sealer) -> Desired:
         for pool in reader.all(POOL)
         if pool.admin_state_up and pool.loadbalancer_id in balancers
     )
-    return Desired(revision=reader.revision(), listeners=listeners, pools=pools)
+    return Desired(revision=reader.revision(), listeners=listeners, pools=pools, denied=denied(reader, listeners, at))
 
 
 def _listener(listener: Listener, address: str, materials: Materials) -> DesiredListener:
@@ -96,15 +109,51 @@ _plain_crls = lru_cache(maxsize=64)(plain_crls)
 
 
 def trust(ca_text: str | None, crl_text: str | None, materials: Materials, fields: tuple[str, str]) -> Trust | None:
-    """Who may have signed, and what of that is revoked. None only when no authority is referred to."""
+    """Who may have signed, and what of that is revoked. None only when no authority is referred to.
+
+    Our authorities bring their own revocation lists; a secret with lists adds to them.
+    """
     if ca_text is None:
         return None
-    ca_id, certificates = materials.certificates(ca_text, fields[0])
+    anchors = materials.anchors(ca_text, fields[0])
+    certificates = _plain_certificates(anchors.pem, fields[0])
+    lists = authority_lists(materials.reader, anchors)
     if crl_text is None:
-        return Trust(name=f"trust/{ca_id}", certificates=_plain_certificates(certificates, fields[0]))
+        return Trust(name=f"trust/{anchors.id}", certificates=certificates, crls=lists)
     crl_id, crls = materials.secret(crl_text, fields[1])
-    return Trust(
-        name=f"trust/{ca_id}/{crl_id}",
-        certificates=_plain_certificates(certificates, fields[0]),
-        crls=_plain_crls(crls, fields[1]),
-    )
+    return Trust(name=f"trust/{anchors.id}/{crl_id}", certificates=certificates, crls=_plain_crls(crls, fields[1]) + lists)
+
+
+def authority_lists(reader: Reader, anchors: Anchors) -> str:
+    """The revocation lists of these authorities, PEM; nothing where the engine could not use them.
+
+    An engine that is given lists wants one of every issuer, and refuses all clients of one that has none. So where some have
+    none because nobody publishes any (imported CAs), those of ours are left out, and what we revoked is refused request by
+    request instead (`denied`). A list that was uploaded or fetched is never left out: better to refuse.
+    """
+    held = revocations.lists_without_content(reader, tuple(one.id for one in anchors.authorities))
+    found = [held[one.id, "complete"] for one in anchors.authorities if (one.id, "complete") in held]
+    if len(found) < len(anchors.authorities) and all(one.source == "signed" for one in found):
+        return ""
+    return "".join(_list_pem(reader, one) for one in found)
+
+
+def _list_pem(reader: Reader, wanted: RevocationList) -> str:
+    name = f"{wanted.authority_id}/{wanted.number}/{wanted.sequence}"
+    known: str | None = _LISTS.get(name)
+    if known is None:
+        current = revocations.current_list(reader, wanted.authority_id)
+        known = crl_pem(current.der) if current else ""
+        _LISTS.keep(name, known)
+    return known
+
+
+def denied(reader: Reader, listeners: tuple[DesiredListener, ...], at: datetime) -> frozenset[str]:
+    """Who is refused request by request, by fingerprint.
+
+    What was revoked lately, for a connection may be older than that; what a foreign authority's responder calls revoked; and
+    all that we revoked where a listener's engine was given no list to refuse them by.
+    """
+    unguarded = any(one.trust is not None and not one.trust.crls for one in listeners)
+    since = datetime.min.replace(tzinfo=UTC) if unguarded else at - OLDEST_CONNECTION
+    return frozenset((*revocations.in_force_since(reader, since, at), *revocations.revoked_elsewhere(reader)))

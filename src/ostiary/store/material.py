@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ostiary.errors import Invalid
+from ostiary.model.authority import Authority
 from ostiary.model.reference import parse
 from ostiary.pki.sealing import Sealer
-from ostiary.store.kinds import AUTHORITY, CONTAINER, SECRET, Kind, R
+from ostiary.store.kinds import AUTHORITY, CONTAINER, ROTATION, SECRET, Kind, R
 from ostiary.store.store import Reader
 
 
@@ -35,28 +36,55 @@ class Parts:
         return f"Parts({self.name})"
 
 
+@dataclass(frozen=True)
+class Anchors:
+    """Who may have signed: PEM from a secret, or authorities of the system with all that belongs to them."""
+
+    id: str
+    pem: bytes
+    authorities: tuple[Authority, ...] = ()
+
+
 class Materials:
     """What references point at. Raises `Invalid` naming the field that holds the reference."""
 
     def __init__(self, reader: Reader, sealer: Sealer, *, all_at_once: bool = False) -> None:
-        """With `all_at_once` everything is read in three queries: for whoever will ask for most of it."""
-        self._reader = reader
+        """With `all_at_once` everything is read in four queries: for whoever will ask for most of it."""
+        self.reader = reader
         self._sealer = sealer
-        kinds: tuple[Kind[Any], ...] = (AUTHORITY, SECRET, CONTAINER) if all_at_once else ()
+        kinds: tuple[Kind[Any], ...] = (AUTHORITY, ROTATION, SECRET, CONTAINER) if all_at_once else ()
         self._read = {kind.name: {thing.id: thing for thing in reader.all(kind)} for kind in kinds}
 
-    def certificates(self, text: str, field: str) -> tuple[str, bytes]:
-        """The PEM certificates (or revocation lists) behind a reference, with the stable id of where they are."""
+    def anchors(self, text: str, field: str) -> Anchors:
+        """The CA certificates behind a reference. An authority brings its series, those below it, and who takes its place."""
         ref = parse(text, field)
         if ref.kind in {None, "authority"}:
             authority = self._get(AUTHORITY, ref.id)
             if authority is not None:
-                return ref.id, authority.certificate.encode()
+                trusted = self._with_its_own(authority)
+                if not trusted:
+                    raise Invalid(field, f"authority {authority.id} ({authority.name}) was revoked; choose another")
+                return Anchors(ref.id, "".join(one.certificate for one in trusted).encode(), trusted)
             if ref.kind == "authority":
                 raise Invalid(field, f"there is no authority {ref.id}")
         if ref.kind == "container":
             raise Invalid(field, "this must be an authority or a secret with PEM certificates, not a container")
-        return ref.id, self._secret(ref.id, field)
+        return Anchors(ref.id, self._secret(ref.id, field))
+
+    def _with_its_own(self, authority: Authority) -> tuple[Authority, ...]:
+        """Its series, that of a rotation under way, and all below these; without those revoked and what is below them."""
+        every = self._all(AUTHORITY)
+        series = {authority.series_id}
+        for rotation in self._all(ROTATION):
+            ends = {rotation.from_series_id, rotation.to_series_id}
+            if rotation.state == "UNDER_WAY" and ends & series:
+                series |= ends
+        found = {one.id: one for one in every if one.series_id in series and one.revoked_at is None}
+        size = -1
+        while size != len(found):
+            size = len(found)
+            found |= {one.id: one for one in every if one.parent_id in found and one.revoked_at is None}
+        return tuple(one for one in every if one.id in found)
 
     def secret(self, text: str, field: str) -> tuple[str, bytes]:
         """The bytes of a secret, with its id."""
@@ -89,10 +117,13 @@ class Materials:
             passphrase=held.get("private_key_passphrase"),
         )
 
+    def _all(self, kind: Kind[R]) -> tuple[R, ...]:
+        return tuple(self._read[kind.name].values()) if kind.name in self._read else self.reader.all(kind)
+
     def _get(self, kind: Kind[R], thing_id: str) -> R | None:
         if kind.name in self._read:
             return self._read[kind.name].get(thing_id)
-        return self._reader.get(kind, thing_id)
+        return self.reader.get(kind, thing_id)
 
     def _secret(self, secret_id: str, field: str) -> bytes:
         secret = self._get(SECRET, secret_id)

@@ -63,10 +63,18 @@ def last_changes(reader: Reader) -> dict[str, int]:
     return {authority_id: int(sequence) for authority_id, sequence in reader.connection.execute(statement)}
 
 
-def in_force_since(reader: Reader, at: datetime) -> tuple[str, ...]:
-    """The fingerprints of unexpired certificates revoked at this time or later, and not released."""
-    statement = select(_TABLE.c.fingerprint_sha256).where(_TABLE.c.revoked_at >= at, _TABLE.c.reason != RELEASED)
-    return tuple(reader.connection.execute(statement.order_by(_TABLE.c.fingerprint_sha256)).scalars())
+def in_force_since(reader: Reader, since: datetime, at: datetime) -> tuple[str, ...]:
+    """The fingerprints of certificates, unexpired `at` this time, revoked at `since` or later, and not released."""
+    statement = select(_TABLE.c.fingerprint_sha256).where(
+        _TABLE.c.revoked_at >= since, _TABLE.c.expires_at > at, _TABLE.c.reason != RELEASED
+    )
+    return tuple(reader.connection.execute(statement).scalars())
+
+
+def revoked_elsewhere(reader: Reader) -> tuple[str, ...]:
+    """The fingerprints of certificates that an imported authority's responder says are revoked."""
+    table = tables.foreign_statuses
+    return tuple(reader.connection.execute(select(table.c.fingerprint_sha256).where(table.c.status == "revoked")).scalars())
 
 
 def current_list(reader: Reader, authority_id: str, kind: ListKind = "complete") -> RevocationList | None:
@@ -76,10 +84,12 @@ def current_list(reader: Reader, authority_id: str, kind: ListKind = "complete")
     return None if found is None else _list(found)
 
 
-def lists_without_content(reader: Reader) -> dict[tuple[str, str], RevocationList]:
-    """All lists by authority and kind, but not their bytes: for looking after them."""
-    columns = [column for column in _LISTS.c if column is not _LISTS.c.der]
-    rows = reader.connection.execute(select(*columns)).mappings()
+def lists_without_content(reader: Reader, of: Sequence[str] | None = None) -> dict[tuple[str, str], RevocationList]:
+    """The lists of all authorities, or of these, by authority and kind, but not their bytes."""
+    statement = select(*(column for column in _LISTS.c if column is not _LISTS.c.der))
+    if of is not None:
+        statement = statement.where(_LISTS.c.authority_id.in_(of))
+    rows = reader.connection.execute(statement).mappings()
     return {(row["authority_id"], row["kind"]): _list({**row, "der": b""}) for row in rows}
 
 

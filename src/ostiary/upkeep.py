@@ -1,0 +1,61 @@
+"""What has to be done in time, without anybody asking: fresh revocation lists, the next issuing CA of a series, and more.
+
+Level-triggered, as publishing is: each round looks at what is due and does it, so a missed wake-up or a crash costs a round.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from ostiary.errors import Refusal
+from ostiary.ops import idempotency, list_upkeep, requests, series
+from ostiary.ops.system import System
+
+ROUND_SECONDS: Final = 60.0
+log = structlog.get_logger(source="upkeep")
+
+# What to do, in this order, and what the log calls it. A revocation list is what somebody waits for.
+CHORES: Final[tuple[tuple[str, Callable[[System], int]], ...]] = (
+    ("signed revocation lists", list_upkeep.sign_due),
+    ("rolled to the next issuing CA", series.roll_due),
+    ("let requests lapse that nobody decided", requests.lapse_due),
+    ("forgot idempotency keys", idempotency.forget_old),
+)
+
+
+class Upkeep:
+    """Does the chores each minute, and whenever something was committed. `wake` may be called from any thread."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def wake(self, _revision: int = 0) -> None:
+        """Something was committed."""
+        self._loop.call_soon_threadsafe(self._changed.set)
+
+    async def run(self) -> None:
+        """Go on until cancelled. A chore that fails is logged and tried again; it never keeps the others from being done."""
+        while True:
+            self._changed.clear()
+            for name, chore in CHORES:
+                await self._do(name, chore)
+            try:
+                async with asyncio.timeout(ROUND_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _do(self, name: str, chore: Callable[[System], int]) -> None:
+        try:
+            count = await asyncio.to_thread(chore, self._system)
+        except Refusal as refusal:
+            log.error("failed; will try again", chore=name, problem=str(refusal))  # noqa: TRY400 (the words say it all)
+        except Exception:
+            log.exception("failed; will try again", chore=name)
+        else:
+            if count:
+                log.info(name, count=count)
