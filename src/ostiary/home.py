@@ -14,9 +14,11 @@ import structlog
 
 from ostiary import locks
 from ostiary.clock import now
+from ostiary.custody.token import Location, Token
 from ostiary.errors import Conflict, Unavailable
 from ostiary.files import write_private
 from ostiary.ops import start
+from ostiary.ops.custodians import Custodians
 from ostiary.paths import Paths
 from ostiary.pki.sealing import Sealer, new_kek
 from ostiary.settings import Settings
@@ -48,6 +50,12 @@ def open_sealer(settings: Settings, store: Store) -> Sealer:
     sealer = Sealer(_decoded(file))
     start.check_key(store, sealer)
     return sealer
+
+
+def custodians(settings: Settings) -> Custodians:
+    """Who keeps the keys of authorities here. A token is not asked before it is needed: without it, all but signing goes on."""
+    token = settings.token
+    return Custodians(Token(Location(token.module, token.label, token.pin_file)) if token else None)
 
 
 def _decoded(file: Path) -> bytes:

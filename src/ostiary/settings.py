@@ -1,7 +1,7 @@
 """What the operator can set outside the API: where data lives, what to listen on. The only reader of the environment."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -10,13 +10,50 @@ from ostiary.errors import Invalid
 DEFAULT_LISTEN: Final = "127.0.0.1:9876"
 
 
+def from_environment(name: str) -> str | None:
+    """One of the variables of the contract, without the `OSTIARY_` they all begin with."""
+    return os.environ.get(f"OSTIARY_{name}") or None  # noqa: TID251 (this is the place)
+
+
+@dataclass(frozen=True)
+class TokenSettings:
+    """Which PKCS#11 token may keep the keys of authorities: the module that leads to it, its label, the file with its PIN."""
+
+    module: str
+    label: str
+    pin_file: Path
+
+
+def token_from_environment() -> TokenSettings | None:
+    """What OSTIARY_PKCS11_MODULE, OSTIARY_PKCS11_TOKEN and OSTIARY_PKCS11_PIN_FILE say. Raises `Invalid` for a part of them."""
+    names = ("PKCS11_MODULE", "PKCS11_TOKEN", "PKCS11_PIN_FILE")
+    given = [from_environment(name) for name in names]
+    if not any(given):
+        return None
+    for name, value in zip(names, given, strict=True):
+        if not value:
+            raise Invalid(f"OSTIARY_{name}", "is not set, but the others for a PKCS#11 token are; set all three or none")
+    module, label, pin_file = (str(value) for value in given)
+    return TokenSettings(module, label, Path(pin_file))
+
+
+def passphrase_file_from_environment() -> Path | None:
+    """Where OSTIARY_PASSPHRASE_FILE says that the passphrase is; else the systemd credential `ostiary.passphrase`, if given."""
+    named = from_environment("PASSPHRASE_FILE")
+    if named:
+        return Path(named)
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")  # noqa: TID251 (this is the place) systemd.exec(5)
+    file = Path(credentials) / "ostiary.passphrase" if credentials else None
+    return file if file is not None and file.exists() else None
+
+
 @dataclass(frozen=True)
 class Settings:
     """How one ostiary runs. `database` is an SQLAlchemy URL; empty means SQLite in the data directory.
 
     `leave_gateway`: whether the gateway goes on serving when the control plane is stopped, for the next one to adopt.
     `enroll_listen`: where holders ask for certificates and renew them; empty is nowhere. `enroll_names`: by which names they
-    reach it, the first of them in links.
+    reach it, the first of them in links. `token` may keep keys; `passphrase_file` holds what protects the key-encryption key.
     """
 
     data_dir: Path
@@ -25,6 +62,8 @@ class Settings:
     leave_gateway: bool = False
     enroll_listen: str = ""
     enroll_names: tuple[str, ...] = ()
+    token: TokenSettings | None = field(default_factory=token_from_environment)
+    passphrase_file: Path | None = field(default_factory=passphrase_file_from_environment)
 
     @property
     def database_url(self) -> str:
@@ -56,11 +95,6 @@ def split_address(text: str, field: str) -> tuple[str, int]:
     if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
         raise Invalid(field, f"'{text}' is not HOST:PORT, such as {DEFAULT_LISTEN}")
     return host.strip("[]"), int(port)
-
-
-def from_environment(name: str) -> str | None:
-    """One of the variables of the contract: OSTIARY_DATA_DIR, OSTIARY_DATABASE, OSTIARY_LISTEN, OSTIARY_URL, OSTIARY_TOKEN."""
-    return os.environ.get(f"OSTIARY_{name}") or None  # noqa: TID251 (this is the place)
 
 
 def default_data_dir() -> Path:
