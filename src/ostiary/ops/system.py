@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ostiary.clock import Clock, now
 from ostiary.kept import Kept
 from ostiary.model.enrolment import EnrolmentDoor
+from ostiary.ops.answers import Answers
 from ostiary.ops.custodians import Custodians
 from ostiary.ops.fleet import Fleet
 from ostiary.pki.sealing import Sealer
@@ -26,4 +27,5 @@ class System:
     committed: Callable[[int], None] = lambda _revision: None
     custody: Custodians = field(default_factory=Custodians)
     desks: Kept = field(default_factory=lambda: Kept(64))  # see ops.desk
+    answers: Answers = field(default_factory=Answers)  # see ops.ocsp
     door: EnrolmentDoor | None = None
