@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ostiary.api.accept import admits
 from ostiary.api.problems import is_key_manager, is_load_balancing, refusal
 from ostiary.errors import Invalid, Refusal, TooLarge
+from ostiary.pki.ocsp import REQUEST_MAX
 
 BODY_MAX: Final = 2**20
 SECRET_BODY_MAX: Final = 8 * 2**20
@@ -17,6 +18,8 @@ SECRET_BODY_MAX: Final = 8 * 2**20
 
 def body_max(path: str) -> int:
     """Most bytes of a body read at this (canonical) path."""
+    if path.startswith("/ocsp/"):
+        return REQUEST_MAX
     return SECRET_BODY_MAX if is_key_manager(path) else BODY_MAX
 
 

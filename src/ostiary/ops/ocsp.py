@@ -124,7 +124,7 @@ def _name(moment: Moment, authority_id: str, subject: ocsp.Subject) -> str:
 
 
 def _responder(system: System, moment: Moment, authority_id: str, at: datetime) -> _Responder:
-    """Who answers for this authority now. Raises `NotFound`, `Invalid` without its key, `Unavailable` when that is out of reach."""
+    """Who answers for this authority now. Raises `NotFound`, `Invalid` without its key, `Unavailable` when out of reach."""
     name = f"{moment.revision}:{authority_id}"
     known: _Responder | None = system.answers.responders.get(name)
     if known is not None and at < known.renew_at:
