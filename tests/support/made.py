@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from ostiary.model.authority import Authority, NewAuthority
+from ostiary.model.authority import Authority, Certificate, NewAuthority, NewCertificate
 from ostiary.model.balancer import LoadBalancer
 from ostiary.model.fields import Private
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Member, Pool
 from ostiary.model.secret import Container, Secret, SecretRef
-from ostiary.ops import authorities, balancers, containers, listeners, members, pools, secrets
+from ostiary.ops import authorities, balancers, certificates, containers, listeners, members, pools, secrets
 from ostiary.ops.system import System
+from support.certs import csr, new_key
 from support.systems import ADMIN
 
 
@@ -46,3 +47,8 @@ def a_container(system: System, certificate: str, key: str, intermediates: str =
 
 def an_authority(system: System, name: str = "Test CA", **fields: Any) -> Authority:
     return authorities.create(system, ADMIN, NewAuthority(name=name, **fields))
+
+
+def a_certificate(system: System, authority: Authority, cn: str = "alice", **fields: Any) -> Certificate:
+    """A certificate for a new key."""
+    return certificates.issue(system, ADMIN, NewCertificate(authority_id=authority.id, csr=csr(new_key(), cn), **fields))
