@@ -7,6 +7,7 @@ from pydantic import Field
 
 from ostiary.model.fields import CIDR, Data, IPAddress, Private, Reference, Text, setting
 from ostiary.model.resource import Resource
+from ostiary.model.status_check import StatusCheck
 
 KeySpec = Literal["EC-P256", "EC-P384", "ED25519", "RSA-3072", "RSA-4096"]
 Custody = Literal["file", "pkcs11"]
@@ -61,6 +62,9 @@ class Authority(Resource):
     cross_of: str | None = setting(None, "The authority whose name and key it has, signed by another parent.", derived=True)
     revoked_at: datetime | None = setting(None, "When it was revoked.", derived=True)
     revocation_reason: str | None = setting(None, "Why, as RFC 5280 names it.", derived=True)
+    status_check: StatusCheck = setting(
+        StatusCheck(), "How we learn which of its certificates are revoked, where it was imported."
+    )
 
     @property
     def has_key(self) -> bool:

@@ -23,7 +23,8 @@ Reason = Literal[
 HOLD: Final = "certificateHold"
 RELEASED: Final = "removeFromCRL"
 
-ListKind = Literal["complete", "delta"]
+# A list that was set aside has ended, and its authority's clients are let in without one (model.status_check): no engine gets it.
+ListKind = Literal["complete", "delta", "set_aside"]
 ListSource = Literal["signed", "uploaded", "fetched"]
 
 

@@ -21,6 +21,7 @@ from ostiary.pki.chain import (
     read_pkcs12,
     read_server_identity,
 )
+from ostiary.pki.foreign_lists import NOBODYS_LIST
 from ostiary.pki.sealing import Sealer
 from ostiary.store import revocations
 from ostiary.store.kinds import HEALTH_MONITOR, LISTENER, LOAD_BALANCER, MEMBER, POOL
@@ -128,14 +129,19 @@ def authority_lists(reader: Reader, anchors: Anchors) -> str:
     """The revocation lists of these authorities, PEM; nothing where the engine could not use them.
 
     An engine that is given lists wants one of every issuer, and refuses all clients of one that has none. So where some have
-    none because nobody publishes any (imported CAs), those of ours are left out, and what we revoked is refused request by
-    request instead (`denied`). A list that was uploaded or fetched is never left out: better to refuse.
+    none because nobody publishes any (imported CAs), or because theirs ended and clients are let in meanwhile, all are left out,
+    and whom we know to be revoked is refused request by request instead (`denied`). Not so where somebody asked for an imported
+    authority's lists to be checked (docs/decisions/0010): better to refuse.
     """
     held = revocations.lists_without_content(reader, tuple(one.id for one in anchors.authorities))
     found = [held[one.id, "complete"] for one in anchors.authorities if (one.id, "complete") in held]
-    if len(found) < len(anchors.authorities) and all(one.source == "signed" for one in found):
+    lacking = [one for one in anchors.authorities if not {(one.id, "complete"), (one.cross_of, "complete")} & held.keys()]
+    if not lacking:
+        return "".join(_list_pem(reader, one) for one in found)
+    let_in = {one.series_id for one in anchors.authorities if (one.id, "set_aside") in held}
+    if not any(one.status_check.by_list and one.series_id not in let_in for one in anchors.authorities):
         return ""
-    return "".join(_list_pem(reader, one) for one in found)
+    return "".join(_list_pem(reader, one) for one in found) or NOBODYS_LIST
 
 
 def _list_pem(reader: Reader, wanted: RevocationList) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from ostiary.model.revocation import RELEASED, ListKind, Revocation, RevocationList
+from ostiary.model.status_check import REFUSED
 from ostiary.store import tables
 from ostiary.store.store import Reader, Transaction
 
@@ -72,9 +73,10 @@ def in_force_since(reader: Reader, since: datetime, at: datetime) -> tuple[str, 
 
 
 def revoked_elsewhere(reader: Reader) -> tuple[str, ...]:
-    """The fingerprints of certificates that an imported authority's responder says are revoked."""
+    """The fingerprints of certificates of imported authorities that their list or responder, or the lack of news, refuses."""
     table = tables.foreign_statuses
-    return tuple(reader.connection.execute(select(table.c.fingerprint_sha256).where(table.c.status == "revoked")).scalars())
+    statement = select(table.c.fingerprint_sha256).where(table.c.status.in_(REFUSED))
+    return tuple(reader.connection.execute(statement).scalars())
 
 
 def current_list(reader: Reader, authority_id: str, kind: ListKind = "complete") -> RevocationList | None:
