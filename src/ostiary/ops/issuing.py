@@ -21,6 +21,7 @@ from ostiary.pki.profile import Profile
 from ostiary.pki.renewal import names_in
 from ostiary.pki.request import SigningRequest
 from ostiary.store.kinds import AUTHORITY, CERTIFICATE
+from ostiary.store.matching import with_key
 from ostiary.store.store import Facts, Reader
 
 # Whoever else may hold such a key must not get a certificate for it ever again (PKI pitfall 6).
@@ -110,6 +111,7 @@ def _approved(system: System, reader: Reader, wanted: Wanted, at: datetime) -> t
         names=wanted.names,
         lifetime=wanted.lifetime,
         issuer=desk.issuer.certificate,
+        above=desk.above,
         at=at,
     )
     refuse_reused_key(reader, desk, approved, wanted.owner)
@@ -132,7 +134,7 @@ def refuse_reused_key(reader: Reader, desk: Desk, approved: Approved, owner: str
     key = key_sha256(approved.public_key)
     if key in desk.authority_keys:
         raise Invalid("csr", "its key is that of an authority; make a key for each certificate.")
-    for other in reader.all(CERTIFICATE, key_sha256=key):
+    for other in with_key(reader, key):
         if other.revocation_reason in COMPROMISED:
             raise Invalid("csr", f"its key was revoked as compromised (certificate {other.id}); make a new key.")
         if other.owner != owner or names_in(parsed(other)) != approved.names:

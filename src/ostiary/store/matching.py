@@ -1,8 +1,8 @@
-"""Which certificates are meant when many are revoked together."""
+"""Which certificates are meant: those for one key, or those that are revoked together."""
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 
 from ostiary.model.authority import Certificate
 from ostiary.model.revocation import HOLD, Matching
@@ -13,6 +13,13 @@ from ostiary.store.rows import from_row
 from ostiary.store.store import Reader
 
 _TABLE = tables.certificates
+_WITH_KEY = select(_TABLE).where(_TABLE.c.key_sha256 == bindparam("key")).order_by(_TABLE.c.created_at, _TABLE.c.id)
+
+
+def with_key(reader: Reader, key_sha256: str) -> tuple[Certificate, ...]:
+    """Every certificate for this key, oldest first. Asked for each certificate that is issued: the statement is made once."""
+    rows = reader.connection.execute(_WITH_KEY, {"key": key_sha256}).mappings()
+    return tuple(from_row(CERTIFICATE, row) for row in rows)
 
 
 def count(reader: Reader, which: Matching) -> int:
