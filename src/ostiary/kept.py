@@ -13,8 +13,11 @@ class Kept:
         self._lock = threading.Lock()
         self._things: OrderedDict[str, Any] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._things)
+
     def __repr__(self) -> str:
-        return f"<Kept {len(self._things)}>"  # among them are keys
+        return f"<Kept {len(self)}>"  # among them are keys
 
     def get(self, name: str) -> Any:
         """The thing of this name, or None."""
