@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ostiary.errors import Invalid
-from ostiary.pki import crl_rules, depth_rules, keys, pem, signatures, trust_rules
+from ostiary.pki import crl_rules, depth_rules, kdf_work, keys, pem, signatures, trust_rules
 from ostiary.pki.crl_rules import CRL
 from ostiary.pki.extensions import extension
 from ostiary.pki.names import name_text
@@ -208,12 +208,12 @@ def _read_pkcs12(kind: type[_Kind], data: bytes, passphrase: bytes | None, at: d
         raise Invalid(
             field, f"it is larger than {_PKCS12_LIMIT // 1024} KiB; a PKCS#12 file holds one certificate and its chain."
         )
+    unreadable = "it is not a PKCS#12 file that opens with this passphrase; check it with 'openssl pkcs12'."
+    kdf_work.refuse_excessive(data, field, unreadable)
     try:
         bundle = pkcs12.load_pkcs12(data, passphrase)
     except pem.MALFORMED:
-        raise Invalid(
-            field, "it is not a PKCS#12 file that opens with this passphrase; check it with 'openssl pkcs12'."
-        ) from None
+        raise Invalid(field, unreadable) from None
     held = [entry.certificate for entry in (bundle.cert, *bundle.additional_certs) if entry]
     if bundle.key is None or not held:
         raise Invalid(field, "the PKCS#12 file must hold a certificate and its private key; export it with both.")

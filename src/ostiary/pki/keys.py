@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from ostiary.errors import Invalid
-from ostiary.pki import pem
+from ostiary.pki import kdf_work, pem
 
 KeySpec = Literal["EC-P256", "EC-P384", "ED25519", "RSA-3072", "RSA-4096"]
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -66,11 +66,14 @@ def load(pem_text: bytes, password: bytes | None, field: str) -> PrivateKey:
         raise Invalid(field, "it is encrypted; give its passphrase too, or give it unencrypted.")
     if password and not encrypted:
         raise Invalid(field, "it is not encrypted, so it takes no passphrase; leave the passphrase out.")
+    reason = "it cannot be decrypted with this passphrase" if encrypted else "it is not a private key that can be read"
+    unreadable = f"{reason}; check it with 'openssl pkey -check'."
+    if found[0].label == "ENCRYPTED PRIVATE KEY":
+        kdf_work.refuse_excessive(found[0].octets(field), field, unreadable)
     try:
         key = serialization.load_pem_private_key(found[0].text, password or None)
     except pem.MALFORMED:
-        reason = "it cannot be decrypted with this passphrase" if encrypted else "it is not a private key that can be read"
-        raise Invalid(field, f"{reason}; check it with 'openssl pkey -check'.") from None
+        raise Invalid(field, unreadable) from None
     return usable(key, field)
 
 

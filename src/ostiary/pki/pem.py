@@ -50,6 +50,13 @@ class Block:
         """The whole block as PEM."""
         return "\n".join((f"-----BEGIN {self.label}-----", *self.lines, f"-----END {self.label}-----", "")).encode("latin-1")
 
+    def octets(self, field: str) -> bytes:
+        """What is in it, DER. Raises `Invalid`."""
+        try:
+            return base64.b64decode("".join(self.lines), validate=True)
+        except ValueError:
+            raise Invalid(field, f"the '{self.label}' in it is not base64; give the PEM text as it was made.") from None
+
 
 def blocks(data: bytes, field: str, *, limit: int) -> tuple[Block, ...]:
     """Every block in order; `limit` is in bytes. Damaged, unfinished and nested blocks are refused."""
