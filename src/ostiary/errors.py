@@ -44,3 +44,7 @@ class TooLarge(Invalid):
 
 class Unavailable(Refusal):
     """It cannot be done now; trying again later may help."""
+
+
+class TooMany(Refusal):
+    """Too many attempts in a short time; later there may be fewer."""

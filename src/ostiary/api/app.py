@@ -1,6 +1,7 @@
 """The REST API as one ASGI application."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from ostiary.api import (
     containers,
     discovery,
     docs,
+    enrolment,
     gateways,
     install,
     listeners,
@@ -24,14 +26,19 @@ from ostiary.api import (
     openapi,
     pools,
     revisions,
+    revocation,
     secrets,
 )
+from ostiary.api import tokens as token_routes
+from ostiary.api.attempts import Attempts
 from ostiary.api.edge import Edge
+from ostiary.api.heads import Heads
 from ostiary.api.identity import Door, admin_token
 from ostiary.api.limits import Limits
 from ostiary.api.paths import Paths
 from ostiary.api.problems import on_http_error, on_refusal
 from ostiary.errors import Refusal
+from ostiary.ops import tokens
 from ostiary.ops.system import System
 
 # In the order in which /docs shows them.
@@ -45,11 +52,14 @@ ROUTERS: Final = (
     containers.router,
     authorities.router,
     certificates.router,
+    token_routes.router,
+    enrolment.router,
     revisions.router,
     audit.router,
     gateways.router,
     install.router,
     docs.router,
+    revocation.router,
     discovery.router,
 )
 
@@ -68,10 +78,17 @@ def create_app(system: System, *, token: str) -> FastAPI:
         # One flat list, rather than routers within the application: /openapi.json and the tests walk it.
         routes=[route for router in ROUTERS for route in router.routes],
         # Outermost first: an id for every request, the path as we know it, who is calling, and only then what they send.
-        middleware=[Middleware(Edge), Middleware(Paths), Middleware(Door, admin_token(token)), Middleware(Limits)],
+        middleware=[
+            Middleware(Edge),
+            Middleware(Paths),
+            Middleware(Door, admin_token(token), partial(tokens.holder, system)),
+            Middleware(Limits),
+            Middleware(Heads),
+        ],
         exception_handlers={Refusal: on_refusal, HTTPException: on_http_error},
     )
     app.state.system = system
+    app.state.attempts = Attempts()
     app.openapi = _once(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

@@ -36,7 +36,8 @@ class AtTheDoor:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             knock = Knock(source=headers.get("x-real-ip", ""), certificate=_certificate(headers.getlist("client-cert")))
-            scope = {**scope, KNOCK: knock}
+            # The gateway speaks plain HTTP here; who knocks speaks TLS, and links lead back to them.
+            scope = {**scope, KNOCK: knock, "scheme": "https"}
         await self._app(scope, receive, send)
 
 

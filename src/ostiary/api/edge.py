@@ -1,5 +1,6 @@
 """The outermost layer: each request gets an id, each reply its safety headers, and no error shows its insides."""
 
+import re
 import traceback
 from typing import Final
 
@@ -12,6 +13,8 @@ from ostiary.api.problems import problem
 from ostiary.ids import new_id
 
 log = structlog.get_logger("ostiary.api")
+
+_ENROLMENT: Final = re.compile(r"^(/enroll/).+")  # what follows is a secret
 
 # What a reply says itself about these is left as it is: pages have a policy of their own, public files may be kept.
 HEADERS: Final = (
@@ -73,6 +76,6 @@ def _report(scope: Scope, request_id: str) -> None:
         "internal error",
         request_id=request_id,
         method=scope["method"],
-        path=scope["path"],
+        path=_ENROLMENT.sub(r"\1…", scope["path"]),
         traceback=traceback.format_exc(),
     )

@@ -1,5 +1,6 @@
 """Who is calling. No token, no answer but 401: before the body is read, and also for paths that do not exist."""
 
+import asyncio
 import hashlib
 import hmac
 import re
@@ -15,11 +16,13 @@ from ostiary.errors import NotFound, Unauthenticated
 from ostiary.ops.caller import Caller
 
 TokenCheck = Callable[[bytes], bool]
+# Who holds an access token, given it, the address it came from and the id of the request; None when it is none that is good.
+Holders = Callable[[bytes, str, str], Caller | None]
 
 # What answers without a token. `declared.public` marks the same routes, and a test holds the two together.
-PUBLIC: Final = re.compile(r"/|/v1|/v2|/healthz|/readyz|/pki/[^/]+|/enroll/[^/]+|/install(?:/[^/]+)?|/static/[^/]+")
+PUBLIC: Final = re.compile(r"/|/v1|/v2|/healthz|/readyz|/pki/[^/]+|/enroll/[^/]+|/install(?:/[^/]+)?|/static/[^/]+|/ocsp/[^/]+/[A-Za-z0-9+/=_ %-]+")
 # What may be sent without one: what it carries is its own proof.
-PUBLIC_POST: Final = re.compile(r"/v1/enroll|/v1/enroll/renew")
+PUBLIC_POST: Final = re.compile(r"/v1/enroll|/v1/enroll/renew|/ocsp/[^/]+")
 
 # All that the door to enrolment leads to (envoy.enrolment.PATHS); no token opens anything else there.
 AT_THE_DOOR: Final = re.compile(r"/(?:enroll|v1/enroll|pki|ocsp|install|static)(?:/.*)?")
@@ -41,11 +44,12 @@ def is_public(method: str, path: str) -> bool:
 
 
 class Door:
-    """ASGI: lets in who shows the token; what is inside finds the caller in `scope["caller"]`."""
+    """ASGI: lets in who shows a token; what is inside finds the caller in `scope["caller"]`."""
 
-    def __init__(self, app: ASGIApp, check: TokenCheck) -> None:
+    def __init__(self, app: ASGIApp, check: TokenCheck, holders: Holders = lambda *_: None) -> None:
         self._app = app
         self._check = check
+        self._holders = holders
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,15 +60,29 @@ class Door:
             await refusal(scope["path"], NotFound("Path", scope["path"]))(scope, receive, send)
             return
         # Whoever comes by the door is a stranger, whatever token they show: administration is done elsewhere.
-        known = knock is None and self._knows(scope)
-        if not known and not is_public(scope["method"], scope["path"]):
+        known = None if knock is not None else await self._known(scope)
+        if known is None and not is_public(scope["method"], scope["path"]):
             await refusal(scope["path"], Unauthenticated("A valid token is required."))(scope, receive, send)
             return
-        await self._app({**scope, "caller": _caller(scope, known=known)}, receive, send)
+        stranger = Caller(name="anonymous", role="public", source=_source(scope), request_id=scope["request_id"])
+        await self._app({**scope, "caller": known or stranger}, receive, send)
 
-    def _knows(self, scope: Scope) -> bool:
+    async def _known(self, scope: Scope) -> Caller | None:
         token = presented_token(Headers(scope=scope))
-        return token is not None and self._check(token)
+        if token is None:
+            return None
+        if self._check(token):
+            return Caller(name="admin", role="admin", source=_source(scope), request_id=scope["request_id"])
+        return await asyncio.to_thread(self._holders, token, _source(scope), scope["request_id"])
+
+
+def _source(scope: Scope) -> str:
+    """The address it came from; at the door, as our gateway tells it."""
+    knock: Knock | None = scope.get(KNOCK)
+    if knock is not None:
+        return knock.source
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def presented_token(headers: Headers) -> bytes | None:
@@ -76,11 +94,3 @@ def presented_token(headers: Headers) -> bytes | None:
             return None
         tokens.add(credentials.strip().encode("latin-1"))
     return tokens.pop() if len(tokens) == 1 else None
-
-
-def _caller(scope: Scope, *, known: bool) -> Caller:
-    knock: Knock | None = scope.get(KNOCK)
-    client = scope.get("client")
-    source = knock.source if knock is not None else client[0] if client else ""
-    name, role = ("admin", "admin") if known else ("anonymous", "public")
-    return Caller(name=name, role=role, source=source, request_id=scope["request_id"])

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, Unauthenticated, Unavailable
+from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
 
 # Looked through in order: a TooLarge is an Invalid too.
 STATUSES: Final[tuple[tuple[type[Refusal], int], ...]] = (
@@ -19,6 +19,7 @@ STATUSES: Final[tuple[tuple[type[Refusal], int], ...]] = (
     (Denied, 403),
     (NotFound, 404),
     (Conflict, 409),
+    (TooMany, 429),
     (Unavailable, 503),
 )
 KEY_MANAGER: Final = ("/v1/secrets", "/v1/containers")
@@ -59,7 +60,7 @@ def fault(status: int, detail: str) -> dict[str, Any]:
 def refusal(path: str, error: Refusal) -> Response:
     """The reply to a request that the core refused."""
     status = status_of(error)
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status)
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "60"}, 503: {"Retry-After": "1"}}.get(status)
     field = error.field if isinstance(error, Invalid | Conflict) else None
     return problem(path, status, str(error), field=field, headers=headers)
 

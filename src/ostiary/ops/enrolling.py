@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from ostiary.errors import Invalid, NotFound, Unauthenticated
-from ostiary.model.authority import Certificate
+from ostiary.errors import Denied, Invalid, NotFound
+from ostiary.model.authority import Authority, Certificate
 from ostiary.model.token import Token, Use
 from ostiary.ops import certificates, profiles, tokens
 from ostiary.ops.caller import Caller
@@ -32,7 +32,7 @@ class Knocker:
 
 
 def offered(system: System, secret: bytes) -> Token:
-    """What may be had with this grant. Asking uses nothing up. Raises `Unauthenticated` unless it is good."""
+    """What may be had with this grant. Asking uses nothing up. Raises `Denied` unless it is good."""
     with system.store.read() as reader:
         token = tokens.found(reader, secret)
     if token is None or not _is_good(system, token):
@@ -40,16 +40,16 @@ def offered(system: System, secret: bytes) -> Token:
     return token
 
 
-def refused() -> Unauthenticated:
+def refused() -> Denied:
     """The one refusal of all tokens that are not good."""
-    return Unauthenticated(_NOT_GOOD)
+    return Denied(_NOT_GOOD)
 
 
 def enroll(system: System, knocker: Knocker, secret: bytes, csr: str) -> Certificate:
     """The certificate that this grant is for, with the key of the request; the request's names are not looked at.
 
     Asked again with the same key for as long as the token is good, it answers with the same certificate and uses nothing up: the
-    first answer may have been lost on its way. Raises `Unauthenticated` when the grant is not good.
+    first answer may have been lost on its way. Raises `Denied` when the grant is not good.
     """
     with system.store.read() as reader:
         token = tokens.found(reader, secret)
@@ -89,10 +89,10 @@ def renew(system: System, knocker: Knocker, held: bytes | None, csr: str) -> Cer
     """The successor of the certificate (DER) that was shown in the handshake and verified there.
 
     It is known by all of its bytes: one with the same names that somebody else signed is not it. Raises `Denied` for what we did
-    not issue, `Unauthenticated` without any, and what `certificates.renew` raises.
+    not issue, `Denied` without any, and what `certificates.renew` raises.
     """
     if held is None:
-        raise Unauthenticated("Show the certificate that is to be renewed in the TLS handshake.")
+        raise Denied("Show the certificate that is to be renewed in the TLS handshake.")
     with system.store.read() as reader:
         old = certificates.held_by(reader, held)
     by = Caller(name=f"certificate:{old.id}", role="holder", source=knocker.source, request_id=knocker.request_id)
@@ -102,13 +102,13 @@ def renew(system: System, knocker: Knocker, held: bytes | None, csr: str) -> Cer
     return certificates.renew(system, by, old.id, csr, once, by_holder=True)
 
 
-def server_authorities(system: System) -> str:
-    """The authorities that sign the certificates of our own servers, the door among them; PEM, the newest last."""
+def server_authority(system: System) -> Authority:
+    """The authority that signs the certificates of our own servers now, the door's among them. Raises `NotFound`."""
     with system.store.read() as reader:
-        known = [one.certificate for one in reader.all(AUTHORITY, name=AUTHORITY_NAME) if system.clock() < one.not_after]
+        known = [one for one in reader.all(AUTHORITY, name=AUTHORITY_NAME) if one.may_sign]
     if not known:
         raise NotFound("Authority", AUTHORITY_NAME)
-    return "".join(known)
+    return known[-1]
 
 
 def _read(token: Token, csr: str) -> SigningRequest:

@@ -14,7 +14,7 @@ POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 STATIC: Final = Path(__file__).with_name("static")
-MEDIA_TYPES: Final = {".css": "text/css; charset=utf-8"}
+MEDIA_TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
 
 def render(template: str, language: str = "en", **values: Any) -> str:
