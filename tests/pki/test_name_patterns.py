@@ -1,7 +1,6 @@
 """Patterns of names: what a profile's pattern matches, and that no name slips through between labels or segments."""
 
 import ipaddress
-import itertools
 
 import pytest
 from hypothesis import given
@@ -84,7 +83,6 @@ def test_a_pattern_matches_no_other(kind: NameKind, pattern: str, names: tuple[s
         ("ip", "10.0.0.*"),
         ("ip", "fe80::1%eth0"),
         ("uri", "*"),
-        ("uri", "https:*"),
         ("uri", "https:/*"),
         ("uri", "https://*"),
         ("uri", "https:///*"),
@@ -108,10 +106,6 @@ def test_a_pattern_matches_no_other(kind: NameKind, pattern: str, names: tuple[s
     ],
 )
 def test_a_pattern_that_could_not_mean_what_it_says_is_refused(kind: NameKind, pattern: str) -> None:
-    # `https:*` is of the form that opaque URIs have; it is harmless, for it matches nothing that names a host.
-    if (kind, pattern) == ("uri", "https:*"):
-        assert not allows([pattern], kind, "https://evil.test/")
-        return
     with pytest.raises(Invalid, match=r"^name_patterns: the pattern '.*' cannot match: ") as refused:
         refuse_malformed(pattern, kind, "name_patterns")
     assert refused.value.field == "name_patterns"
@@ -142,7 +136,7 @@ def test_of_uris_only_whole_segments_below_match_and_none_that_climbs(prefix: st
     network=st.ip_addresses(v=4).map(lambda address: ipaddress.ip_network(f"{address}/20", strict=False)), name=st.ip_addresses()
 )
 def test_of_addresses_only_those_of_the_network_match(network: ipaddress.IPv4Network, name: ipaddress.IPv4Address) -> None:
-    assert allows([str(network)], "ip", str(name)) == (name.version == 4 and name in network)
+    assert allows([str(network)], "ip", str(name)) == (name in network)
 
 
 @given(host=HOST, name=HOST, local=st.sampled_from(["a", "A", "a.b"]))
@@ -152,6 +146,11 @@ def test_of_mailboxes_only_those_of_the_host_match(host: str, name: str, local: 
 
 
 def test_one_of_several_patterns_is_enough() -> None:
-    for kind, name in itertools.product(("dns",), ("x.a.test", "b.test")):
-        assert allows(["*.a.test", "b.test"], kind, name)  # type: ignore[arg-type]
+    assert allows(["*.a.test", "b.test"], "dns", "x.a.test")
+    assert allows(["*.a.test", "b.test"], "dns", "b.test")
     assert not allows([], "dns", "b.test")
+
+
+def test_a_pattern_for_opaque_uris_does_not_match_those_with_a_host() -> None:
+    refuse_malformed("https:*", "uri", "name_patterns")
+    assert not allows(["https:*"], "uri", "https://evil.test/")

@@ -26,7 +26,10 @@ _NAMED: Final[dict[Kind, str]] = {
 }
 
 
-_ED25519: Final = "It signs with Ed25519: Envoy and OpenSSL take that, but browsers and Python's 'cryptography' refuse every certificate below it."
+_ED25519: Final = (
+    "It signs with Ed25519: Envoy and OpenSSL take that, but browsers and Python's 'cryptography' refuse every certificate below "
+    "it."
+)
 _LONE_NAMES: Final = (
     "It has name constraints: BoringSSL, and so Envoy, refuses certificates below it that have no alternative name and a common "
     "name that reads as a host name, as 'alice' does. They are not issued; ask for an alternative name too."

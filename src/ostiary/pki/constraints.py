@@ -132,6 +132,9 @@ def given(
     if len(made.permitted) + len(made.excluded) > _SUBTREES_MAX:
         raise Invalid(field, f"at most {_SUBTREES_MAX} constraints are possible; verifiers ask each for each name.")
     for own in made.permitted:
+        if not own.text:
+            # `cryptography` refuses everybody below it ("malformed DNS name constraint").
+            raise Invalid(f"{field}.permitted.{own.kind}", "an empty name permits all; leave the kind out instead.")
         if hidden := next((one for one in made.excluded if one.kind == own.kind and _contains(one, own)), None):
             raise Invalid(f"{field}.permitted.{own.kind}", f"'{own.text}' is excluded too ({hidden}); leave one of them out.")
     return made
@@ -218,6 +221,8 @@ def _ip(text: str, field: str) -> tuple[str, _Network]:
 def _email(text: str, field: str) -> tuple[str, str]:
     if "@" not in text:
         return _host(text, field)
+    if text.startswith("*@"):
+        raise Invalid(field, f"write '{visible(text[2:])}': a host stands for every mailbox of it.")
     value = name_rules.email(text, field)
     return value, value
 
