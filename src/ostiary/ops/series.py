@@ -14,7 +14,7 @@ from ostiary.ops.change import change
 from ostiary.ops.signing import make_authority, parsed
 from ostiary.ops.system import System
 from ostiary.pki.names import fields_of
-from ostiary.store.kinds import AUTHORITY, CERTIFICATE
+from ostiary.store.kinds import AUTHORITY, CERTIFICATE, ROTATION
 from ostiary.store.store import Reader, Transaction
 
 LARGEST: Final = 10_000
@@ -26,7 +26,18 @@ def members(reader: Reader, series_id: str) -> tuple[Authority, ...]:
 
 
 def issuing(reader: Reader, authority: Authority) -> Authority:
-    """The one of its series that signs now: the newest that can. Raises `Invalid` when none can."""
+    """Who signs now for this authority: the newest of its series that can, or of the one that takes its place (`ops.rotations`).
+
+    Raises `Invalid` when none can.
+    """
+    # The newest rotation decides: an authority may have been rotated away, and later be rotated back to.
+    ends = [
+        (rotation.from_series_id, rotation.to_series_id)
+        for rotation in reader.all(ROTATION)
+        if rotation.state != "UNDONE" and authority.series_id in {rotation.from_series_id, rotation.to_series_id}
+    ]
+    if ends and ends[-1][0] == authority.series_id:
+        return issuing(reader, reader.require(AUTHORITY, ends[-1][1]))
     able = [one for one in members(reader, authority.series_id) if one.may_sign]
     if able:
         return able[-1]
