@@ -39,7 +39,7 @@ def refuse_names(
         violation = constraints.of(authority).allows(subject, alternatives, leaf=leaf)
         if violation:
             raise Invalid(
-                field(violation.kind), f"{violation}. So {who(authority)} is constrained; use another name or authority."
+                field(violation.kind), f"{violation}. {who(authority)} is so constrained; use another name or authority."
             )
 
 
