@@ -9,18 +9,22 @@ from typing import Any, Final
 import httpx
 import structlog
 
+from ostiary.clock import now
 from ostiary.envoy.resources import Key, Snapshot
 from ostiary.files import write_private
 from ostiary.gateway import engine, report
+from ostiary.gateway.access_log import AccessLog, collecting
 from ostiary.gateway.admin import admin
 from ostiary.gateway.dialogue import Dialogue
 from ostiary.gateway.engine import Engine
+from ostiary.gateway.journal import Journal
 from ostiary.gateway.last_good import LastGood
 from ostiary.gateway.ledger import Contents, Ledger
 from ostiary.gateway.log_tail import LogTail
+from ostiary.gateway.memory import Memory
 from ostiary.ids import new_id
 from ostiary.paths import Paths
-from ostiary.xds.client import Call, Gone, calling, reporting
+from ostiary.xds.client import Call, Gone, calling, reporting, tell_seen
 from ostiary.xds.server import listening
 from ostiary.xds.source import Source, StreamState
 from ostiary.xds.stream import ENVOY, Request
@@ -35,6 +39,7 @@ _TAIL_EVERY: Final = 0.2
 _REPORT_EVERY: Final = 1.0
 _RETRY_EVERY: Final = 0.25
 _SAVE_LAZILY: Final = 0.25
+_FORWARD_EVERY: Final = 1.0
 
 
 class Keeper:
@@ -49,6 +54,10 @@ class Keeper:
         self._ledger = Ledger(self._last_good.load())
         self._source = Source(self._heard_from_envoy, ENVOY)
         self._tail = LogTail(paths.envoy_log)
+        self._memory = Memory(paths.sightings)
+        self._seen = self._memory.load()
+        self._journal = Journal(paths.access_log)
+        self._access_log = AccessLog(self._journal, self._seen)
         self._saved: Contents | None = None
         self._saving = asyncio.Lock()
         self._dialogue: Dialogue | None = None
@@ -68,11 +77,23 @@ class Keeper:
         """Keep Envoy until told to stop; then drain and stop it."""
         if self._ledger.whole:
             self._source.publish(Snapshot(resources=self._ledger.resources()))
-        async with listening(self._paths.keeper_socket, self._source), asyncio.TaskGroup() as group:
+        async with (
+            listening(self._paths.keeper_socket, self._source),
+            collecting(self._paths.access_log_socket, self._access_log.take),
+            asyncio.TaskGroup() as group,
+        ):
             keeping = group.create_task(self._keep_running())
             tasks = [
                 group.create_task(one)
-                for one in (self._publish(), self._save(), self._try_again(), self._follow(), self._measure(), self._read_log())
+                for one in (
+                    self._publish(),
+                    self._save(),
+                    self._try_again(),
+                    self._follow(),
+                    self._measure(),
+                    self._read_log(),
+                    self._write_down(),
+                )
             ]
             await self.stop.wait()
             _log.info("stopping", drain_seconds=self._drain_seconds)
@@ -86,6 +107,9 @@ class Keeper:
             pass
         if self._ledger.whole:
             await self._store()
+        self._access_log.second()
+        self._journal.close()
+        await self._memory.save(self._seen)
         _log.info("stopped")
 
     # Envoy's process.
@@ -120,6 +144,15 @@ class Keeper:
                 await asyncio.sleep(_TAIL_EVERY)
             else:
                 await asyncio.sleep(0)
+
+    async def _write_down(self) -> None:
+        """What Envoy tells of requests, on the disk each second; and who was seen, while nobody can be told."""
+        while True:
+            await asyncio.sleep(_FORWARD_EVERY)
+            self._access_log.second()
+            await asyncio.to_thread(self._journal.sync)
+            if not self._following and self._seen.news:
+                await self._memory.save(self._seen)
 
     # Towards Envoy.
 
@@ -192,6 +225,21 @@ class Keeper:
             group.create_task(self._listen(call, dialogue))
             group.create_task(self._speak(call))
             group.create_task(reporting(channel, self._reports))
+            group.create_task(self._forward(channel))
+
+    async def _forward(self, channel: Any) -> None:
+        """Tell who was seen, each second; what is not acknowledged is told again."""
+        while True:
+            await asyncio.sleep(_FORWARD_EVERY)
+            if self._seen.seal(now().timestamp()):
+                await self._memory.save(self._seen)
+            for batch in self._seen.batches():
+                taken = await tell_seen(channel, self._gateway_id, batch.body)
+                if taken is None:
+                    break
+                if not taken:
+                    _log.error("the control plane refuses to hear who was seen; the access log has it", sequence=batch.sequence)
+                self._seen.taken(batch.sequence)
 
     async def _listen(self, call: Call, dialogue: Dialogue) -> None:
         while True:
@@ -219,6 +267,7 @@ class Keeper:
                 told = report.about(self._gateway_id, pid, self._restarts, self._last_error)
                 with contextlib.suppress(httpx.HTTPError):
                     told |= await report.measured(envoy)
+                    self._access_log.dropped(told["records_dropped"])
                 if self._reports.full():
                     self._reports.get_nowait()  # nobody took it; it is old news
                 self._reports.put_nowait(told)

@@ -7,7 +7,8 @@ from typing import Any, Final
 from ostiary.gateway.admin import Admin
 
 _FILTER: Final = (
-    r"^(listener\..*downstream_cx_(total|active)|(http|tcp)\.listener/.*downstream_(cx_[rt]x_bytes_total|rq_[45]xx))$"
+    r"^(listener\..*downstream_cx_(total|active)|(http|tcp)\.listener/.*downstream_(cx_[rt]x_bytes_total|rq_[45]xx)"
+    r"|access_logs\.open_telemetry_access_log\.logs_dropped)$"
 )
 
 
@@ -20,6 +21,7 @@ async def measured(envoy: Admin) -> dict[str, Any]:
         "state": info.get("state"),
         "members": members(await envoy.clusters()),
         "listeners": listeners(await envoy.listeners(), counted),
+        "records_dropped": counted.get("access_logs.open_telemetry_access_log.logs_dropped", 0),
     }
 
 

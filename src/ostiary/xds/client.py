@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
 from ostiary.xds import wire
 from ostiary.xds.stream import Request, Send
+
+_PATIENCE: Final = 30.0
 
 
 class Gone(Exception):
@@ -61,6 +63,16 @@ async def reporting(channel: Any, reports: asyncio.Queue[dict[str, Any]]) -> Non
                 await call.write(await reports.get())
     finally:
         call.cancel()
+
+
+async def tell_seen(channel: Any, gateway_id: str, batch: dict[str, Any]) -> bool | None:
+    """Hand over one batch of who was seen: True once it is on record, False if it never will be, None if not now."""
+    call = channel.unary_unary(f"/{wire.REPORTS}/{wire.SEEN}")
+    try:
+        await call(wire.write_seen(gateway_id, batch), timeout=_PATIENCE)
+    except grpc.aio.AioRpcError as err:
+        return False if err.code() == grpc.StatusCode.INVALID_ARGUMENT else None
+    return True
 
 
 @contextlib.contextmanager

@@ -9,14 +9,14 @@ Only incremental (delta) ADS is offered; gRPC itself answers anything else with 
 import asyncio
 import contextlib
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 import structlog
 
-from ostiary.errors import Conflict
+from ostiary.errors import Conflict, Refusal, Unavailable
 from ostiary.xds import wire
 from ostiary.xds.source import Conversation, Source
 from ostiary.xds.stream import Request
@@ -24,20 +24,34 @@ from ostiary.xds.stream import Request
 _log = structlog.get_logger(source="xds")
 
 OnReport = Callable[[str, dict[str, Any]], None]
+OnSeen = Callable[[str, dict[str, Any]], None]
 _LONGEST_ID: Final = 255
 _PRIVATE: Final = 0o600
 
 
 @contextlib.asynccontextmanager
-async def listening(socket: Path, source: Source, on_report: OnReport | None = None) -> AsyncIterator[None]:
-    """Answer on `socket` for as long as the block runs. `on_report(gateway_id, report)` hears what keepers tell.
+async def listening(
+    socket: Path, source: Source, on_report: OnReport | None = None, on_seen: OnSeen | None = None
+) -> AsyncIterator[None]:
+    """Answer on `socket` for as long as the block runs (`serving`).
+
+    `on_report(gateway_id, report)` hears how keepers are. `on_seen(gateway_id, batch)` hears who was seen, in another thread;
+    what it returns from without raising is acknowledged, so it has to be on record by then.
+    """
+    async with serving(socket, _handlers(source, on_report, on_seen)):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(socket: Path, handlers: tuple[Any, ...]) -> AsyncIterator[None]:
+    """A gRPC server on a Unix socket that only we can open.
 
     A socket left by a process that died is replaced: whoever calls holds the lock that says that nobody else listens there.
     Raises `Conflict` when something that is no socket is in the way.
     """
     _clear(socket)
     server = grpc.aio.server(options=wire.OPTIONS)
-    server.add_generic_rpc_handlers(_handlers(source, on_report))
+    server.add_generic_rpc_handlers(handlers)
     server.add_insecure_port(f"unix:{socket}")  # "insecure" is gRPC's word for no TLS; see above
     await server.start()
     _make_private(socket)
@@ -58,7 +72,7 @@ def _make_private(socket: Path) -> None:
     socket.chmod(_PRIVATE)
 
 
-def _handlers(source: Source, on_report: OnReport | None) -> tuple[Any, ...]:
+def _handlers(source: Source, on_report: OnReport | None, on_seen: OnSeen | None) -> tuple[Any, ...]:
     async def converse(requests: AsyncIterator[tuple[str, Request]], context: Any) -> None:
         introduction = await _introduction(requests, context)
         if introduction is None:
@@ -82,10 +96,29 @@ def _handlers(source: Source, on_report: OnReport | None) -> tuple[Any, ...]:
 
     ads = grpc.stream_stream_rpc_method_handler(converse, wire.read_request, wire.write_send)
     reports = grpc.stream_unary_rpc_method_handler(report, wire.read_report, wire.write_report)
+    methods = {wire.REPORT: reports}
+    if on_seen is not None:
+        methods[wire.SEEN] = grpc.unary_unary_rpc_method_handler(_seen(on_seen), wire.read_seen)
     return (
         grpc.method_handlers_generic_handler(wire.ADS, {wire.DELTA: ads}),
-        grpc.method_handlers_generic_handler(wire.REPORTS, {wire.REPORT: reports}),
+        grpc.method_handlers_generic_handler(wire.REPORTS, methods),
     )
+
+
+def _seen(on_seen: OnSeen) -> Callable[[tuple[str, dict[str, Any]], Any], Awaitable[bytes]]:
+    async def seen(told: tuple[str, dict[str, Any]], context: Any) -> bytes:
+        gateway_id, batch = told
+        if not 0 < len(gateway_id) <= _LONGEST_ID:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "gateway: say who you are")
+        try:
+            await asyncio.to_thread(on_seen, gateway_id, batch)
+        except Unavailable as err:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(err))
+        except Refusal as err:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(err))
+        return b""  # on record
+
+    return seen
 
 
 async def _introduction(requests: AsyncIterator[tuple[str, Request]], context: Any) -> tuple[str, Request] | None:

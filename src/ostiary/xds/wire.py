@@ -1,6 +1,7 @@
 """Between our words and Envoy's protobuf messages. Only here does the conversation meet protobuf."""
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from typing import Any, Final
@@ -18,6 +19,7 @@ ADS: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 DELTA: Final = "DeltaAggregatedResources"
 REPORTS: Final = "ostiary.gateway.v1.Reports"
 REPORT: Final = "Report"
+SEEN: Final = "Seen"
 
 # Certificates with their chains and CRLs travel in one message each; gRPC's default of 4 MiB is too little for a large CRL.
 MESSAGE_LIMIT: Final = 64 * 1024 * 1024
@@ -109,6 +111,20 @@ def write_report(report: dict[str, Any]) -> bytes:
 def read_report(data: bytes) -> dict[str, Any]:
     """What a report says, as plain dicts and lists."""
     return {name: _plain(value) for name, value in struct_pb2.Struct.FromString(data).fields.items()}
+
+
+def write_seen(gateway_id: str, batch: dict[str, Any]) -> bytes:
+    """Who was seen, as JSON: there may be thousands, and a Struct takes ten times as long."""
+    return json.dumps({**batch, "gateway": gateway_id}).encode()
+
+
+def read_seen(data: bytes) -> tuple[str, dict[str, Any]]:
+    """Which gateway tells, and what; empty for anything that is not in this form."""
+    try:
+        batch = dict(json.loads(data))
+    except (ValueError, TypeError, RecursionError):
+        return "", {}
+    return str(batch.pop("gateway", "")), batch
 
 
 def _resource(resource: Resource) -> Any:

@@ -1,0 +1,96 @@
+"""What Envoy tells of requests and connections: written down here, and summed up for the control plane."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, get_args
+from urllib.parse import unquote
+
+import grpc
+import structlog
+
+from ostiary.clock import now
+from ostiary.envoy import access_log
+from ostiary.envoy.access_log import Kind, Record
+from ostiary.errors import Invalid
+from ostiary.gateway import otlp
+from ostiary.gateway.journal import Journal
+from ostiary.gateway.seen import Seen
+from ostiary.xds.server import serving
+
+_log = structlog.get_logger(source="keeper")
+
+_NANOSECONDS: Final = 1_000_000_000
+_LONGEST: Final = 1024  # characters of any one field; a certificate may have hundreds of names
+_KINDS: Final[dict[str, Kind]] = {kind: kind for kind in get_args(Kind)}
+
+
+class AccessLog:
+    """Takes what Envoy sends."""
+
+    def __init__(self, journal: Journal, seen: Seen, clock: Callable[[], datetime] = now) -> None:
+        self._journal = journal
+        self._seen = seen
+        self._clock = clock
+        self._dropped = 0
+
+    def take(self, data: bytes) -> None:
+        """One batch of records. Nothing that clients made it hold can do more than be written down."""
+        try:
+            for about, lines in otlp.read(data):
+                kind, listener_id = _KINDS[about["kind"]], about["listener"]
+                for began, line in lines:
+                    self._note(kind, listener_id, began / _NANOSECONDS, access_log.read(kind, line))
+        except (Invalid, KeyError) as err:
+            _log.warning("a batch of the access log cannot be read", reason=repr(err))
+        self._journal.write()
+
+    def second(self) -> None:
+        """A second has passed."""
+        self._journal.second()
+
+    def dropped(self, total: int) -> None:
+        """Envoy's count, since it started, of records that it could not hand over: nobody was there, or not fast enough."""
+        if total < self._dropped:
+            self._dropped = 0  # another Envoy counts
+        if total > self._dropped:
+            lost = {"why": "Envoy could not hand them over", "records": total - self._dropped}
+            self._journal.add({"at": _iso(self._clock().timestamp()), "kind": "lost", **lost})
+        self._dropped = total
+
+    def _note(self, kind: Kind, listener_id: str, began: float, record: Record) -> None:
+        pem = unquote(record.pop("certificate", ""))
+        handshake = "handshake" if "failure" in record else None  # the failure itself says why
+        refused = handshake if kind == "connection" else access_log.refusal(record)
+        entry: dict[str, Any] = {"at": _iso(began), "kind": kind, "listener": listener_id}
+        if refused is not None:
+            entry |= {"refused": refused, **({"certificate": pem} if pem else {})}
+        entry |= {name: value[:_LONGEST] for name, value in record.items()}
+        self._journal.add(entry)
+        if refused is None and (fingerprint := record.get("fingerprint")):
+            if kind == "request":
+                self._seen.note(listener_id, record, self._until(began, record))
+            elif pem:
+                self._seen.certificate(fingerprint, pem)
+
+    def _until(self, began: float, record: Record) -> float:
+        duration = record.get("duration", "")
+        return began + int(duration) / 1000 if duration.isdecimal() else self._clock().timestamp()  # it goes on
+
+
+@contextlib.asynccontextmanager
+async def collecting(socket: Path, take: Callable[[bytes], None]) -> AsyncIterator[None]:
+    """Be the collector that Envoy sends its records to, for as long as the block runs."""
+
+    async def export(data: bytes, _context: Any) -> bytes:
+        take(data)
+        return b""  # an ExportLogsServiceResponse: all of it was taken
+
+    method = grpc.unary_unary_rpc_method_handler(export)  # bytes in, bytes out
+    async with serving(socket, (grpc.method_handlers_generic_handler(otlp.SERVICE, {otlp.METHOD: method}),)):
+        yield
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

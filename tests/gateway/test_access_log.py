@@ -1,0 +1,157 @@
+"""What Envoy tells, whatever clients made it hold, is written down; who was let in is seen, who was refused is not."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
+
+from ostiary.envoy.access_log import _BETWEEN, _NAMES, Kind
+from ostiary.gateway.access_log import AccessLog, collecting
+from ostiary.gateway.journal import Journal
+from ostiary.gateway.seen import Seen
+
+AT = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+NANOSECONDS = int(AT.timestamp()) * 1_000_000_000
+
+
+def record(kind: Kind = "request", **fields: str | bytes) -> bytes:
+    """One line as Envoy writes it."""
+    usual: dict[str, str | bytes] = {"client": "192.0.2.1", "duration": "1500"}
+    given = usual | fields
+    values = (given.get(name, "-") for name in (*_NAMES[kind][0], *_NAMES[kind][1]))
+    return _BETWEEN.encode().join(value if isinstance(value, bytes) else value.encode() for value in values)
+
+
+def export(*lines: bytes, kind: str = "request") -> bytes:
+    """An export request. Written by hand where a text is no text, since protobuf refuses to."""
+    request = logs_service_pb2.ExportLogsServiceRequest()
+    source = request.resource_logs.add()
+    for key, value in {"listener": "l1", "kind": kind}.items():
+        source.resource.attributes.add(key=key).value.string_value = value
+    scope = source.scope_logs.add()
+    for number in range(len(lines)):
+        scope.log_records.add(time_unix_nano=NANOSECONDS).body.string_value = f"{number:04}".ljust(len(lines[number]), "#")
+    data = bytes(request.SerializeToString())
+    for number, line in enumerate(lines):
+        data = data.replace(f"{number:04}".ljust(len(line), "#").encode(), line)
+    return data
+
+
+class Heard:
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "access.jsonl"
+        self.seen = Seen()
+        self.log = AccessLog(Journal(self.file), self.seen, lambda: AT)
+
+    def take(self, *lines: bytes, kind: str = "request") -> list[dict[str, Any]]:
+        self.log.take(export(*lines, kind=kind))
+        return [json.loads(line) for line in self.file.read_text().splitlines()]
+
+    def told(self) -> list[dict[str, Any]]:
+        self.seen.seal(AT.timestamp())
+        bodies = []
+        for batch in self.seen.batches():
+            bodies.append(batch.body)
+            self.seen.taken(batch.sequence)
+        return bodies
+
+
+@pytest.fixture
+def heard(tmp_path: Path) -> Heard:
+    return Heard(tmp_path)
+
+
+def test_a_request_is_written_down_and_its_certificate_seen_when_it_ended(heard: Heard) -> None:
+    line = record(fingerprint="aa", subject="CN=alice", path="/a", status="200", details="via_upstream")
+    assert heard.take(line) == [
+        {
+            "at": "2026-11-23T10:00:00.000+00:00",
+            "kind": "request",
+            "listener": "l1",
+            "client": "192.0.2.1",
+            "duration": "1500",
+            "fingerprint": "aa",
+            "status": "200",
+            "details": "via_upstream",
+            "path": "/a",
+            "subject": "CN=alice",
+        }
+    ]
+    ((sighting,),) = (body["sightings"] for body in heard.told())
+    assert (sighting["fingerprint_sha256"], sighting["listener_id"], sighting["requests"]) == ("aa", "l1", 1)
+    assert sighting["last_seen"] == "2026-11-23T10:00:01.500000+00:00"
+
+
+def test_who_is_refused_is_written_down_with_the_reason_and_is_not_seen(heard: Heard) -> None:
+    (entry,) = heard.take(record(fingerprint="aa", status="403", details="rbac_access_denied_matched_policy[revoked]"))
+    assert entry["refused"] == "revoked"
+    assert heard.told() == []
+
+
+def test_a_failed_handshake_is_written_down_with_the_certificate_that_was_shown(heard: Heard) -> None:
+    pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    (entry,) = heard.take(record("connection", fingerprint="aa", failure="verify", certificate=quote(pem)), kind="connection")
+    assert (entry["refused"], entry["failure"], entry["certificate"]) == ("handshake", "verify", pem)
+    assert heard.told() == []
+
+
+def test_the_certificate_of_who_was_let_in_goes_to_the_control_plane_and_not_into_the_log(heard: Heard) -> None:
+    (entry,) = heard.take(record("connection", fingerprint="aa", certificate="A%0AB"), kind="connection")
+    assert "certificate" not in entry
+    assert [body["certificates"] for body in heard.told()] == [{"aa": "A\nB"}]
+
+
+def test_who_shows_no_certificate_is_written_down_only(heard: Heard) -> None:
+    assert len(heard.take(record(status="200"))) == 1
+    assert heard.told() == []
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"caf\xe9", _BETWEEN.encode() * 9, b"", b"\xed\xa0\x80"])
+def test_a_name_that_is_no_text_hides_nothing(heard: Heard, name: bytes) -> None:
+    """Protobuf would refuse the whole batch for it (gateway.otlp)."""
+    entries = heard.take(record(fingerprint="aa", path="/1"), record(fingerprint="bb", san_uri=name), record(fingerprint="cc"))
+    assert [entry["fingerprint"] for entry in entries] == ["aa", "bb", "cc"]
+    ((*sightings,),) = (body["sightings"] for body in heard.told())
+    assert [one["fingerprint_sha256"] for one in sightings] == ["aa", "bb", "cc"]
+
+
+def test_a_field_without_end_is_cut(heard: Heard) -> None:
+    (entry,) = heard.take(record(san_dns="a" * 9999))
+    assert len(entry["san_dns"]) == 1024
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"\x0a\xff", export(record(), kind="something else")])
+def test_what_is_no_export_is_left_out(heard: Heard, data: bytes) -> None:
+    heard.log.take(data)
+    assert len(heard.take(record())) == 1
+
+
+def test_what_envoy_could_not_hand_over_is_said(heard: Heard) -> None:
+    for total in (0, 7, 7, 9, 2):  # the last by another Envoy
+        heard.log.dropped(total)
+    lost = [entry["records"] for entry in heard.take() if entry["kind"] == "lost"]
+    assert lost == [7, 2, 2]
+
+
+def test_the_collector_speaks_opentelemetrys_own_protocol_on_a_socket_that_only_we_can_open(tmp_path: Path) -> None:
+    socket = tmp_path / "access.sock"
+    taken: list[bytes] = []
+
+    async def converse() -> None:
+        async with (
+            collecting(socket, taken.append),
+            grpc.aio.insecure_channel(f"unix:{socket}") as channel,
+        ):
+            assert socket.stat().st_mode & 0o777 == 0o600
+            stub = logs_service_pb2_grpc.LogsServiceStub(channel)  # type: ignore[no-untyped-call]  # gRPC has no types
+            answer = await stub.Export(logs_service_pb2.ExportLogsServiceRequest())
+            assert not answer.HasField("partial_success")
+
+    asyncio.run(converse())
+    assert taken == [b""]
