@@ -81,8 +81,9 @@ def described(
     takes: type[BaseModel] | tuple[type[BaseModel], ...] | None = None,
     answers: type[BaseModel] | None = None,
     query: Mapping[str, str] | None = None,
+    octets: str | None = None,
 ) -> dict[str, Any]:
-    """Arguments of a route that put its bodies and query into /openapi.json.
+    """Arguments of a route that put its bodies and query into /openapi.json. `octets` is the media type of one without a shape.
 
     Handlers read raw bytes, so FastAPI does not know what they take: `openapi.py` gathers the shapes from here.
     """
@@ -93,6 +94,8 @@ def described(
         schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
         extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
         extra[SHAPES] = models_json_schema([(shape, "validation") for shape in shapes], ref_template=REF)[1].get("$defs", {})
+    if octets is not None:
+        extra["requestBody"] = {"required": True, "content": {octets: {"schema": {"type": "string", "format": "binary"}}}}
     answer: dict[str, Any] = {"description": "Done."}
     if answers is not None:
         answer["model"] = answers

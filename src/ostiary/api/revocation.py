@@ -22,7 +22,8 @@ from ostiary.pki.ocsp import failure, from_path
 
 LIST: Final = "application/pkix-crl"  # RFC 2585
 LIST_PEM: Final = ("application/x-pem-file", "text/plain")
-OCSP: Final = "application/ocsp-response"  # RFC 6960, appendix C
+OCSP_REQUEST: Final = "application/ocsp-request"  # RFC 6960, appendix C
+OCSP: Final = "application/ocsp-response"
 
 # For how long a cache need not ask again. Asking is cheap (304), and a new list follows each revocation within moments.
 _MAX_AGE: Final = 300
@@ -43,7 +44,7 @@ def complete(request: Request, system: Sys, authority_id: str) -> Response:
     return _list(request, system, authority_id, "complete")
 
 
-@router.post("/ocsp/{authority_id}", dependencies=[public], **described(200))
+@router.post("/ocsp/{authority_id}", dependencies=[public], **described(200, octets=OCSP_REQUEST))
 def post(system: Sys, authority_id: str, body: Raw) -> Response:
     """Ask whether a certificate was revoked (RFC 6960 A.1); both ways DER."""
     return Response(ocsp.answer(system, authority_id, body).der, media_type=OCSP)
