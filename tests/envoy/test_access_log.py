@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostiary.envoy import access_log
+from ostiary.envoy import access_log, names
 from ostiary.envoy.access_log import _BETWEEN, _NAMES, Kind
 
 KINDS = st.sampled_from(("request", "connection"))
@@ -37,3 +37,12 @@ def test_what_we_refused_is_told_from_what_a_member_refused() -> None:
     assert access_log.refusal({"details": "rbac_access_denied_matched_policy[unclean names]", "status": "403"}) == "malformed"
     assert access_log.refusal({"details": "via_upstream", "status": "403"}) is None
     assert access_log.refusal({}) is None
+
+
+def test_the_door_to_enrolment_tells_no_path_for_it_may_be_a_token() -> None:
+    at_the_door = access_log.access_log(names.ENROLMENT, "request").typed_config.value
+    elsewhere = access_log.access_log("l1", "request").typed_config.value
+    assert b"%PATH" in elsewhere
+    assert b"PATH" not in at_the_door
+    assert b"%REQ(:METHOD)" in at_the_door
+    assert access_log.access_log("l1", "connection") != access_log.access_log(names.ENROLMENT, "connection")

@@ -15,7 +15,7 @@ from envoy.config.core.v3 import grpc_service_pb2
 from envoy.extensions.access_loggers.open_telemetry.v3 import logs_service_pb2
 from opentelemetry.proto.common.v1 import common_pb2
 
-from ostiary.envoy import deny, wire
+from ostiary.envoy import deny, names, wire
 
 COLLECTOR: Final = "access-log"  # a cluster of the bootstrap
 
@@ -75,11 +75,13 @@ _GRPC_SERVICE: Final = 9
 
 def access_log(listener_id: str, kind: Kind) -> Any:
     """Where one listener's records of one kind go (AccessLog): together, each second or 16 KiB."""
-    fields, theirs = _FIELDS[kind]
+    told = {name: text for fields in _FIELDS[kind] for name, text in fields.items()}
+    if listener_id == names.ENROLMENT:
+        told |= {"path": _NOTHING} if "path" in told else {}  # it may be a token, which is good for a certificate
     config = logs_service_pb2.OpenTelemetryAccessLogConfig(
         disable_builtin_labels=True,
         resource_attributes=common_pb2.KeyValueList(values=[_text("listener", listener_id), _text("kind", kind)]),
-        body=common_pb2.AnyValue(string_value=_BETWEEN.join((*fields.values(), *theirs.values()))),
+        body=common_pb2.AnyValue(string_value=_BETWEEN.join(told.values())),
     )
     service = grpc_service_pb2.GrpcService(envoy_grpc=grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=COLLECTOR))
     config.MergeFromString(wire.field(_GRPC_SERVICE, service))
