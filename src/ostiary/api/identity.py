@@ -20,7 +20,11 @@ TokenCheck = Callable[[bytes], bool]
 Holders = Callable[[bytes, str, str], Caller | None]
 
 # What answers without a token. `declared.public` marks the same routes, and a test holds the two together.
-PUBLIC: Final = re.compile(r"/|/v1|/v2|/healthz|/readyz|/pki/[^/]+|/enroll/[^/]+|/install(?:/[^/]+)?|/static/[^/]+|/ocsp/[^/]+/[A-Za-z0-9+/=_ %-]+")
+PUBLIC: Final = re.compile(
+    r"/|/v1|/v2|/healthz|/readyz|/pki/[^/]+|/enroll/[^/]+|/install(?:/[^/]+)?|/static/[^/]+|/ocsp/[^/]+/[A-Za-z0-9+/=_ %-]+"
+)
+    r"/|/v1|/v2|/healthz|/readyz|/pki/[^/]+|/enroll/[^/]+|/install(?:/[^/]+)?|/static/[^/]+|/ocsp/[^/]+/[A-Za-z0-9+/=_ %-]+"
+)
 # What may be sent without one: what it carries is its own proof.
 PUBLIC_POST: Final = re.compile(r"/v1/enroll|/v1/enroll/renew|/ocsp/[^/]+")
 
