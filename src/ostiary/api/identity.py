@@ -23,8 +23,6 @@ Holders = Callable[[bytes, str, str], Caller | None]
 PUBLIC: Final = re.compile(
     r"/|/v1|/v2|/healthz|/readyz|/pki/[^/]+|/enroll/[^/]+|/install(?:/[^/]+)?|/static/[^/]+|/ocsp/[^/]+/[A-Za-z0-9+/=_ %-]+"
 )
-    r"/|/v1|/v2|/healthz|/readyz|/pki/[^/]+|/enroll/[^/]+|/install(?:/[^/]+)?|/static/[^/]+|/ocsp/[^/]+/[A-Za-z0-9+/=_ %-]+"
-)
 # What may be sent without one: what it carries is its own proof.
 PUBLIC_POST: Final = re.compile(r"/v1/enroll|/v1/enroll/renew|/ocsp/[^/]+")
 
