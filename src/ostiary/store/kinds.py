@@ -10,6 +10,7 @@ from ostiary.model.balancer import LoadBalancer
 from ostiary.model.health import HealthMonitor
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Member, Pool
+from ostiary.model.profile import Profile
 from ostiary.model.request import CertificateRequest
 from ostiary.model.resource import Resource
 from ostiary.model.rotation import Rotation
@@ -36,6 +37,7 @@ CERTIFICATE = Kind("certificate", "Certificate", Certificate, tables.certificate
 CERTIFICATE_REQUEST = Kind(
     "certificate_request", "Certificate request", CertificateRequest, tables.certificate_requests, configured=False
 )
+PROFILE = Kind("profile", "Profile", Profile, tables.profiles, configured=False)
 ROTATION = Kind("rotation", "Rotation", Rotation, tables.rotations, configured=False)
 TOKEN = Kind("token", "Token", Token, tables.tokens, configured=False)
 SECRET = Kind("secret", "Secret", Secret, tables.secrets, configured=False)
@@ -51,6 +53,7 @@ KINDS: tuple[Kind[Resource], ...] = (  # type: ignore[assignment]  # a tuple of 
     AUTHORITY,
     CERTIFICATE,
     CERTIFICATE_REQUEST,
+    PROFILE,
     ROTATION,
     TOKEN,
     SECRET,
