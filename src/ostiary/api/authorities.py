@@ -11,7 +11,8 @@ from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
 from ostiary.api.nouns import Noun, wrapped
 from ostiary.api.queries import asked, base_url, links, one_asked
 from ostiary.model.authority import Authority, NewAuthority, TrustedAuthority
-from ostiary.ops import authorities
+from ostiary.model.revocation import Revoke
+from ostiary.ops import authorities, revocation, series
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 
@@ -66,6 +67,19 @@ def delete(system: Sys, caller: Who, authority_id: str) -> Response:
     """Remove an authority that nothing trusts and that has signed nothing."""
     authorities.delete(system, caller, authority_id)
     return Response(status_code=204)
+
+
+@router.post("/{authority_id}/revoke", dependencies=[may("authority:revoke")], **described(200, takes=Revoke, answers=NOUN.reply))
+def revoke(request: Request, system: Sys, caller: Who, authority_id: str, raw: Raw) -> JSONResponse:
+    """Revoke an intermediate by the authority above it. It signs no more, and no listener trusts it any longer."""
+    gone = revocation.revoke_authority(system, caller, authority_id, decode(raw or b"{}", Revoke))
+    return JSONResponse({NOUN.one: _shown(request, system, caller, gone)})
+
+
+@router.post("/{authority_id}/roll", dependencies=[may("authority:roll")], **described(201, answers=NOUN.reply))
+def roll(request: Request, system: Sys, caller: Who, authority_id: str) -> JSONResponse:
+    """Have a new issuing CA take over under the same name now, rather than when the present one has signed its share."""
+    return JSONResponse({NOUN.one: _shown(request, system, caller, series.roll(system, caller, authority_id))}, 201)
 
 
 def _has_certificate(raw: bytes) -> bool:

@@ -10,11 +10,13 @@ from pydantic import Field
 from ostiary.api.bodies import decode
 from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
 from ostiary.api.nouns import Noun, wrapped
+from ostiary.api.once import once
 from ostiary.api.queries import asked, links, one_asked
+from ostiary.api.requests import NOUN as WAITING
 from ostiary.errors import Invalid, NotFound
 from ostiary.model.authority import Certificate, NewCertificate
 from ostiary.model.fields import Data
-from ostiary.ops import certificates
+from ostiary.ops import certificates, requests
 from ostiary.ops.system import System
 from ostiary.pki.profile import BUILT_IN, Profile
 
@@ -23,8 +25,10 @@ NOUN: Final = Noun(
     "certificates",
     Certificate,
     shown={
-        "status": (Literal["VALID", "EXPIRED", "NOT_YET_VALID"], Field(description="By the clock.")),
-        "last_seen": (str | None, Field(description="When it was last shown to a listener; null while that is not known.")),
+        "status": (
+            Literal["VALID", "EXPIRED", "NOT_YET_VALID", "REVOKED", "ON_HOLD"],
+            Field(description="Whether it is good now; revocation comes before the clock."),
+        ),
     },
     aliases={"group": "groups"},
 )
@@ -61,11 +65,22 @@ class ProfileList(Data):
 router = APIRouter(prefix="/v1", tags=["certificates"])
 
 
-@router.post("/certificates", dependencies=[may("certificate:issue")], **described(201, takes=Creation, answers=NOUN.reply))
-def issue(system: Sys, caller: Who, raw: Raw) -> JSONResponse:
-    """Issue a certificate for a request."""
+@router.post(
+    "/certificates",
+    dependencies=[may("certificate:issue", "certificate:request")],
+    **described(201, takes=Creation, answers=NOUN.reply),
+)
+def issue(request: Request, system: Sys, caller: Who, raw: Raw) -> JSONResponse:
+    """Issue a certificate for a request. May be retried with an Idempotency-Key.
+
+    Where the profile asks for other people's approval the answer is 202, with the certificate request that waits for them.
+    """
     body: Any = decode(raw, Creation, NOUN.why_not_new)
-    return JSONResponse({NOUN.one: _shown(system, certificates.issue(system, caller, body.certificate))}, 201)
+    wanted: NewCertificate = body.certificate
+    if certificates.needs_approval(system, wanted.profile):
+        asked_for = requests.submit(system, caller, wanted, once(request, raw))
+        return JSONResponse({WAITING.one: WAITING.show(asked_for)}, 202)
+    return JSONResponse({NOUN.one: shown(system, certificates.issue(system, caller, wanted, once(request, raw)))}, 201)
 
 
 @router.get(
@@ -81,7 +96,7 @@ def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
     page = wanted.page(
         lambda query: certificates.find(system, caller, query), lambda thing, name, text: _passes(system, thing, name, text)
     )
-    items = [wanted.pick(_shown(system, thing)) for thing in page.items]
+    items = [wanted.pick(shown(system, thing)) for thing in page.items]
     return JSONResponse({NOUN.many: items, f"{NOUN.many}_links": links(request, wanted, page)})
 
 
@@ -89,7 +104,7 @@ def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
 def get(request: Request, system: Sys, caller: Who, certificate_id: str) -> JSONResponse:
     """Show a certificate."""
     picked = one_asked(request, NOUN)
-    return JSONResponse({NOUN.one: picked.pick(_shown(system, certificates.get(system, caller, certificate_id)))})
+    return JSONResponse({NOUN.one: picked.pick(shown(system, certificates.get(system, caller, certificate_id)))})
 
 
 @router.get("/profiles", dependencies=[may("profile:read")], **described(200, answers=ProfileList))
@@ -106,8 +121,9 @@ def profile(_caller: Who, name: str) -> JSONResponse:
     return JSONResponse({"profile": _profile(BUILT_IN[name])})
 
 
-def _shown(system: System, certificate: Certificate) -> dict[str, Any]:
-    return {**NOUN.show(certificate), "status": certificates.status(system, certificate), "last_seen": None}
+def shown(system: System, certificate: Certificate) -> dict[str, Any]:
+    """A certificate as the API shows it."""
+    return {**NOUN.show(certificate), "status": certificates.status(system, certificate)}
 
 
 def _passes(system: System, certificate: Certificate, name: str, text: str) -> bool:

@@ -151,3 +151,10 @@ class NewCertificate(Data):
     owner: Text = setting("", "Who will hold it.")
     groups: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), "Groups it is to belong to.")
     names: RequestedNames | None = setting(None, "The names it is to carry; empty takes those the profile allows from the CSR.")
+    justification: Text = setting("", "Why it is needed, for those who have to agree where the profile asks for that.")
+
+
+class Renew(Data):
+    """What a caller says to have a certificate renewed. Of the CSR only the key is taken."""
+
+    csr: Annotated[str, Field(min_length=1, max_length=65_536)] = setting(description="The PKCS#10 request with the new key, PEM.")

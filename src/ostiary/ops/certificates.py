@@ -32,6 +32,12 @@ def issue(system: System, caller: Caller, new: NewCertificate, once: Once | None
     return _issued(system, caller, "certificate:issue", wanted, once)
 
 
+def needs_approval(system: System, profile: str) -> bool:
+    """Whether other people have to agree before a certificate of this profile is issued. Raises `Invalid` for an unknown one."""
+    with system.store.read() as reader:
+        return profiles.effective(reader, profile).approval != "automatic"
+
+
 def renew(
     system: System, caller: Caller, certificate_id: str, csr: str, once: Once | None = None, *, by_holder: bool = False
 ) -> Certificate:

@@ -21,9 +21,7 @@ WAITS: Final = timedelta(days=7)
 APPROVALS: Final = {"automatic": 0, "one": 1, "two": 2}
 
 
-def submit(
-    system: System, caller: Caller, new: NewCertificate, justification: str = "", once: Once | None = None
-) -> CertificateRequest:
+def submit(system: System, caller: Caller, new: NewCertificate, once: Once | None = None) -> CertificateRequest:
     """Ask for a certificate that others have to agree to. What policy would refuse anyway is refused at once."""
     caller.must("certificate:request")
     wanted = read(system, new)
@@ -42,7 +40,7 @@ def submit(
             name=new.name,
             project_id=new.project_id,
             requested_by=caller.name,
-            justification=justification,
+            justification=new.justification,
             approvals_needed=needed,
             expires_at=facts.at + WAITS,
             authority_id=new.authority_id,
