@@ -16,9 +16,18 @@ from ostiary.store.tables import TextList, UTCDateTime
 _TRUE = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
-def paged(connection: Connection, kind: Kind[Any], query: Query, where: Mapping[str, Any]) -> tuple[Sequence[RowMapping], bool]:
-    """The rows of one page, and whether more follow. Raises `Invalid` naming the parameter that makes no sense."""
-    conditions = [kind.table.c[name] == value for name, value in where.items()]
+def paged(
+    connection: Connection,
+    kind: Kind[Any],
+    query: Query,
+    where: Mapping[str, Any],
+    also: Sequence[ColumnElement[bool]] = (),
+) -> tuple[Sequence[RowMapping], bool]:
+    """The rows of one page, and whether more follow. `also` are conditions that are more than a field's value.
+
+    Raises `Invalid` naming the parameter that makes no sense.
+    """
+    conditions = [*also, *(kind.table.c[name] == value for name, value in where.items())]
     conditions += [_equals(kind, field, text) for field, text in query.filters]
     conditions += _tagged(kind, query)
     order = _order(kind, query)

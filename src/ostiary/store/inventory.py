@@ -1,0 +1,94 @@
+"""The inventory of certificates, searched in SQL: there may be very many, and what is asked about them is more than equality."""
+
+import json
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select
+
+from ostiary.model.authority import Certificate
+from ostiary.model.inventory import Status, Wanted
+from ostiary.model.query import Page
+from ostiary.model.revocation import HOLD
+from ostiary.store import tables
+from ostiary.store.kinds import CERTIFICATE
+from ostiary.store.queries import paged
+from ostiary.store.rows import from_row
+from ostiary.store.store import Reader
+
+_TABLE: Final = tables.certificates
+_DOCUMENT: Final[Any] = _TABLE.c.document
+
+
+def page(reader: Reader, wanted: Wanted) -> Page[Certificate]:
+    """One page of the certificates that match."""
+    rows, more = paged(reader.connection, CERTIFICATE, wanted.query, {}, _conditions(wanted))
+    return Page(tuple(from_row(CERTIFICATE, row) for row in rows), more)
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    found = [_matches(word) for word in wanted.search]
+    if wanted.status is not None:
+        found.append(_has_status(wanted.status, wanted.at))
+    if wanted.authority_id is not None:
+        found.append(_issued_under_the_name_of(wanted.authority_id))
+    if wanted.serial is not None:
+        found.append(_TABLE.c.serial == wanted.serial)
+    if wanted.fingerprint_sha256 is not None:
+        found.append(_begins(_TABLE.c.fingerprint_sha256, wanted.fingerprint_sha256))
+    if wanted.expires_before is not None:
+        found.append(_TABLE.c.not_after < wanted.expires_before)
+    if wanted.expires_after is not None:
+        found.append(_TABLE.c.not_after >= wanted.expires_after)
+    if wanted.seen_before is not None:
+        found.append(or_(_TABLE.c.last_seen.is_(None), _TABLE.c.last_seen < wanted.seen_before))
+    if wanted.seen_after is not None:
+        found.append(_TABLE.c.last_seen >= wanted.seen_after)
+    return found
+
+
+def _has_status(status: Status, at: datetime) -> ColumnElement[bool]:
+    """As `ops.certificates.status` tells it of one certificate; the two are held together by a test."""
+    revoked = _TABLE.c.revoked_at.is_not(None)
+    on_hold = _DOCUMENT["revocation_reason"].as_string() == HOLD
+    expired = _TABLE.c.not_after < at
+    # In the document, whole seconds of UTC in one form: their order as text is their order in time.
+    not_yet = _DOCUMENT["not_before"].as_string() > at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    table: dict[Status, ColumnElement[bool]] = {
+        "REVOKED": and_(revoked, not_(on_hold)),
+        "ON_HOLD": and_(revoked, on_hold),
+        "EXPIRED": and_(not_(revoked), expired),
+        "NOT_YET_VALID": and_(not_(revoked), not_(expired), not_yet),
+        "VALID": and_(not_(revoked), not_(expired), not_(not_yet)),
+    }
+    return table[status]
+
+
+def _issued_under_the_name_of(authority_id: str) -> ColumnElement[bool]:
+    """By any of the issuing CAs of the authority's series."""
+    series = select(tables.authorities.c.series_id).where(tables.authorities.c.id == authority_id)
+    return _TABLE.c.authority_id.in_(select(tables.authorities.c.id).where(tables.authorities.c.series_id.in_(series)))
+
+
+def _matches(word: str) -> ColumnElement[bool]:
+    places = [_contains(column, word) for column in (_TABLE.c.subject, _TABLE.c.owner, _TABLE.c.name)]
+    # A list within the document is JSON there too, with its own way of writing quotes.
+    places.append(_contains(_DOCUMENT["sans"].as_string(), json.dumps(word, ensure_ascii=False)[1:-1]))
+    digits = word.lower().replace(":", "")
+    if digits and set(digits) <= set("0123456789abcdef"):
+        places += [_begins(_TABLE.c.serial, digits), _begins(_TABLE.c.fingerprint_sha256, digits)]
+    return or_(*places)
+
+
+def _contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """In any case, as far as the database knows letters: SQLite those of ASCII, PostgreSQL all."""
+    return func.lower(column).contains(func.lower(_escaped(text)), escape="\\")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _begins(column: ColumnElement[Any], digits: str) -> ColumnElement[bool]:
+    """A range, which an index serves on every database; `g` comes after every hexadecimal digit."""
+    return and_(column >= digits, column < f"{digits}g")

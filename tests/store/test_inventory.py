@@ -1,0 +1,170 @@
+"""The inventory is searched in SQL, alike on each database."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any, Final
+
+import pytest
+
+from ostiary.ids import new_id
+from ostiary.model.authority import Authority, Certificate
+from ostiary.model.fields import Private
+from ostiary.model.inventory import STATUSES, Wanted
+from ostiary.model.query import Query
+from ostiary.model.revocation import HOLD
+from ostiary.ops import certificates
+from ostiary.ops.system import System
+from ostiary.pki.sealing import Sealer, new_kek
+from ostiary.store import inventory
+from ostiary.store.kinds import AUTHORITY, CERTIFICATE
+from ostiary.store.store import Store
+
+NOW: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+DAY: Final = timedelta(days=1)
+SECOND: Final = timedelta(seconds=1)
+
+
+class Stock:
+    """Certificates put straight into the store: what is searched here is rows, not signatures."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.authority = self.an_authority("first")
+
+    def an_authority(self, name: str, series_id: str = "") -> Authority:
+        authority_id = new_id()
+        with self.store.write() as transaction:
+            return transaction.insert(
+                AUTHORITY,
+                Authority(
+                    id=authority_id,
+                    name=name,
+                    kind="root",
+                    certificate="",
+                    subject=f"CN={name}",
+                    fingerprint_sha256=new_id().replace("-", "").ljust(64, "0"),
+                    not_before=NOW,
+                    not_after=NOW,
+                    sealed_key=Private(b""),
+                    series_id=series_id or authority_id,
+                ),
+            )
+
+    def add(self, **fields: Any) -> Certificate:
+        made = {
+            "id": new_id(),
+            "authority_id": self.authority.id,
+            "serial": new_id().replace("-", ""),
+            "fingerprint_sha256": (new_id() + new_id()).replace("-", ""),
+            "key_sha256": "",
+            "subject": "CN=somebody",
+            "not_before": NOW - DAY,
+            "not_after": NOW + DAY,
+            "certificate": "",
+            **fields,
+        }
+        with self.store.write() as transaction:
+            return transaction.insert(CERTIFICATE, Certificate.model_validate(made))
+
+    def found(self, at: datetime = NOW, query: Query | None = None, **wanted: Any) -> list[str]:
+        with self.store.read() as reader:
+            return [one.id for one in inventory.page(reader, Wanted(query or Query(), at, **wanted)).items]
+
+
+@pytest.fixture
+def stock(store: Store) -> Stock:
+    return Stock(store)
+
+
+def ids(things: Sequence[Certificate]) -> list[str]:
+    return [thing.id for thing in things]
+
+
+def test_a_status_is_found_by_exactly_those_that_have_it(stock: Stock) -> None:
+    times = [NOW + shift for shift in (-DAY, -SECOND, timedelta(0), SECOND, DAY)]
+    reasons = [None, HOLD, "keyCompromise"]
+    made = [
+        stock.add(not_before=begin, not_after=end, revoked_at=reason and NOW, revocation_reason=reason)
+        for begin, end, reason in product(times, times, reasons)
+        if begin <= end
+    ]
+    for at in (NOW, NOW + SECOND / 2, NOW - SECOND / 2):
+        system = System(store=stock.store, sealer=Sealer(new_kek()), clock=lambda at=at: at)  # type: ignore[misc]
+        for status in STATUSES:
+            expected = [one.id for one in made if certificates.status(system, one) == status]
+            assert expected == stock.found(at, status=status), (at, status)
+            assert expected
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["alice", "ALICE", "Example", "device.example", "spiffe", "Sales", "laptop", "0a1B2c", "0a:1b:2c", "feedface", "100%", "a_b"],
+)
+def test_a_word_is_found_wherever_people_would_look_for_it(stock: Stock, word: str) -> None:
+    there = stock.add(
+        subject="CN=alice,O=Example a_b",
+        sans=("DNS:device.example", "URI:spiffe://test/100%"),
+        owner="Sales",
+        name="the laptop",
+        serial="0a1b2c3d4e",
+        fingerprint_sha256="feedface".ljust(64, "0"),
+    )
+    stock.add(subject="CN=bob,O=Other axb", sans=("DNS:other.test", "URI:urn:100"), serial="ff0a1b2c")
+    assert stock.found(search=(word,)) == [there.id]
+
+
+def test_every_word_must_be_there(stock: Stock) -> None:
+    both = stock.add(subject="CN=alice", owner="Sales")
+    stock.add(subject="CN=alice", owner="Support")
+    assert stock.found(search=("sales", "alice")) == [both.id]
+
+
+@pytest.mark.parametrize("word", ['"', "'", "\\", "%", "_", '"]', "];--", "\\u0041"])
+def test_what_means_something_elsewhere_is_a_character_here(stock: Stock, word: str) -> None:
+    there = stock.add(sans=(f"URI:urn:{word}x",))
+    named = stock.add(name=f"x{word}")
+    stock.add(subject="CN=plain", sans=("DNS:plain.test",))
+    assert stock.found(search=(word,)) == ids([there, named])
+
+
+def test_times_are_compared_as_times(stock: Stock) -> None:
+    soon = stock.add(not_after=NOW + DAY, last_seen=NOW - 2 * DAY)
+    later = stock.add(not_after=NOW + 10 * DAY, last_seen=NOW)
+    unseen = stock.add(not_after=NOW + 20 * DAY)
+    assert stock.found(expires_before=NOW + 2 * DAY) == [soon.id]
+    assert stock.found(expires_after=NOW + 2 * DAY) == ids([later, unseen])
+    assert stock.found(expires_after=NOW + 10 * DAY, expires_before=NOW + 20 * DAY) == [later.id]
+    assert stock.found(seen_before=NOW - DAY) == ids([soon, unseen])
+    assert stock.found(seen_after=NOW - DAY) == [later.id]
+
+
+def test_an_authority_stands_for_all_that_issue_under_its_name(stock: Stock) -> None:
+    first = stock.add()
+    stock.authority = stock.an_authority("second", series_id=stock.authority.id)
+    second = stock.add()
+    stock.authority = stock.an_authority("another")
+    stock.add()
+    assert stock.found(authority_id=first.authority_id) == ids([first, second])
+    assert stock.found(authority_id=second.authority_id) == ids([first, second])
+    assert stock.found(authority_id="none") == []
+
+
+def test_a_fingerprint_is_found_by_its_beginning_and_a_serial_only_whole(stock: Stock) -> None:
+    one = stock.add(serial="abcd", fingerprint_sha256="ab" * 32)
+    stock.add(serial="abcdef", fingerprint_sha256="ac" * 32)
+    assert stock.found(fingerprint_sha256="abab") == [one.id]
+    assert stock.found(serial="abcd") == [one.id]
+
+
+def test_pages_follow_each_other_in_any_order_both_ways(stock: Stock) -> None:
+    made = [stock.add(owner=f"{number % 4}") for number in range(10)]
+    expected = [one.id for one in sorted(made, key=lambda one: (one.owner, one.id))]
+    query = Query(limit=3, sort=(("owner", False),))
+    seen: list[str] = []
+    while page := stock.found(query=replace(query, marker=seen[-1] if seen else None), status="VALID"):
+        seen += page
+    assert seen == expected
+    back = stock.found(query=replace(query, marker=expected[5], reverse=True), status="VALID")
+    assert back == expected[2:5]
