@@ -190,7 +190,8 @@ def counts(found: list[Outcome]) -> str:
 
 def essence(refusal: str) -> str:
     """What is wrong, without whom it is wrong with and what to do about it."""
-    return re.sub(r"\(?'(?:CN|OU)=[^']*'(?:, )?\)?", "…", refusal).partition(";")[0].removeprefix("…: ").replace(" ……", "").rstrip(".")
+    what = re.sub(r"\(?'(?:CN|OU)=[^']*'(?:, )?\)?", "…", refusal).partition(";")[0]
+    return what.removeprefix("…: ").replace(" ……", "").rstrip(".")
 
 
 def numbered(words: list[str], name: Callable[[int], str]) -> str:

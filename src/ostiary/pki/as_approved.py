@@ -141,7 +141,8 @@ def _usages(held: _Held) -> tuple[bool, frozenset[str]] | None:
     usage = held.get(ExtensionOID.KEY_USAGE)
     if usage is None or not isinstance(usage.value, x509.KeyUsage):
         return None
-    return usage.critical, frozenset(each for each in _KEY_USAGES if getattr(usage.value, each))
+    only = usage.value.key_agreement and (usage.value.encipher_only or usage.value.decipher_only)
+    return usage.critical, frozenset(each for each in _KEY_USAGES if getattr(usage.value, each)) | ({"… only"} if only else set())
 
 
 def _authority_key_identifier(held: _Held) -> tuple[bool, bytes | None] | None:

@@ -16,7 +16,8 @@ _SUBJECT_OCTETS_MAX: Final = {"CN": 64, "O": 64, "OU": 64, "C": 2, "ST": 128, "L
 # RFC 1034 3.5 as RFC 1123 2.1 changed it: what RFC 5280 4.2.1.6 calls the preferred name syntax.
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
-_SPIFFE: Final = re.compile(r"spiffe://[a-z0-9._-]{1,255}(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+)*")
+# SPIFFE ID 2.1 allows two octets more for the trust domain, but then it would be longer than a host name may be (RFC 1035 2.3.4).
+_SPIFFE: Final = re.compile(r"spiffe://[a-z0-9._-]{1,253}(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+)*")
 _MAILBOX: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")  # RFC 5321 Dot-string
 _PRINTABLE: Final = re.compile(r"[A-Za-z0-9 '()+,./:=?-]+")  # X.680 41.4
 
