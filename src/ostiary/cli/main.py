@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ostiary.cli import audit, authorities, certificates, listeners, revisions
+from ostiary.cli import audit, authorities, certificates, enroll, kek, listeners, revisions, tokens
 from ostiary.cli.client import connect
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
@@ -23,8 +23,11 @@ app = typer.Typer(
 app.add_typer(listeners.app, name="listener")
 app.add_typer(authorities.app, name="ca")
 app.add_typer(certificates.app, name="cert")
+app.add_typer(tokens.app, name="token")
+app.add_typer(enroll.app, name="enroll")
 app.add_typer(audit.app, name="audit")
 app.add_typer(revisions.app, name="revision")
+app.add_typer(kek.app, name="kek")
 
 Listen = Annotated[str, typer.Option("--listen", envvar="OSTIARY_LISTEN", help="HOST:PORT of the API.")]
 
