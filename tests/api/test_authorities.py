@@ -1,4 +1,4 @@
-"""Authorities, certificates, profiles, and what is public of them."""
+"""Authorities, certificates, and what is public of them."""
 
 import ssl
 from datetime import timedelta
@@ -10,7 +10,6 @@ import pytest
 from api.client import Client, a_client
 from api.nouns import LB, a_balancer, a_listener, made
 from ostiary.api import authorities, certificates
-from ostiary.api.certificates import ProfileList, ProfileReply
 from ostiary.pki.holder import new_key_and_request
 from support.certs import Authority
 from support.systems import FakeClock
@@ -186,15 +185,6 @@ def test_an_authority_without_a_key_cannot_issue(client: Client) -> None:
     _, csr = new_key_and_request("alice")
     reply = client.post(CERTIFICATES, {"certificate": {"authority_id": imported["id"], "csr": csr}})
     assert reply.status_code in {400, 409}
-
-
-def test_profiles_say_what_they_allow(client: Client) -> None:
-    shown = ProfileList.model_validate_json(client.get("/v1/profiles").content)
-    assert {profile.name for profile in shown.profiles} == {"client", "device", "server", "user"}
-    one = ProfileReply.model_validate_json(client.get("/v1/profiles/client").content).profile
-    assert one in shown.profiles
-    assert one.default_lifetime == "P90D"
-    refused(client.get("/v1/profiles/none"), 404, "Profile none not found.")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""/v1/certificates and /v1/profiles: certificates we issued, and what each kind of them may hold."""
+"""/v1/certificates: certificates we issued."""
 
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -13,12 +13,10 @@ from ostiary.api.nouns import Noun, wrapped
 from ostiary.api.once import once
 from ostiary.api.queries import asked, links, one_asked
 from ostiary.api.requests import NOUN as WAITING
-from ostiary.errors import Invalid, NotFound
+from ostiary.errors import Invalid
 from ostiary.model.authority import Certificate, NewCertificate
-from ostiary.model.fields import Data
 from ostiary.ops import certificates, requests
 from ostiary.ops.system import System
-from ostiary.pki.profile import BUILT_IN, Profile
 
 NOUN: Final = Noun(
     "certificate",
@@ -34,32 +32,6 @@ NOUN: Final = Noun(
 )
 TESTS: Final = ("status", "expires_before")
 Creation: Final = wrapped("certificate", NewCertificate)
-
-
-class ProfileItem(Data):
-    """What a kind of certificate may hold. Lifetimes are ISO 8601 durations."""
-
-    name: str
-    description: str
-    extended_key_usages: tuple[str, ...]
-    names_allowed: tuple[str, ...]
-    names_required: tuple[str, ...]
-    key_types: tuple[str, ...]
-    wildcards: bool
-    default_lifetime: str
-    max_lifetime: str
-
-
-class ProfileReply(Data):
-    """The reply that shows a profile."""
-
-    profile: ProfileItem
-
-
-class ProfileList(Data):
-    """The reply that lists profiles."""
-
-    profiles: tuple[ProfileItem, ...]
 
 
 router = APIRouter(prefix="/v1", tags=["certificates"])
@@ -107,20 +79,6 @@ def get(request: Request, system: Sys, caller: Who, certificate_id: str) -> JSON
     return JSONResponse({NOUN.one: picked.pick(shown(system, certificates.get(system, caller, certificate_id)))})
 
 
-@router.get("/profiles", dependencies=[may("profile:read")], **described(200, answers=ProfileList))
-def profiles(_caller: Who) -> JSONResponse:
-    """List the kinds of certificates there are."""
-    return JSONResponse({"profiles": [_profile(profile) for profile in BUILT_IN.values()]})
-
-
-@router.get("/profiles/{name}", dependencies=[may("profile:read")], **described(200, answers=ProfileReply))
-def profile(_caller: Who, name: str) -> JSONResponse:
-    """Show what a kind of certificate may hold."""
-    if name not in BUILT_IN:
-        raise NotFound("Profile", name)
-    return JSONResponse({"profile": _profile(BUILT_IN[name])})
-
-
 def shown(system: System, certificate: Certificate) -> dict[str, Any]:
     """A certificate as the API shows it."""
     return {**NOUN.show(certificate), "status": certificates.status(system, certificate)}
@@ -138,17 +96,3 @@ def _time(text: str) -> datetime:
     except ValueError:
         raise Invalid("expires_before", "is not a time such as 2027-01-31T12:00:00Z") from None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
-
-
-def _profile(profile: Profile) -> dict[str, Any]:
-    return {
-        "name": profile.name,
-        "description": profile.description,
-        "extended_key_usages": [usage.dotted_string for usage in profile.extended_key_usages],
-        "names_allowed": list(profile.names_allowed),
-        "names_required": list(profile.names_required),
-        "key_types": list(profile.key_types),
-        "wildcards": profile.wildcards,
-        "default_lifetime": f"P{profile.default_lifetime.days}D",
-        "max_lifetime": f"P{profile.max_lifetime.days}D",
-    }

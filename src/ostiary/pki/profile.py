@@ -80,9 +80,9 @@ class Profile:
     approval: Approval = "automatic"
 
     def __post_init__(self) -> None:
-        _refuse_unknown("extended_key_usages", tuple(map(_purpose_name, self.extended_key_usages)), PURPOSES)
-        _refuse_unknown("key_usages", tuple(map(_key_usage_name, self.key_usages)), KEY_USAGES)
-        _refuse_unknown("rsa_key_usages", tuple(map(_key_usage_name, self.rsa_key_usages)), KEY_USAGES, may_be_empty=True)
+        _refuse_unknown("extended_key_usages", tuple(map(purpose_name, self.extended_key_usages)), PURPOSES)
+        _refuse_unknown("key_usages", tuple(map(key_usage_name, self.key_usages)), KEY_USAGES)
+        _refuse_unknown("rsa_key_usages", tuple(map(key_usage_name, self.rsa_key_usages)), KEY_USAGES, may_be_empty=True)
         _refuse_unknown("names_allowed", self.names_allowed, NAME_KINDS)
         _refuse_unknown("names_required", self.names_required, self.names_allowed)
         _refuse_unknown("key_types", self.key_types, KEY_TYPES)
@@ -94,11 +94,13 @@ class Profile:
         _refuse_odd_names(self)
 
 
-def _purpose_name(purpose: ObjectIdentifier) -> str:
+def purpose_name(purpose: ObjectIdentifier) -> str:
+    """What RFC 5280 calls it; the number of one that is not known here."""
     return next((name for name, known in PURPOSES.items() if known == purpose), purpose.dotted_string)
 
 
-def _key_usage_name(usage: str) -> str:
+def key_usage_name(usage: str) -> str:
+    """What RFC 5280 calls it."""
     return next((name for name, known in KEY_USAGES.items() if known == usage), usage)
 
 
