@@ -82,8 +82,8 @@ class Seen:
         known.first_seen = min(known.first_seen, at)
         known.last_seen = max(known.last_seen, at)
         known.requests += "duration" in record
-        if len(known.addresses) < _ADDRESSES:
-            known.addresses.add(record.get("client", ""))
+        if "client" in record and len(known.addresses) < _ADDRESSES:
+            known.addresses.add(record["client"])
         self.news = True
 
     def certificate(self, fingerprint: str, pem: str) -> None:

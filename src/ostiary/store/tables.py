@@ -227,6 +227,12 @@ sightings = Table(
     Column("requests", BigInteger, nullable=False),
     Column("addresses", TextList, nullable=False),
 )
+gateway_marks = Table(
+    "gateway_marks",
+    metadata,
+    Column("gateway_id", String(255), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),  # of the last batch of sightings that is on record
+)
 foreign_statuses = Table(
     "foreign_statuses",
     metadata,

@@ -1,0 +1,98 @@
+"""Who was seen: what gateways tell, and who may ask for it."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import ValidationError
+
+from ostiary.errors import Invalid, Refusal
+from ostiary.model.query import Page
+from ostiary.model.sighting import Client, ClientQuery, Sighting
+from ostiary.ops.caller import Caller
+from ostiary.ops.system import System
+from ostiary.pki.chain import read_certificates
+from ostiary.pki.names import name_text
+from ostiary.store import sightings as stored
+from ostiary.store.store import Facts
+
+T = TypeVar("T")
+
+_MOST: Final = 1000
+_NO_SUCH_NUMBER: Final = 2**63
+
+
+def seen(system: System, gateway_id: str, told: Mapping[str, Any]) -> int:
+    """Put a batch of a gateway on record; one that is told again changes nothing. Returns how many entries made no sense.
+
+    A batch is `sequence`, a number that grows, and is the same when the batch is told again; `sightings` (`Sighting`); and
+    `certificates`, PEM by fingerprint, of those not told before. Raises `Invalid` for what is no batch. No person did anything, so
+    the record of changes (audit) says nothing of it.
+    """
+    sequence = told.get("sequence")
+    if not isinstance(sequence, int) or not 0 < sequence < _NO_SUCH_NUMBER:
+        raise Invalid("sequence", "a number above 0 is needed")
+    now = system.clock()
+    entries, certificates = _listed(told, "sightings", list), _listed(told, "certificates", dict)
+    sightings = [one for one in (_sighting(entry, now) for entry in entries) if one is not None]
+    described = dict(one for one in map(_described, certificates.items()) if one is not None)
+
+    def work(facts: Facts) -> None:
+        if sequence <= stored.mark(facts, gateway_id):
+            return
+        stored.merge(facts, sightings)
+        stored.describe(facts, described)
+        stored.set_mark(facts, gateway_id, sequence)
+
+    system.store.record(work)
+    return len(entries) - len(sightings) + len(certificates) - len(described)
+
+
+def last_seen(system: System, fingerprints: Iterable[str]) -> dict[str, datetime]:
+    """When each of these was last let in anywhere; those that never were are left out."""
+    with system.store.read() as reader:
+        return stored.last_seen(reader, fingerprints)
+
+
+def clients(system: System, caller: Caller, query: ClientQuery) -> Page[Client]:
+    """Certificates that were let in, by listener, last seen first."""
+    caller.must("client:read")
+    with system.store.read() as reader:
+        found, more = stored.clients(reader, query)
+    return Page(found, more)
+
+
+def of(system: System, caller: Caller, fingerprint_sha256: str) -> tuple[Client, ...]:
+    """Where one certificate was let in, last seen first."""
+    return clients(system, caller, ClientQuery(fingerprint_sha256=fingerprint_sha256)).items
+
+
+def _listed(told: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    given = told.get(name, kind())
+    if not isinstance(given, kind) or len(given) > _MOST:  # type: ignore[arg-type]  # a list or a dict
+        raise Invalid(name, f"a {kind.__name__} of at most {_MOST} entries is needed")
+    return given
+
+
+def _sighting(entry: Any, now: datetime) -> Sighting | None:
+    """What an entry says; None when it makes no sense. A gateway's clock may be ahead: nobody was seen later than now."""
+    try:
+        one = Sighting.model_validate(entry, strict=False)
+    except ValidationError:
+        return None
+    return one.model_copy(update={"first_seen": min(one.first_seen, now), "last_seen": min(one.last_seen, now)})
+
+
+def _described(told: tuple[str, Any]) -> tuple[str, tuple[str, str, str]] | None:
+    """A certificate as told, with its names as we write them; None when it is not the one it is said to be."""
+    fingerprint, pem = told
+    try:
+        certificate = read_certificates(str(pem).encode(), "certificate")[0]
+    except (Refusal, UnicodeError):
+        return None
+    if certificate.fingerprint(hashes.SHA256()).hex() != fingerprint:
+        return None
+    plain = certificate.public_bytes(Encoding.PEM).decode()
+    return fingerprint, (plain, name_text(certificate.subject), name_text(certificate.issuer))

@@ -1,0 +1,144 @@
+"""Who was seen by gateways, in SQL."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select
+
+from ostiary.model.sighting import ADDRESSES, Client, ClientQuery, Sighting
+from ostiary.store import tables
+from ostiary.store.store import Reader, Transaction
+
+_SEEN: Final = tables.sightings
+_CERTIFICATES: Final = tables.certificates
+_MARKS: Final = tables.gateway_marks
+_AT_ONCE: Final = 500
+
+
+def mark(reader: Reader, gateway_id: str) -> int:
+    """The number of the last batch of this gateway that is on record; 0 before the first."""
+    return int(reader.connection.execute(select(_MARKS.c.sequence).where(_MARKS.c.gateway_id == gateway_id)).scalar() or 0)
+
+
+def set_mark(transaction: Transaction, gateway_id: str, sequence: int) -> None:
+    """This batch is on record."""
+    done = transaction.connection.execute(_MARKS.update().where(_MARKS.c.gateway_id == gateway_id).values(sequence=sequence))
+    if not done.rowcount:
+        transaction.connection.execute(_MARKS.insert().values(gateway_id=gateway_id, sequence=sequence))
+
+
+def merge(transaction: Transaction, sightings: Sequence[Sighting]) -> None:
+    """Add these to what is known, of our own certificates too."""
+    known = {
+        (row["fingerprint_sha256"], row["listener_id"]): row
+        for some in _parts({one.fingerprint_sha256 for one in sightings})
+        for row in transaction.connection.execute(select(_SEEN).where(_SEEN.c.fingerprint_sha256.in_(some))).mappings()
+    }
+    new, changed = [], []
+    for one in sightings:
+        before = known.get((one.fingerprint_sha256, one.listener_id))
+        if before is None:
+            new.append(one.model_dump())
+        else:
+            changed.append(_added(before, one))
+    if new:
+        transaction.connection.execute(_SEEN.insert(), new)
+    if changed:
+        which = and_(_SEEN.c.fingerprint_sha256 == bindparam("b_fingerprint"), _SEEN.c.listener_id == bindparam("b_listener"))
+        transaction.connection.execute(_SEEN.update().where(which), changed)
+    _note_on_certificates(transaction, sightings)
+
+
+def describe(transaction: Transaction, certificates: Mapping[str, tuple[str, str, str]]) -> None:
+    """What certificates look like: PEM, subject and issuer by fingerprint. Only of those that were seen."""
+    if certificates:
+        transaction.connection.execute(
+            _SEEN.update().where(_SEEN.c.fingerprint_sha256 == bindparam("b_fingerprint")),
+            [
+                {"b_fingerprint": fingerprint, "certificate": pem, "subject": subject, "issuer": issuer}
+                for fingerprint, (pem, subject, issuer) in certificates.items()
+            ],
+        )
+
+
+def last_seen(reader: Reader, fingerprints: Iterable[str]) -> dict[str, datetime]:
+    """When each of these was last seen anywhere; those that never were are left out."""
+    found: dict[str, datetime] = {}
+    for some in _parts(fingerprints):
+        statement = (
+            select(_SEEN.c.fingerprint_sha256, func.max(_SEEN.c.last_seen))
+            .where(_SEEN.c.fingerprint_sha256.in_(some))
+            .group_by(_SEEN.c.fingerprint_sha256)
+        )
+        found.update((fingerprint, at) for fingerprint, at in reader.connection.execute(statement))
+    return found
+
+
+def clients(reader: Reader, query: ClientQuery) -> tuple[tuple[Client, ...], bool]:
+    """One page, and whether more follow."""
+    names = [name for name in Client.model_fields if name != "certificate_id"]
+    ours = _SEEN.c.fingerprint_sha256 == _CERTIFICATES.c.fingerprint_sha256
+    statement = (
+        select(*(_SEEN.c[name] for name in names), _CERTIFICATES.c.id.label("certificate_id"))
+        .select_from(_SEEN.outerjoin(_CERTIFICATES, ours))
+        .where(*_asked(query))
+        .order_by(_SEEN.c.last_seen.desc(), _SEEN.c.fingerprint_sha256, _SEEN.c.listener_id)
+        .limit(query.limit + 1)
+    )
+    found = tuple(Client.model_validate(dict(row)) for row in reader.connection.execute(statement).mappings())
+    return found[: query.limit], len(found) > query.limit
+
+
+def _asked(query: ClientQuery) -> Iterator[ColumnElement[bool]]:
+    if query.listener_id is not None:
+        yield _SEEN.c.listener_id == query.listener_id
+    if query.fingerprint_sha256 is not None:
+        yield _SEEN.c.fingerprint_sha256 == query.fingerprint_sha256
+    if query.certificate_id is not None:
+        yield _CERTIFICATES.c.id == query.certificate_id
+    if query.seen_after is not None:
+        yield _SEEN.c.last_seen >= query.seen_after
+    if query.seen_before is not None:
+        yield _SEEN.c.last_seen < query.seen_before
+    if query.marker is not None:
+        at, fingerprint, listener_id = query.marker
+        later = or_(
+            _SEEN.c.fingerprint_sha256 > fingerprint,
+            and_(_SEEN.c.fingerprint_sha256 == fingerprint, _SEEN.c.listener_id > listener_id),
+        )
+        yield or_(_SEEN.c.last_seen < at, and_(_SEEN.c.last_seen == at, later))
+
+
+def _added(before: Mapping[Any, Any], one: Sighting) -> dict[str, Any]:
+    return {
+        "b_fingerprint": one.fingerprint_sha256,
+        "b_listener": one.listener_id,
+        "first_seen": min(before["first_seen"], one.first_seen),
+        "last_seen": max(before["last_seen"], one.last_seen),
+        "requests": before["requests"] + one.requests,
+        "addresses": sorted({*before["addresses"], *one.addresses})[:ADDRESSES],
+    }
+
+
+def _note_on_certificates(transaction: Transaction, sightings: Sequence[Sighting]) -> None:
+    """When each of our own certificates was last seen, where certificates are searched."""
+    newest: dict[str, datetime] = {}
+    for one in sightings:
+        newest[one.fingerprint_sha256] = max(one.last_seen, newest.get(one.fingerprint_sha256, one.last_seen))
+    if newest:
+        which = and_(
+            _CERTIFICATES.c.fingerprint_sha256 == bindparam("b_fingerprint"),
+            or_(_CERTIFICATES.c.last_seen.is_(None), _CERTIFICATES.c.last_seen < bindparam("b_at", type_=tables.UTCDateTime())),
+        )
+        transaction.connection.execute(
+            _CERTIFICATES.update().where(which).values(last_seen=bindparam("b_at", type_=tables.UTCDateTime())),
+            [{"b_fingerprint": fingerprint, "b_at": at} for fingerprint, at in newest.items()],
+        )
+
+
+def _parts(fingerprints: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(fingerprints)
+    while part := list(islice(rest, _AT_ONCE)):
+        yield part
