@@ -25,7 +25,7 @@ from ostiary.clock import now
 from ostiary.errors import Conflict
 from ostiary.gateway import client as keeper
 from ostiary.gateway.log_tail import LogTail, from_keeper
-from ostiary.ops import enrolment, server_certificates
+from ostiary.ops import enrolment, server_certificates, sightings
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.system import System
 from ostiary.paths import Paths
@@ -121,7 +121,8 @@ async def _running(
     if system.door is not None:
         servers.append((_server(AtTheDoor(app)), _listening_at(paths.api_socket)))
     parts = (publisher.run(), upkeep.run(), _renew(system), *(server.serve(sockets=[sock]) for server, sock in servers))
-    async with listening(paths.control_socket, source, partial(_told, system.fleet)), _tasks(*parts) as failed:
+    hearing = listening(paths.control_socket, source, partial(_told, system.fleet), partial(_saw, system))
+    async with hearing, _tasks(*parts) as failed:
         gateway_log = LogTail(paths.keeper_log, from_keeper)
         await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
         async with _tasks(_keep_gateway(paths), _join(gateway_log)):
@@ -173,6 +174,12 @@ def _heard(fleet: Fleet, gateway_id: str, state: StreamState) -> None:
 def _told(fleet: Fleet, gateway_id: str, report: dict[str, Any]) -> None:
     """A keeper told how its Envoy is."""
     fleet.heard(gateway_id, now(), report=report)
+
+
+def _saw(system: System, gateway_id: str, batch: dict[str, Any]) -> None:
+    """A keeper told who was seen."""
+    if left_out := sightings.seen(system, gateway_id, batch):
+        log.warning("a gateway told things about who was seen that make no sense", gateway=gateway_id, entries=left_out)
 
 
 class _Server(uvicorn.Server):
