@@ -28,8 +28,8 @@ def seen(system: System, gateway_id: str, told: Mapping[str, Any]) -> int:
     """Put a batch of a gateway on record; one that is told again changes nothing. Returns how many entries made no sense.
 
     A batch is `sequence`, a number that grows, and is the same when the batch is told again; `sightings` (`Sighting`); and
-    `certificates`, PEM by fingerprint, of those not told before. Raises `Invalid` for what is no batch. No person did anything, so
-    the record of changes (audit) says nothing of it.
+    `certificates`, PEM by fingerprint, of those not told before. Raises `Invalid` for what is no batch. No person did anything,
+    so the record of changes (audit) says nothing of it.
     """
     sequence = told.get("sequence")
     if not isinstance(sequence, int) or not 0 < sequence < _NO_SUCH_NUMBER:
