@@ -56,6 +56,11 @@ class Ostiary:
         return self.folder / "data"
 
     @property
+    def options(self) -> tuple[object, ...]:
+        """What else to start it with."""
+        return ()
+
+    @property
     def server_ca(self) -> Path:
         """The authority that signed the server certificates which ostiary made itself."""
         file = self.folder / "server-ca.pem"
@@ -66,7 +71,8 @@ class Ostiary:
 
     def start(self) -> Self:
         """Start, and wait until the API answers and a gateway is connected."""
-        self.process = self.launch(PROGRAM, "up", "--data-dir", self.data_dir, "--listen", self.listen, folder=self.folder)
+        settings = ("--data-dir", self.data_dir, "--listen", self.listen, *self.options)
+        self.process = self.launch(PROGRAM, "up", *settings, folder=self.folder)
         eventually(self._is_ready, within=60)
         return self
 
