@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ostiary.cli import audit, authorities, certificates, enroll, kek, listeners, revisions, tokens
+from ostiary.cli import audit, authorities, certificates, clients, enroll, kek, listeners, revisions, tokens
 from ostiary.cli.client import connect
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
@@ -28,6 +28,7 @@ app.add_typer(enroll.app, name="enroll")
 app.add_typer(audit.app, name="audit")
 app.add_typer(revisions.app, name="revision")
 app.add_typer(kek.app, name="kek")
+app.command("clients")(clients.clients)
 
 Listen = Annotated[str, typer.Option("--listen", envvar="OSTIARY_LISTEN", help="HOST:PORT of the API.")]
 
