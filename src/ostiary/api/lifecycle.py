@@ -19,30 +19,19 @@ SHOWN_IN_PREVIEW: Final = 20
 
 
 class RevokeMatching(Data):
-    """Which certificates to revoke together, and why. `expected` is the count that the preview told."""
+    """Which certificates to revoke together, and why. Without `expected` nothing is revoked: the reply is a preview."""
 
     matching: Matching = setting(description="Which ones.")
     reason: Reason = setting("unspecified", "Why, as RFC 5280 names it.")
-    expected: int = setting(description="How many the preview said there are; another number by now is refused.", ge=0)
-
-
-class PreviewMatching(Data):
-    """Which certificates would be revoked together."""
-
-    matching: Matching = setting(description="Which ones.")
-
-
-class Preview(Data):
-    """The reply to a preview."""
-
-    count: int = Field(description="How many would be revoked.")
-    certificates: tuple[dict[str, Any], ...] = Field(description="The first of them.")
+    expected: int | None = setting(None, "How many the preview said there are; another number by now is refused.", ge=0)
 
 
 class Revoked(Data):
-    """The reply to revoking many."""
+    """The reply to revoking many, or to asking which they would be."""
 
-    revoked: int = Field(description="How many were revoked.")
+    count: int = Field(description="How many match.")
+    revoked: int = Field(description="How many were revoked; 0 in a preview.")
+    certificates: tuple[dict[str, Any], ...] = Field(description="In a preview, the first of them.")
 
 
 router = APIRouter(prefix="/v1", tags=["certificates"])
@@ -71,18 +60,12 @@ def revoke(request: Request, system: Sys, caller: Who, certificate_id: str, raw:
     return JSONResponse({NOUN.one: shown(system, revocation.revoke(system, caller, certificate_id, wanted, once(request, raw)))})
 
 
-@router.post(
-    "/revocations/preview", dependencies=[may("certificate:read")], **described(200, takes=PreviewMatching, answers=Preview)
-)
-def preview(system: Sys, caller: Who, raw: Raw) -> JSONResponse:
-    """Show how many certificates would be revoked together, and the first of them. Nothing is changed."""
-    count, first = revocation.preview(system, caller, decode(raw, PreviewMatching).matching, show=SHOWN_IN_PREVIEW)
-    return JSONResponse({"count": count, "certificates": [shown(system, one) for one in first]})
-
-
 @router.post("/revocations", dependencies=[may("certificate:revoke")], **described(200, takes=RevokeMatching, answers=Revoked))
 def revoke_matching(system: Sys, caller: Who, raw: Raw) -> JSONResponse:
-    """Revoke all certificates that match, as many as the preview said. Asking again revokes only what is left."""
+    """Revoke all certificates that match: without `expected` a preview, with it if there are as many. May be retried."""
     wanted = decode(raw, RevokeMatching)
+    if wanted.expected is None:
+        count, first = revocation.preview(system, caller, wanted.matching, show=SHOWN_IN_PREVIEW)
+        return JSONResponse({"count": count, "revoked": 0, "certificates": [shown(system, one) for one in first]})
     done = revocation.revoke_matching(system, caller, wanted.matching, Revoke(reason=wanted.reason), wanted.expected)
-    return JSONResponse({"revoked": done})
+    return JSONResponse({"count": wanted.expected, "revoked": done, "certificates": []})

@@ -77,6 +77,7 @@ def _next(transaction: Transaction, system: System, authority: Authority) -> Aut
             "authority_id", "only an intermediate is followed by another of its name; make an intermediate below this root"
         )
     generation = latest.generation + 1
+    parent = transaction.require(AUTHORITY, latest.parent_id)
     first = transaction.require(AUTHORITY, authority.series_id)
     subject = asdict(fields_of(parsed(first).subject))
     wanted = NewAuthority(
@@ -86,7 +87,7 @@ def _next(transaction: Transaction, system: System, authority: Authority) -> Aut
         parent_id=latest.parent_id,
         key=latest.key or "EC-P256",
         custody=latest.custody,
-        lifetime_days=max(1, (latest.not_after - latest.not_before).days),
+        lifetime_days=max(1, min(latest.not_after - latest.not_before, parent.not_after - transaction.at).days),
         # A name of its own: which of two revocation lists is whose is then told by the name alone, in every engine.
         subject=SubjectName(**{**subject, "CN": f"{subject['CN'][:57]} G{generation}"}),
         path_length=latest.path_length,
