@@ -7,7 +7,7 @@ from cryptography import x509
 from ostiary.errors import Invalid
 from ostiary.model.authority import Authority
 from ostiary.ops import series
-from ostiary.ops.signing import chain_above, open_issuer, parsed
+from ostiary.ops.signing import certificates_above, chain_above, open_issuer, parsed
 from ostiary.ops.system import System
 from ostiary.pki.issue import Issuer
 from ostiary.pki.keys import key_sha256
@@ -47,18 +47,7 @@ def _gathered(reader: Reader, system: System, authority_id: str, revision: int) 
         revision=revision,
         authority=authority,
         issuer=open_issuer(system, authority),
-        above=tuple(parsed(one) for one in _above(reader, authority)),
+        above=certificates_above(reader, authority),
         chain=chain_above(reader, authority),
         authority_keys=frozenset(key_sha256(parsed(one).public_key()) for one in reader.all(AUTHORITY)),
     )
-
-
-def _above(reader: Reader, authority: Authority) -> list[Authority]:
-    """Its parent, that one's parent, and so on."""
-    found: list[Authority] = []
-    parent_id = authority.parent_id
-    while parent_id is not None:
-        parent = reader.require(AUTHORITY, parent_id)
-        found.append(parent)
-        parent_id = parent.parent_id
-    return found

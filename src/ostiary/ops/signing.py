@@ -2,24 +2,29 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ostiary.errors import Conflict, Invalid
 from ostiary.ids import new_id
-from ostiary.model.authority import Authority, Certificate, NewAuthority
+from ostiary.model.authority import Authority, Certificate, ConstrainedNames, NameConstraints, NewAuthority
 from ostiary.model.fields import Private
 from ostiary.ops.change import sealed
 from ostiary.ops.revocation_lists import sign_list
 from ostiary.ops.system import System
-from ostiary.pki import keys
+from ostiary.pki import constraints, keys
+from ostiary.pki.authority_warnings import warnings
 from ostiary.pki.chain import read_certificates
-from ostiary.pki.issue import Issuer, create_intermediate, create_root
+from ostiary.pki.issue import Issuer, Limits, create_intermediate, create_root
 from ostiary.pki.names import SubjectFields, fingerprint_sha256, subject_text
 from ostiary.store.kinds import AUTHORITY
 from ostiary.store.material import authority_context
 from ostiary.store.store import Reader, Transaction
+
+_SHOWN: Final = 100
+_SHOWN_TEXT: Final = 255
 
 
 @dataclass(frozen=True)
@@ -76,13 +81,22 @@ def make_authority(
     key = made_key.key
     lifetime = timedelta(days=wanted.lifetime_days)
     fields = SubjectFields(**subject.model_dump())
+    limited = limits(wanted.path_length, wanted.name_constraints)
     if wanted.kind == "root":
         if wanted.parent_id is not None:
             raise Invalid("parent_id", "a root signs itself; leave parent_id out or make an intermediate")
-        certificate = create_root(fields, key, lifetime, transaction.at)
+        certificate = create_root(fields, key, lifetime, transaction.at, limits=limited)
     else:
-        parent = _parent(transaction, wanted.parent_id)
-        certificate = create_intermediate(fields, key, open_issuer(system, parent, "parent_id"), lifetime, transaction.at)
+        parent = the_parent(transaction, wanted.parent_id)
+        certificate = create_intermediate(
+            fields,
+            key,
+            open_issuer(system, parent, "parent_id"),
+            lifetime,
+            transaction.at,
+            above=certificates_above(transaction, parent),
+            limits=limited,
+        )
     name, authority_id = wanted.name or subject.CN, new_id()
     sealed_key = sealed(system, made_key.kept, authority_context(authority_id))
     made = store_authority(
@@ -98,8 +112,6 @@ def make_authority(
         generation=generation,
         key=wanted.key,
         custody=wanted.custody,
-        path_length=_path_length(certificate),
-        name_constraints=wanted.name_constraints,
     )
     sign_list(transaction, made, Issuer(certificate, key))
     return made
@@ -121,14 +133,47 @@ def store_authority(transaction: Transaction, certificate: x509.Certificate, sea
                 "fingerprint_sha256": fingerprint,
                 "not_before": certificate.not_valid_before_utc,
                 "not_after": certificate.not_valid_after_utc,
+                "path_length": _path_length(certificate),
+                "name_constraints": _constraints(certificate),
+                "warnings": warnings(certificate),
                 "sealed_key": sealed_key,
             }
         ),
     )
 
 
+def limits(path_length: int | None, name_constraints: NameConstraints | None) -> Limits:
+    """What an authority may sign, as a caller says it. Raises `Invalid`."""
+    if name_constraints is None:
+        return Limits(path_length)
+    return Limits(path_length, constraints.given(dict(name_constraints.permitted), dict(name_constraints.excluded)))
+
+
+def certificates_above(reader: Reader, authority: Authority) -> tuple[x509.Certificate, ...]:
+    """Those of its parent, that one's parent, and so on, as far as they are here."""
+    found: list[x509.Certificate] = []
+    parent_id = authority.parent_id
+    while parent_id is not None:
+        parent = reader.require(AUTHORITY, parent_id)
+        found.append(parsed(parent))
+        parent_id = parent.parent_id
+    return tuple(found)
+
+
 def _path_length(certificate: x509.Certificate) -> int | None:
     return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+
+
+def _constraints(certificate: x509.Certificate) -> NameConstraints | None:
+    """Its name constraints for people to read; of those that others made, the first of each kind are enough."""
+    held = constraints.of(certificate)
+    if not held:
+        return None
+    permitted, excluded = (
+        ConstrainedNames(**{kind: tuple(text[:_SHOWN_TEXT] for text in texts[:_SHOWN]) for kind, texts in by_kind.items()})
+        for by_kind in held.by_kind()
+    )
+    return NameConstraints(permitted=permitted, excluded=excluded)
 
 
 def chain_above(reader: Reader, authority: Authority) -> str:
@@ -141,7 +186,8 @@ def chain_above(reader: Reader, authority: Authority) -> str:
     return chain
 
 
-def _parent(transaction: Transaction, parent_id: str | None) -> Authority:
+def the_parent(transaction: Transaction, parent_id: str | None) -> Authority:
+    """The authority that is to sign another one. Raises `Invalid`."""
     if parent_id is None:
         raise Invalid("parent_id", "an intermediate needs the authority that signs it")
     parent = transaction.get(AUTHORITY, parent_id)
