@@ -72,7 +72,7 @@ def _is_due(reader: Reader, authority: Authority) -> bool:
 
 def _next(transaction: Transaction, system: System, authority: Authority) -> Authority:
     latest = members(transaction, authority.series_id)[-1]
-    if latest.kind != "intermediate" or latest.parent_id is None:
+    if latest.kind != "intermediate" or latest.parent_id is None or latest.cross_of is not None:
         raise Invalid(
             "authority_id", "only an intermediate is followed by another of its name; make an intermediate below this root"
         )
