@@ -17,6 +17,7 @@ from support.certs import Authority, name, new_key
 from support.grants import WithDoor, ostiary
 from support.stack import Door
 from support.tls_clients import Refused, TLSClient
+from support.wait import eventually
 
 pytestmark = pytest.mark.live
 
@@ -59,6 +60,15 @@ def request_pem() -> bytes:
 def renewed_with(house: WithDoor, cert: Path, key: Path, request: bytes) -> tuple[int, str]:
     answer = house.at_door(cert, key).request("POST", "/v1/enroll/renew", body=request)
     return answer.status, answer.body.decode()
+
+
+def refused_at_the_door(house: WithDoor, folder: Path) -> bool:
+    """In the handshake already."""
+    try:
+        house.at_door(folder / "fullchain.pem", folder / "key.pem").get("/enroll/ca.pem")
+    except Refused:
+        return True
+    return False
 
 
 def let_in(port: int, folder: Path) -> bool:
@@ -157,6 +167,15 @@ def test_a_revoked_certificate_cannot_be_renewed(house: WithDoor, devices: str, 
         if found["subject"] == "CN=stolen":
             house.call("POST", f"/v1/certificates/{found['id']}/revoke", {"reason": "keyCompromise"})
     assert ostiary("enroll", "renew", folder).returncode == 1
+
+    eventually(lambda: refused_at_the_door(house, folder))
+
+
+def test_an_expired_certificate_cannot_be_renewed(house: WithDoor, devices: str, tmp_path: Path) -> None:
+    folder = enrolled(house, devices, tmp_path / "device", lifetime="PT1S")
+    eventually(lambda: refused_at_the_door(house, folder))
+    done = ostiary("enroll", "renew", folder)
+    assert (done.returncode, "Will try again" in done.stderr) == (1, True)
 
 
 def test_a_look_alike_that_another_authority_signed_cannot_renew(house: WithDoor, devices: str, tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from ostiary.model.tls import Trust
 from ostiary.ops import server_certificates
 from ostiary.ops.system import System
 from ostiary.settings import Settings, split_address
-from ostiary.store.desired import identity
+from ostiary.store import revocations
+from ostiary.store.desired import authority_lists, identity
 from ostiary.store.kinds import AUTHORITY, LISTENER, LOAD_BALANCER
-from ostiary.store.material import Materials
+from ostiary.store.material import Anchors, Materials
 from ostiary.store.store import Reader
 
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
@@ -97,22 +98,25 @@ def desired(reader: Reader, system: System) -> DesiredEnrolment | None:
     if door is None or container is None:
         return None
     shown = identity(f"/v1/containers/{container.id}", Materials(reader, system.sealer), "default_tls_container_ref")
-    return DesiredEnrolment(
-        address=door.address, port=door.port, socket=door.socket, identities=(shown,), trust=_trust(reader.all(AUTHORITY))
-    )
+    return DesiredEnrolment(address=door.address, port=door.port, socket=door.socket, identities=(shown,), trust=_trust(reader))
 
 
-def _trust(known: tuple[Authority, ...]) -> Trust | None:
-    """All authorities that issue here, up to their roots.
+def _trust(reader: Reader) -> Trust | None:
+    """All authorities that issue here, up to their roots, each with its revocation list.
 
-    One whose own issuer is unknown is left out: the engine could not check revocation for the others then (envoy.secret).
+    Left out is whoever was revoked or is below one that was, and whoever's list is not here: without it the engine could not tell
+    who was revoked, and with a list of some only it would refuse the clients of all others (`store.desired`).
     """
-    by_id = {authority.id: authority for authority in known}
-    above = [_up_to_root(authority, by_id) for authority in known if authority.has_key]
-    trusted = {authority.id: authority for line in above for authority in line}
+    by_id = {authority.id: authority for authority in reader.all(AUTHORITY)}
+    lines = [_up_to_root(authority, by_id) for authority in by_id.values() if authority.has_key and authority.cross_of is None]
+    lists = revocations.lists_without_content(reader, tuple(by_id))
+    good = [line for line in lines if all(one.revoked_at is None and (one.id, "complete") in lists for one in line)]
+    trusted = tuple({authority.id: authority for line in good for authority in line}.values())
     if not trusted:
         return None
-    return Trust(name="trust/enrolment", certificates="".join(authority.certificate for authority in trusted.values()))
+    pem = "".join(authority.certificate for authority in trusted)
+    anchors = Anchors("enrolment", pem.encode(), trusted)
+    return Trust(name="trust/enrolment", certificates=pem, crls=authority_lists(reader, anchors))
 
 
 def _up_to_root(authority: Authority, by_id: dict[str, Authority]) -> tuple[Authority, ...]:
