@@ -2,11 +2,28 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
 def write_private(file: Path, content: bytes) -> None:
     """Make a file that only its owner may read: whole or not at all, and never over another (`FileExistsError`)."""
+    with _draft(file, content) as draft:
+        os.link(draft, file)  # unlike a rename, this refuses to replace
+    _keep_name(file.parent)
+
+
+def replace_private(file: Path, content: bytes) -> None:
+    """Put a private file in the place of another, or of none: whoever looks finds the one or the other, whole."""
+    with _draft(file, content) as draft:
+        draft.replace(file)
+    _keep_name(file.parent)
+
+
+@contextmanager
+def _draft(file: Path, content: bytes) -> Iterator[Path]:
+    """The content on disk under a passing name, which is gone afterwards."""
     draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -14,10 +31,9 @@ def write_private(file: Path, content: bytes) -> None:
             handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())
-        os.link(draft, file)  # unlike a rename, this refuses to replace
+        yield draft
     finally:
-        draft.unlink()
-    _keep_name(file.parent)
+        draft.unlink(missing_ok=True)
 
 
 def _keep_name(folder: Path) -> None:

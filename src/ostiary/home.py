@@ -1,12 +1,12 @@
 """What lies in a data directory: the lock that only one may hold, the database, the key-encryption key, the admin token."""
 
-import base64
 import os
 import secrets
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +16,12 @@ from ostiary import locks
 from ostiary.clock import now
 from ostiary.custody.token import Location, Token
 from ostiary.errors import Conflict, Unavailable
-from ostiary.files import write_private
-from ostiary.ops import start
+from ostiary.files import replace_private, write_private
+from ostiary.ops import rekey, start
+from ostiary.ops.caller import Caller
 from ostiary.ops.custodians import Custodians
 from ostiary.paths import Paths
+from ostiary.pki import kek
 from ostiary.pki.sealing import Sealer, new_kek
 from ostiary.settings import Settings
 from ostiary.store.engine import migrate, open_engine
@@ -40,30 +42,93 @@ def open_store(settings: Settings) -> Store:
     return Store(engine, now)
 
 
-def open_sealer(settings: Settings, store: Store) -> Sealer:
-    """The key-encryption key, made at first start. Never made anew over data that needs the old one."""
+def passphrase(settings: Settings, ask: Callable[[str], str] | None = None) -> bytes | None:
+    """What the key-encryption key is protected by; None when it is not. From the file in the settings, else `ask` a person.
+
+    Raises `Unavailable` when there is nobody to ask.
+    """
+    file = settings.kek_file
+    if not (file.exists() and kek.needs_passphrase(_content(file))):
+        return None
+    if settings.passphrase_file is not None:
+        return passphrase_in(settings.passphrase_file)
+    if ask is None:
+        raise Unavailable(f"{file} is protected by a passphrase; set OSTIARY_PASSPHRASE_FILE to a file that holds it.")
+    return ask(f"Passphrase of {file}: ").encode()
+
+
+def passphrase_in(file: Path) -> bytes:
+    """The passphrase in a file, without the line's end. Raises `Unavailable`."""
+    try:
+        with file.open("rb") as handle:
+            content = handle.read(kek.LONGEST + 2)
+    except OSError as error:
+        raise Unavailable(f"the passphrase file {file} cannot be read: {error.strerror}.") from None
+    return content.rstrip(b"\r\n")
+
+
+def open_sealer(settings: Settings, store: Store, secret: bytes | None = None) -> Sealer:
+    """The key-encryption key, made at first start, but never over data that needs the old one; `secret` is the passphrase."""
+    return Sealer(_key(settings, store, secret))
+
+
+def protect(settings: Settings, store: Store, caller: Caller, old: bytes | None, new: bytes) -> None:
+    """Protect the key-encryption key by a passphrase, or by another one: `old` is the one before."""
+    key = _key(settings, store, old)
+    content = kek.protected([key], new)
+    rekey.say(store, caller, "kek:protect")
+    replace_private(settings.kek_file, content)
+
+
+def unprotect(settings: Settings, store: Store, caller: Caller, old: bytes | None) -> None:
+    """Take the passphrase off: from then on, whoever can read the file has the key."""
+    key = _key(settings, store, old)
+    rekey.say(store, caller, "kek:unprotect")
+    replace_private(settings.kek_file, kek.plain([key]))
+
+
+def rotate(settings: Settings, store: Store, caller: Caller, secret: bytes | None) -> int:
+    """Make a new key-encryption key and re-seal everything with it; says how many things. Nothing else may use the database.
+
+    However it ends, the file holds the key that the database was written with: until that is known to be the new one, it holds
+    both. The next start takes the right one and drops the other.
+    """
+    old, new = _key(settings, store, secret), new_kek()
+    write = partial(kek.protected, passphrase=secret) if secret is not None else kek.plain
+    replace_private(settings.kek_file, write([old, new]))
+    count = rekey.rotate(store, caller, old, new)
+    replace_private(settings.kek_file, write([new]))
+    return count
+
+
+def _key(settings: Settings, store: Store, secret: bytes | None) -> bytes:
     file = settings.kek_file
     if not file.exists():
         if start.holds_sealed(store):
             raise start.missing_key(file)
-        write_private(file, base64.b64encode(new_kek()))
-    sealer = Sealer(_decoded(file))
-    start.check_key(store, sealer)
-    return sealer
+        write_private(file, kek.plain([new_kek()]))
+    _only_ours(file)
+    try:
+        keys = kek.read(_content(file), secret)
+    except Unavailable as refused:
+        raise Unavailable(f"{file}: {refused}") from None
+    key = start.key_of(store, keys)
+    if len(keys) > 1:
+        # A rotation was cut short, before or after its one commit; now it is known which.
+        replace_private(file, kek.protected([key], secret) if secret is not None else kek.plain([key]))
+        log.warning("a change of the key-encryption key was cut short; it is settled now", file=str(file))
+    return key
+
+
+def _content(file: Path) -> bytes:
+    with file.open("rb") as handle:
+        return handle.read(kek.FILE_LIMIT)
 
 
 def custodians(settings: Settings) -> Custodians:
     """Who keeps the keys of authorities here. A token is not asked before it is needed: without it, all but signing goes on."""
     token = settings.token
     return Custodians(Token(Location(token.module, token.label, token.pin_file)) if token else None)
-
-
-def _decoded(file: Path) -> bytes:
-    _only_ours(file)
-    try:
-        return base64.b64decode(file.read_bytes(), validate=True)
-    except ValueError:
-        raise Unavailable(f"{file} does not hold a key-encryption key; restore it from your backup.") from None
 
 
 def token(file: Path) -> str:

@@ -6,10 +6,12 @@ import ipaddress
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from getpass import getpass
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -71,12 +73,13 @@ def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info") 
     logs.configure(log_level)
     os.umask(0o077)  # whatever we write is ours alone
     with home.held(settings.data_dir):
-        asyncio.run(_serve(settings, ready))
+        passphrase = home.passphrase(settings, getpass if sys.stdin.isatty() else None)  # before signals are ours: Ctrl-C ends it
+        asyncio.run(_serve(settings, ready, passphrase))
 
 
-async def _serve(settings: Settings, ready: Ready) -> None:
+async def _serve(settings: Settings, ready: Ready, passphrase: bytes | None) -> None:
     store = await asyncio.to_thread(home.open_store, settings)
-    sealer = await asyncio.to_thread(home.open_sealer, settings, store)
+    sealer = await asyncio.to_thread(home.open_sealer, settings, store, passphrase)
     token = home.token(settings.token_file)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

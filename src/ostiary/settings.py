@@ -38,13 +38,9 @@ def token_from_environment() -> TokenSettings | None:
 
 
 def passphrase_file_from_environment() -> Path | None:
-    """Where OSTIARY_PASSPHRASE_FILE says that the passphrase is; else the systemd credential `ostiary.passphrase`, if given."""
+    """Where OSTIARY_PASSPHRASE_FILE says that the passphrase is. In a systemd unit that may be a credential: `%d/NAME`."""
     named = from_environment("PASSPHRASE_FILE")
-    if named:
-        return Path(named)
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")  # noqa: TID251 (this is the place) systemd.exec(5)
-    file = Path(credentials) / "ostiary.passphrase" if credentials else None
-    return file if file is not None and file.exists() else None
+    return Path(named) if named else None
 
 
 @dataclass(frozen=True)

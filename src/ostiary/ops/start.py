@@ -1,27 +1,38 @@
 """What must hold before anything is served: the key-encryption key is the one this database was written with."""
 
+from collections.abc import Sequence
+
 from ostiary.errors import Unavailable
 from ostiary.pki.sealing import Sealer
-from ostiary.store.kinds import AUTHORITY, SECRET
-from ostiary.store.material import authority_context, secret_context
+from ostiary.store import sealed
 from ostiary.store.store import Store
 
 
 def holds_sealed(store: Store) -> bool:
     """Whether anything in this database can only be read with the key-encryption key it was written with."""
     with store.read() as reader:
-        return bool(reader.count(SECRET) or any(authority.has_key for authority in reader.all(AUTHORITY)))
+        return sealed.any_sealed(reader) is not None
 
 
-def check_key(store: Store, sealer: Sealer) -> None:
-    """Raises `Unavailable` when what is stored cannot be opened: better to stop than to lose the right key for a wrong one."""
+def key_of(store: Store, keys: Sequence[bytes]) -> bytes:
+    """The one of these with which the database was written; the first when it holds nothing sealed.
+
+    Raises `Unavailable` when none opens it: better to stop than to lose the right key for a wrong one. One value speaks for all,
+    because a change of the key re-seals all of them in one transaction (`ops.rekey`).
+    """
     with store.read() as reader:
-        for secret_id in reader.ids(SECRET)[:1]:
-            sealer.open(reader.require(SECRET, secret_id).payload, secret_context(secret_id))
-        for authority in reader.all(AUTHORITY):
-            if authority.has_key:
-                sealer.open(authority.sealed_key, authority_context(authority.id))
-                return
+        sample = sealed.any_sealed(reader)
+    if sample is None:
+        return keys[0]
+    refusal = Unavailable("")
+    for key in keys:
+        try:
+            Sealer(key).open(*sample)
+        except Unavailable as refused:
+            refusal = refused
+        else:
+            return key
+    raise refusal
 
 
 def missing_key(file: object) -> Unavailable:
