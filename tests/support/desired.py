@@ -70,7 +70,8 @@ def _filled(value: Any) -> Any:
 
 
 def _private(desired: Any) -> Any:
-    for owner in (*desired.get("listeners", ()), *desired.get("pools", ())):
+    door = filter(None, [desired.get("enrolment")])
+    for owner in (*desired.get("listeners", ()), *desired.get("pools", ()), *door):
         for identity in (*owner.get("identities", ()), *filter(None, [owner.get("identity")])):
             identity["private_key"] = Private(identity["private_key"].encode())
     return desired
