@@ -1,21 +1,25 @@
 """/v1/certificates: certificates we issued."""
 
-from datetime import UTC, datetime
-from typing import Any, Final, Literal
+import base64
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
-from pydantic import Field
+from fastapi.responses import JSONResponse, Response
+from pydantic import Field, create_model
 
-from ostiary.api.bodies import decode
+from ostiary.api import inventory_csv, inventory_query
+from ostiary.api.bodies import decode, parse
 from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
+from ostiary.api.inventory_query import QUESTIONS
 from ostiary.api.nouns import Noun, wrapped
 from ostiary.api.once import once
 from ostiary.api.queries import asked, links, one_asked
 from ostiary.api.requests import NOUN as WAITING
-from ostiary.errors import Invalid
 from ostiary.model.authority import Certificate, NewCertificate
-from ostiary.ops import certificates, requests
+from ostiary.model.handout import NewIdentity
+from ostiary.model.inventory import Status
+from ostiary.ops import certificates, identities, inventory, requests
+from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 
 NOUN: Final = Noun(
@@ -24,14 +28,29 @@ NOUN: Final = Noun(
     Certificate,
     shown={
         "status": (
-            Literal["VALID", "EXPIRED", "NOT_YET_VALID", "REVOKED", "ON_HOLD"],
+            Status,
             Field(description="Whether it is good now; revocation comes before the clock."),
         ),
     },
     aliases={"group": "groups"},
 )
-TESTS: Final = ("status", "expires_before")
+QUERY: Final = {**list_query(NOUN.attributes, ("group",)), **QUESTIONS}
 Creation: Final = wrapped("certificate", NewCertificate)
+Generation: Final = wrapped("certificate", NewIdentity)
+IdentityReply: Final = wrapped(
+    "certificate",
+    create_model(
+        "Identity",
+        __base__=NOUN.item,
+        pkcs12=(str, Field(description="Certificate, key and chain as PKCS#12, base64. The key is told here and never again.")),
+        passphrase=(str | None, Field(description="What opens the file; null when the caller gave it.")),
+        mobileconfig=(
+            str | None,
+            Field(description="The same as an Apple profile, base64, when that was asked for."),
+        ),
+    ),
+    "IdentityReply",
+)
 
 
 router = APIRouter(prefix="/v1", tags=["certificates"])
@@ -40,13 +59,16 @@ router = APIRouter(prefix="/v1", tags=["certificates"])
 @router.post(
     "/certificates",
     dependencies=[may("certificate:issue", "certificate:request")],
-    **described(201, takes=Creation, answers=NOUN.reply),
+    **described(201, takes=(Creation, Generation), answers=NOUN.reply | IdentityReply),
 )
 def issue(request: Request, system: Sys, caller: Who, raw: Raw) -> JSONResponse:
-    """Issue a certificate for a request. May be retried with an Idempotency-Key.
+    """Issue a certificate for a request; with `"key": "generate"` in place of `csr`, make the key too and hand both out once.
 
-    Where the profile asks for other people's approval the answer is 202, with the certificate request that waits for them.
+    May be retried with an Idempotency-Key. Where the profile asks for other people's approval the answer is 202, with the
+    certificate request that waits for them.
     """
+    if _asks_for_a_key(raw):
+        return _with_key(request, system, caller, raw)
     body: Any = decode(raw, Creation, NOUN.why_not_new)
     wanted: NewCertificate = body.certificate
     if certificates.needs_approval(system, wanted.profile):
@@ -58,18 +80,17 @@ def issue(request: Request, system: Sys, caller: Who, raw: Raw) -> JSONResponse:
 @router.get(
     "/certificates",
     dependencies=[may("certificate:read")],
-    **described(200, answers=NOUN.list_reply, query=list_query(NOUN.attributes, ("group", *TESTS))),
+    **described(200, answers=NOUN.list_reply, query=QUERY),
 )
-def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
-    """List certificates."""
-    wanted = asked(request, NOUN, TESTS)
-    if "expires_before" in wanted.tests:
-        _time(wanted.tests["expires_before"])  # Refused also when there is nothing to compare with.
-    page = wanted.page(
-        lambda query: certificates.find(system, caller, query), lambda thing, name, text: _passes(system, thing, name, text)
-    )
-    items = [wanted.pick(shown(system, thing)) for thing in page.items]
-    return JSONResponse({NOUN.many: items, f"{NOUN.many}_links": links(request, wanted, page)})
+def find(request: Request, system: Sys, caller: Who) -> Response:
+    """List certificates: a page of them, or all as CSV (`format=csv`, or `Accept: text/csv`)."""
+    listed = asked(request, NOUN, QUESTIONS)
+    wanted = inventory_query.read(listed.query, listed.tests, system.clock())
+    if inventory_query.wants_csv(request, listed.tests):
+        return inventory_csv.reply(inventory.each_page(system, caller, wanted), lambda one: shown(system, one), listed.fields)
+    page = inventory.find(system, caller, wanted)
+    items = [listed.pick(shown(system, thing)) for thing in page.items]
+    return JSONResponse({NOUN.many: items, f"{NOUN.many}_links": links(request, listed, page)})
 
 
 @router.get("/certificates/{certificate_id}", dependencies=[may("certificate:read")], **described(200, answers=NOUN.reply))
@@ -84,15 +105,17 @@ def shown(system: System, certificate: Certificate) -> dict[str, Any]:
     return {**NOUN.show(certificate), "status": certificates.status(system, certificate)}
 
 
-def _passes(system: System, certificate: Certificate, name: str, text: str) -> bool:
-    if name == "status":
-        return certificates.status(system, certificate) == text
-    return certificate.not_after < _time(text)
+def _asks_for_a_key(raw: bytes) -> bool:
+    wanted = parse(raw).get("certificate")
+    return isinstance(wanted, dict) and "key" in wanted
 
 
-def _time(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text.replace(" ", "+"))  # A '+' that was not escaped arrives as a space.
-    except ValueError:
-        raise Invalid("expires_before", "is not a time such as 2027-01-31T12:00:00Z") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+def _with_key(request: Request, system: System, caller: Caller, raw: bytes) -> JSONResponse:
+    body: Any = decode(raw, Generation, {"csr": "is for a key that you hold; leave it out, or leave key out", **NOUN.why_not_new})
+    made = identities.issue_with_key(system, caller, body.certificate, once(request, raw))
+    secret = {
+        "pkcs12": base64.b64encode(made.pkcs12).decode("ascii"),
+        "passphrase": None if made.passphrase is None else made.passphrase.decode("ascii"),
+        "mobileconfig": None if made.mobileconfig is None else base64.b64encode(made.mobileconfig).decode("ascii"),
+    }
+    return JSONResponse({NOUN.one: {**shown(system, made.certificate), **secret}}, 201)

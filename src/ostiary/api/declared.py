@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import UnionType
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
@@ -79,7 +80,7 @@ def described(
     status: int,
     *,
     takes: type[BaseModel] | tuple[type[BaseModel], ...] | None = None,
-    answers: type[BaseModel] | None = None,
+    answers: type[BaseModel] | UnionType | None = None,
     query: Mapping[str, str] | None = None,
     octets: str | None = None,
 ) -> dict[str, Any]:

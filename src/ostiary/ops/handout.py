@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -17,9 +17,6 @@ from ostiary.pki import bundle
 from ostiary.pki.chain import read_certificates, to_pem
 from ostiary.store.kinds import AUTHORITY, CERTIFICATE
 from ostiary.store.store import Reader
-
-CertificateFormat = Literal["pem", "der", "crt", "chain", "fullchain", "mobileconfig", "p7b"]
-AuthorityFormat = Literal["pem", "der", "mobileconfig"]
 
 PEM: Final = "application/x-pem-file"
 PEM_CHAIN: Final = "application/pem-certificate-chain"  # RFC 8555 9.1
@@ -66,6 +63,8 @@ _CERTIFICATE_FILES: Final[Mapping[str, tuple[str, str, _Make]]] = {
     "p7b": (".p7b", P7B, lambda parts: bundle.pkcs7_file(parts.all)),
 }
 _AUTHORITY_FILES: Final = {name: _CERTIFICATE_FILES[name] for name in ("pem", "der", "mobileconfig")}
+CERTIFICATE_FORMATS: Final = tuple(_CERTIFICATE_FILES)
+AUTHORITY_FORMATS: Final = tuple(_AUTHORITY_FILES)
 
 
 def certificate_file(system: System, caller: Caller, certificate_id: str, form: str) -> File:
@@ -81,8 +80,8 @@ def authority_file(system: System, caller: Caller, authority_id: str, form: str)
     caller.must("authority:read")
     with system.store.read() as reader:
         found = reader.require(AUTHORITY, authority_id)
-        above = _above(reader, found)
-    parts = _Parts(found.name, parsed(found), tuple(parsed(one) for one in above))
+        upwards = above(reader, found)
+    parts = _Parts(found.name, parsed(found), tuple(parsed(one) for one in upwards))
     return _file(_AUTHORITY_FILES, form, parts)
 
 
@@ -91,7 +90,7 @@ def anchor(system: System, caller: Caller, authority_id: str) -> Authority:
     caller.must("authority:read")
     with system.store.read() as reader:
         found = reader.require(AUTHORITY, authority_id)
-        return (found, *_above(reader, found))[-1]
+        return (found, *above(reader, found))[-1]
 
 
 def file_name(text: str, ending: str) -> str:
@@ -100,8 +99,12 @@ def file_name(text: str, ending: str) -> str:
 
 
 def _parts(certificate: Certificate) -> _Parts:
-    chain = read_certificates(certificate.chain.encode(), "chain") if certificate.chain else ()
-    return _Parts(title(certificate), parsed(certificate), chain)
+    return _Parts(title(certificate), parsed(certificate), chain_of(certificate))
+
+
+def chain_of(certificate: Certificate) -> tuple[x509.Certificate, ...]:
+    """The authorities above it, nearest first, without the root."""
+    return read_certificates(certificate.chain.encode(), "chain") if certificate.chain else ()
 
 
 def title(certificate: Certificate) -> str:
@@ -110,7 +113,8 @@ def title(certificate: Certificate) -> str:
     return certificate.name or certificate.owner or next(iter(common_names), "") or certificate.serial
 
 
-def _above(reader: Reader, authority: Authority) -> list[Authority]:
+def above(reader: Reader, authority: Authority) -> list[Authority]:
+    """Its parent, that one's parent, and so on."""
     found: list[Authority] = []
     while authority.parent_id is not None:
         authority = reader.require(AUTHORITY, authority.parent_id)
