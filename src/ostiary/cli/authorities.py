@@ -46,7 +46,9 @@ def create(
     name: Annotated[str, typer.Argument(help="Its name, also its common name.")],
     parent: Annotated[str | None, typer.Option(help="Name or id of the authority that signs it; none makes a root.")] = None,
     key: Annotated[str, typer.Option(help="EC-P256, EC-P384, ED25519, RSA-3072 or RSA-4096.")] = "EC-P256",
-    lifetime_days: Annotated[int, typer.Option(min=1, help="How long it is valid.")] = 3650,
+    lifetime_days: Annotated[
+        int | None, typer.Option(min=1, help="How long it is valid; default is ten years, for an intermediate five.")
+    ] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:

@@ -111,7 +111,9 @@ class NewAuthority(Data):
     parent_id: str | None = setting(None, "The authority that signs it; only an intermediate has one.", max_length=255)
     key: KeySpec = setting("EC-P256", "The kind of key to generate.")
     custody: Custody = setting("file", "Who makes and keeps its key: we, encrypted, or a PKCS#11 token, which never lets it out.")
-    lifetime_days: Annotated[int, Field(ge=1, le=36_500)] = setting(3650, "How long it is valid.", unit="d")
+    lifetime_days: Annotated[int, Field(ge=1, le=36_500)] | None = setting(
+        None, "How long it is valid; empty is ten years for a root, at most five for an intermediate.", unit="d"
+    )
     subject: SubjectName = setting(SubjectName(), "Its name; the common name falls back to `name`.")
     path_length: Annotated[int, Field(ge=0, le=10)] | None = setting(
         None, "How many levels of authorities may be below it; empty is any number for a root, none for an intermediate."
@@ -157,4 +159,4 @@ class NewCertificate(Data):
 class Renew(Data):
     """What a caller says to have a certificate renewed. Of the CSR only the key is taken."""
 
-    csr: Annotated[str, Field(min_length=1, max_length=65_536)] = setting(description="The PKCS#10 request with the new key, PEM.")
+    csr: Annotated[str, Field(min_length=1, max_length=65_536)] = setting(description="The PKCS#10 request, PEM.")

@@ -26,6 +26,9 @@ from ostiary.store.store import Reader, Transaction
 _SHOWN: Final = 100
 _SHOWN_TEXT: Final = 255
 
+ROOT_LIFETIME: Final = timedelta(days=3650)
+INTERMEDIATE_LIFETIME: Final = timedelta(days=1825)
+
 
 @dataclass(frozen=True)
 class NewKey:
@@ -60,6 +63,10 @@ def new_key(system: System, wanted: NewAuthority) -> NewKey:
     return NewKey(*system.custody.create(wanted.custody, wanted.key, wanted.name or wanted.subject.CN))
 
 
+def _days(wanted: NewAuthority) -> timedelta | None:
+    return None if wanted.lifetime_days is None else timedelta(days=wanted.lifetime_days)
+
+
 def make_authority(
     transaction: Transaction,
     system: System,
@@ -79,12 +86,12 @@ def make_authority(
         raise Invalid("subject.CN", "an authority needs a common name; set subject.CN or name")
     made_key = key_pair or new_key(system, wanted)
     key = made_key.key
-    lifetime = timedelta(days=wanted.lifetime_days)
     fields = SubjectFields(**subject.model_dump())
     limited = limits(wanted.path_length, wanted.name_constraints)
     if wanted.kind == "root":
         if wanted.parent_id is not None:
             raise Invalid("parent_id", "a root signs itself; leave parent_id out or make an intermediate")
+        lifetime = _days(wanted) or ROOT_LIFETIME
         certificate = create_root(fields, key, lifetime, transaction.at, limits=limited)
     else:
         parent = the_parent(transaction, wanted.parent_id)
@@ -92,7 +99,7 @@ def make_authority(
             fields,
             key,
             open_issuer(system, parent, "parent_id"),
-            lifetime,
+            _days(wanted) or min(INTERMEDIATE_LIFETIME, parent.not_after - transaction.at.replace(microsecond=0)),
             transaction.at,
             above=certificates_above(transaction, parent),
             limits=limited,
