@@ -19,7 +19,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from ostiary import home, logs
+from ostiary import hardening, home, logs
 from ostiary.api.app import create_app
 from ostiary.api.at_the_door import AtTheDoor
 from ostiary.api.patience import PatientOnce
@@ -70,6 +70,7 @@ def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info") 
 
     Raises `Conflict` when another ostiary runs on this data directory or has the API's port.
     """
+    hardening.keep_memory_off_disk()
     logs.configure(log_level)
     os.umask(0o077)  # whatever we write is ours alone
     with home.held(settings.data_dir):

@@ -12,6 +12,7 @@ import typer
 from ostiary.cli.options import DataDir
 from ostiary.cli.output import refusals_in_one_line
 from ostiary.errors import Invalid, Unavailable
+from ostiary.hardening import keep_memory_off_disk
 from ostiary.settings import Settings, default_data_dir
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def _offline(settings: Settings) -> Iterator[tuple["Store", bytes | None]]:
     """The store, and the passphrase if there is one, while no ostiary runs here. Raises `Conflict` if one does."""
     from ostiary import home  # noqa: PLC0415 (slow to load, and only here)
 
+    keep_memory_off_disk()
     if not settings.data_dir.is_dir():
         raise Unavailable(f"there is no data directory {settings.data_dir}; choose another --data-dir")
     with home.held(settings.data_dir):

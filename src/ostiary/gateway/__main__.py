@@ -5,7 +5,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from ostiary import logs
+from ostiary import hardening, logs
 from ostiary.errors import Refusal
 from ostiary.gateway import keeper, lock
 from ostiary.paths import Paths
@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("--drain-seconds", type=int, default=10, help="how long to wait for clients to finish before stopping")
     parser.add_argument("--log-level", choices=sorted(logs.LEVELS), default="info")
     given = parser.parse_args()
+    hardening.keep_memory_off_disk()
     logs.configure(given.log_level)
     paths = Paths(given.data_dir)
     try:
