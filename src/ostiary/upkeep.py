@@ -10,23 +10,31 @@ from typing import Final
 import structlog
 
 from ostiary.errors import Refusal
-from ostiary.ops import idempotency, list_upkeep, requests, series
+from ostiary.ops import foreign_status, idempotency, list_upkeep, requests, series, status_fetch
 from ostiary.ops.system import System
 
 ROUND_SECONDS: Final = 60.0
+NEWS_SECONDS: Final = 5.0
+Chores = tuple[tuple[str, Callable[[System], int]], ...]
 log = structlog.get_logger(source="upkeep")
 
 # What to do, in this order, and what the log calls it. A revocation list is what somebody waits for.
-CHORES: Final[tuple[tuple[str, Callable[[System], int]], ...]] = (
+CHORES: Final[Chores] = (
     ("signed revocation lists", list_upkeep.sign_due),
     ("rolled to the next issuing CA", series.roll_due),
     ("let requests lapse that nobody decided", requests.lapse_due),
     ("forgot idempotency keys", idempotency.forget_old),
 )
 
+# Asking others takes as long as they take to answer, so nothing of ours waits for it.
+NEWS: Final[Chores] = (
+    ("fetched revocation lists of imported authorities", status_fetch.fetch_due),
+    ("learned who is refused, or is no longer, by an imported authority", foreign_status.learn_due),
+)
+
 
 class Upkeep:
-    """Does the chores each minute, and whenever something was committed. `wake` may be called from any thread."""
+    """Does the chores each minute, and whenever something was committed; asks for news beside that. `wake` from any thread."""
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -39,13 +47,18 @@ class Upkeep:
 
     async def run(self) -> None:
         """Go on until cancelled. A chore that fails is logged and tried again; it never keeps the others from being done."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._rounds(CHORES, ROUND_SECONDS, self._changed))
+            group.create_task(self._rounds(NEWS, NEWS_SECONDS, asyncio.Event()))
+
+    async def _rounds(self, chores: Chores, seconds: float, wanted: asyncio.Event) -> None:
         while True:
-            self._changed.clear()
-            for name, chore in CHORES:
+            wanted.clear()
+            for name, chore in chores:
                 await self._do(name, chore)
             try:
-                async with asyncio.timeout(ROUND_SECONDS):
-                    await self._changed.wait()
+                async with asyncio.timeout(seconds):
+                    await wanted.wait()
             except TimeoutError:
                 continue
 

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp as library
 
 from ostiary.errors import Unavailable
-from ostiary.model.authority import Authority, Certificate
+from ostiary.model.authority import Authority, Certificate, TrustedAuthority
 from ostiary.model.revocation import Revoke
-from ostiary.ops import answers, audit, authorities, ocsp, revocation
+from ostiary.ops import answers, audit, imported, ocsp, revocation
 from ostiary.ops.answers import Answers
 from ostiary.ops.signing import parsed
 from ostiary.ops.system import System
@@ -222,9 +222,9 @@ def test_the_kept_answers_are_bounded(system: System, monkeypatch: pytest.Monkey
 
 
 def test_authorities_that_have_no_key_here_and_those_that_are_none_are_unauthorized(system: System) -> None:
-    imported = authorities.import_certificate(system, ADMIN, "theirs", Anybody.root().cert_pem)
-    for authority_id in (imported.id, "nobody", ""):
-        found = library.load_der_ocsp_response(ocsp.answer(system, authority_id, request(imported, 1)).der)
+    theirs = imported.import_bundle(system, ADMIN, TrustedAuthority(name="theirs", certificate=Anybody.root().cert_pem))
+    for authority_id in (theirs.id, "nobody", ""):
+        found = library.load_der_ocsp_response(ocsp.answer(system, authority_id, request(theirs, 1)).der)
         assert found.response_status is library.OCSPResponseStatus.UNAUTHORIZED
 
 

@@ -1,5 +1,6 @@
 """/v1/authorities: CA certificates in the system, with a key (we issue) or without (we only trust)."""
 
+from datetime import datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -8,11 +9,13 @@ from pydantic import Field
 
 from ostiary.api.bodies import decode, parse
 from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
-from ostiary.api.nouns import Noun, wrapped
+from ostiary.api.nouns import Noun, wrapped, zulu_time
 from ostiary.api.queries import asked, base_url, links, one_asked
 from ostiary.model.authority import Authority, NewAuthority, TrustedAuthority
+from ostiary.model.cross_sign import CrossSign
 from ostiary.model.revocation import Revoke
-from ostiary.ops import authorities, revocation, series
+from ostiary.model.status_check import StatusCheckState
+from ostiary.ops import authorities, cross_signing, imported, revocation, series
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 
@@ -25,10 +28,13 @@ NOUN: Final = Noun(
         "has_key": (bool, Field(description="Whether it can issue.")),
         "in_use_by": (tuple[str, ...], Field(description="The listeners and pools that trust it.")),
         "crl_href": (str | None, Field(description="Where its revocation list is; null while there is none.")),
+        "series": (tuple[str, ...], Field(description="All that work under its name or were imported with it, itself too.")),
+        "status_check_state": (StatusCheckState, Field(description="How it stands with the news of an imported authority.")),
     },
 )
 Creation: Final = wrapped("authority", NewAuthority)
 Import: Final = wrapped("authority", TrustedAuthority)
+Crossing: Final = wrapped("authority", CrossSign)
 router = APIRouter(prefix="/v1/authorities", tags=["authorities"])
 
 
@@ -40,7 +46,7 @@ router = APIRouter(prefix="/v1/authorities", tags=["authorities"])
 def create(request: Request, system: Sys, caller: Who, raw: Raw) -> JSONResponse:
     """Make an authority with a key that stays here; with `certificate`, trust one whose key is elsewhere."""
     made = _imported(system, caller, raw) if _has_certificate(raw) else _created(system, caller, raw)
-    return JSONResponse({NOUN.one: _shown(request, system, caller, made)}, 201)
+    return JSONResponse({NOUN.one: shown(request, system, caller, made)}, 201)
 
 
 @router.get(
@@ -50,7 +56,7 @@ def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
     """List authorities."""
     wanted = asked(request, NOUN)
     page = authorities.find(system, caller, wanted.query)
-    items = [wanted.pick(_shown(request, system, caller, thing)) for thing in page.items]
+    items = [wanted.pick(shown(request, system, caller, thing)) for thing in page.items]
     return JSONResponse({NOUN.many: items, f"{NOUN.many}_links": links(request, wanted, page)})
 
 
@@ -59,7 +65,7 @@ def get(request: Request, system: Sys, caller: Who, authority_id: str) -> JSONRe
     """Show an authority."""
     picked = one_asked(request, NOUN)
     found = authorities.get(system, caller, authority_id)
-    return JSONResponse({NOUN.one: picked.pick(_shown(request, system, caller, found))})
+    return JSONResponse({NOUN.one: picked.pick(shown(request, system, caller, found))})
 
 
 @router.delete("/{authority_id}", dependencies=[may("authority:delete")], **described(204))
@@ -73,13 +79,25 @@ def delete(system: Sys, caller: Who, authority_id: str) -> Response:
 def revoke(request: Request, system: Sys, caller: Who, authority_id: str, raw: Raw) -> JSONResponse:
     """Revoke an intermediate by the authority above it. It signs no more, and no listener trusts it any longer."""
     gone = revocation.revoke_authority(system, caller, authority_id, decode(raw or b"{}", Revoke))
-    return JSONResponse({NOUN.one: _shown(request, system, caller, gone)})
+    return JSONResponse({NOUN.one: shown(request, system, caller, gone)})
 
 
 @router.post("/{authority_id}/roll", dependencies=[may("authority:roll")], **described(201, answers=NOUN.reply))
 def roll(request: Request, system: Sys, caller: Who, authority_id: str) -> JSONResponse:
     """Have a new issuing CA take over under the same name now, rather than when the present one has signed its share."""
-    return JSONResponse({NOUN.one: _shown(request, system, caller, series.roll(system, caller, authority_id))}, 201)
+    return JSONResponse({NOUN.one: shown(request, system, caller, series.roll(system, caller, authority_id))}, 201)
+
+
+@router.post(
+    "/{authority_id}/cross-sign",
+    dependencies=[may("authority:create", "authority:cross-sign")],
+    **described(201, takes=Crossing, answers=NOUN.reply),
+)
+def cross_sign(request: Request, system: Sys, caller: Who, authority_id: str, raw: Raw) -> JSONResponse:
+    """Have an authority signed by another parent as well, so that whoever trusts that one trusts it too."""
+    body: Any = decode(raw, Crossing, NOUN.why_not_new)
+    made = cross_signing.cross_sign(system, caller, authority_id, body.authority)
+    return JSONResponse({NOUN.one: shown(request, system, caller, made)}, 201)
 
 
 def _has_certificate(raw: bytes) -> bool:
@@ -95,14 +113,22 @@ def _created(system: System, caller: Caller, raw: bytes) -> Authority:
 def _imported(system: System, caller: Caller, raw: bytes) -> Authority:
     body: Any = decode(raw, Import, {"key": "an imported authority has no key here", **NOUN.why_not_new})
     wanted: TrustedAuthority = body.authority
-    return authorities.import_certificate(system, caller, wanted.name, wanted.certificate, wanted.project_id)
+    return imported.import_bundle(system, caller, wanted)
 
 
-def _shown(request: Request, system: System, caller: Caller, authority: Authority) -> dict[str, Any]:
+def shown(request: Request, system: System, caller: Caller, authority: Authority) -> dict[str, Any]:
+    """An authority as replies show it."""
+    together, news = authorities.status(system, caller, authority)
     return {
         **NOUN.show(authority),
         "href": f"{base_url(request)}/v1/authorities/{authority.id}",
         "has_key": authority.has_key,
         "in_use_by": authorities.in_use_by(system, caller, authority.id),
         "crl_href": f"{base_url(request)}/pki/{authority.id}.crl" if authority.has_key else None,
+        "series": together,
+        "status_check_state": {**news.model_dump(mode="json"), **_times(news)},
     }
+
+
+def _times(news: StatusCheckState) -> dict[str, str]:
+    return {name: zulu_time(value) for name, value in news if isinstance(value, datetime)}

@@ -1,5 +1,6 @@
 """How much of one request is read, and what no request may contain. Checked before anything is parsed."""
 
+import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -10,16 +11,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ostiary.api.accept import admits
 from ostiary.api.problems import is_key_manager, is_load_balancing, refusal
 from ostiary.errors import Invalid, Refusal, TooLarge
+from ostiary.pki.foreign_lists import SIZE_MAX
 from ostiary.pki.ocsp import REQUEST_MAX
 
 BODY_MAX: Final = 2**20
 SECRET_BODY_MAX: Final = 8 * 2**20
+LISTS: Final = re.compile(r"/v1/authorities/[^/]+/crl")
 
 
 def body_max(path: str) -> int:
     """Most bytes of a body read at this (canonical) path."""
     if path.startswith("/ocsp/"):
         return REQUEST_MAX
+    if LISTS.fullmatch(path):
+        return SIZE_MAX
     return SECRET_BODY_MAX if is_key_manager(path) else BODY_MAX
 
 

@@ -1,19 +1,19 @@
-"""Authorities: make a root or intermediate, import a CA certificate to trust, read, delete."""
+"""Authorities: make a root or intermediate, read, delete. For those whose key is elsewhere see `imported`."""
 
-from ostiary.errors import Conflict, Invalid
-from ostiary.ids import new_id
+from ostiary.errors import Conflict
 from ostiary.model.authority import Authority, NewAuthority
-from ostiary.model.fields import Private
 from ostiary.model.query import Page, Query
+from ostiary.model.status_check import StatusCheckState
+from ostiary.ops import status_fetch
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.secrets import refuse_if_held
-from ostiary.ops.signing import make_authority, new_key, store_authority
+from ostiary.ops.series import members
+from ostiary.ops.signing import make_authority, new_key
 from ostiary.ops.system import System
-from ostiary.pki.chain import read_client_ca
-from ostiary.pki.names import subject_text
 from ostiary.store import revocations
 from ostiary.store.kinds import AUTHORITY, CERTIFICATE
+from ostiary.store.store import Transaction
 
 
 def create(system: System, caller: Caller, wanted: NewAuthority) -> Authority:
@@ -22,26 +22,6 @@ def create(system: System, caller: Caller, wanted: NewAuthority) -> Authority:
     key = new_key(system, wanted)  # before the lock: RSA and tokens take their time
     with change(system, caller, "authority:create") as transaction:
         return make_authority(transaction, system, wanted, key)
-
-
-def import_certificate(system: System, caller: Caller, name: str, pem: str, project_id: str = "") -> Authority:
-    """Trust a CA certificate whose key is elsewhere. Raises `Invalid` for one that could not have signed clients."""
-    found = read_client_ca(pem.encode(), system.clock(), "certificate")
-    if len(found) != 1:
-        raise Invalid(
-            "certificate", f"holds {len(found)} certificates; import one authority at a time, or store a bundle as a secret"
-        )
-    (certificate,) = found
-    with change(system, caller, "authority:import") as transaction:
-        return store_authority(
-            transaction,
-            certificate,
-            Private(b""),
-            id=new_id(),
-            name=name or subject_text(certificate)[:255],
-            kind="imported",
-            project_id=project_id,
-        )
 
 
 def get(system: System, caller: Caller, authority_id: str) -> Authority:
@@ -65,17 +45,35 @@ def in_use_by(system: System, caller: Caller, authority_id: str) -> list[str]:
         return list(dict.fromkeys(holder_id for _, holder_id, _ in reader.holders(authority_id)))
 
 
+def status(system: System, caller: Caller, authority: Authority) -> tuple[tuple[str, ...], StatusCheckState]:
+    """The ids of its series, and how it stands with the news of its certificates."""
+    caller.must("authority:read")
+    with system.store.read() as reader:
+        return reader.ids(AUTHORITY, series_id=authority.series_id), status_fetch.state(system, reader, authority)
+
+
 def delete(system: System, caller: Caller, authority_id: str) -> None:
-    """Remove an authority that nothing trusts and that has signed nothing still on record."""
+    """Remove an authority that nothing trusts and that has signed nothing still on record; with those it was imported with."""
     with change(system, caller, "authority:delete") as transaction:
         authority = transaction.require(AUTHORITY, authority_id)
-        refuse_if_held(transaction, AUTHORITY, authority)
-        below = transaction.all(AUTHORITY, parent_id=authority_id)
-        if below:
-            raise Conflict(f"Authority {authority_id} has signed authority {below[0].id} ({below[0].name}); delete that first.")
-        issued = transaction.count(CERTIFICATE, authority_id=authority_id)
-        if issued:
-            raise Conflict(f"Authority {authority_id} has issued {issued} certificates that are on record; it cannot be deleted.")
-        revocations.forget_authority(transaction, authority_id)
-        transaction.delete(AUTHORITY, authority)
+        together = members(transaction, authority.series_id) if authority.kind == "imported" else (authority,)
+        ids = {one.id for one in together}
+        for one in reversed(together):  # what is below comes after what signed it
+            _refuse_needed(transaction, one, ids)
+            revocations.forget_authority(transaction, one.id)
+            transaction.delete(AUTHORITY, one)
     system.custody.forget(authority_id)
+
+
+def _refuse_needed(transaction: Transaction, authority: Authority, together: set[str]) -> None:
+    """`Conflict` for one that something trusts or that has signed something, but for what goes together with it."""
+    refuse_if_held(transaction, AUTHORITY, authority)
+    below = [one for one in transaction.all(AUTHORITY, parent_id=authority.id) if one.id not in together]
+    if below:
+        raise Conflict(f"Authority {authority.id} has signed authority {below[0].id} ({below[0].name}); delete that first.")
+    crossed = [one for one in transaction.all(AUTHORITY) if one.cross_of == authority.id and one.id not in together]
+    if crossed:
+        raise Conflict(f"Authority {authority.id} is cross-signed as {crossed[0].id} ({crossed[0].name}); delete that first.")
+    issued = transaction.count(CERTIFICATE, authority_id=authority.id)
+    if issued:
+        raise Conflict(f"Authority {authority.id} has issued {issued} certificates that are on record; it cannot be deleted.")

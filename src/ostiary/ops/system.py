@@ -9,6 +9,7 @@ from ostiary.model.enrolment import EnrolmentDoor
 from ostiary.ops.answers import Answers
 from ostiary.ops.custodians import Custodians
 from ostiary.ops.fleet import Fleet
+from ostiary.ops.watch import Watch
 from ostiary.pki.sealing import Sealer
 from ostiary.store.store import Store
 
@@ -29,3 +30,4 @@ class System:
     desks: Kept = field(default_factory=lambda: Kept(64))  # see ops.desk
     answers: Answers = field(default_factory=Answers)  # see ops.ocsp
     door: EnrolmentDoor | None = None
+    watch: Watch = field(default_factory=Watch)  # of imported authorities' lists and responders

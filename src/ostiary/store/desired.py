@@ -133,10 +133,13 @@ def authority_lists(reader: Reader, anchors: Anchors) -> str:
     and whom we know to be revoked is refused request by request instead (`denied`). Not so where somebody asked for an imported
     authority's lists to be checked (docs/decisions/0010): better to refuse.
     """
-    held = revocations.lists_without_content(reader, tuple(one.id for one in anchors.authorities))
-    found = [held[one.id, "complete"] for one in anchors.authorities if (one.id, "complete") in held]
-    lacking = [one for one in anchors.authorities if not {(one.id, "complete"), (one.cross_of, "complete")} & held.keys()]
-    if not lacking:
+    signers = {one.id: one.cross_of or one.id for one in anchors.authorities}  # who has the key, and so signs the list
+    held = revocations.lists_without_content(reader, tuple({*signers, *signers.values()}))
+    unchecked = {one.id for one in anchors.authorities if not one.status_check.by_list}
+    held = {key: one for key, one in held.items() if one.source == "signed" or one.authority_id not in unchecked}
+    complete = [(signer, "complete") for signer in dict.fromkeys(signers.values())]
+    found = [held[one] for one in complete if one in held]
+    if len(found) == len(complete):
         return "".join(_list_pem(reader, one) for one in found)
     let_in = {one.series_id for one in anchors.authorities if (one.id, "set_aside") in held}
     if not any(one.status_check.by_list and one.series_id not in let_in for one in anchors.authorities):
