@@ -83,7 +83,9 @@ class Materials:
         size = -1
         while size != len(found):
             size = len(found)
-            found |= {one.id: one for one in every if one.parent_id in found and one.revoked_at is None}
+            # A cross-signed certificate has the name and key of another authority: what that one signed is below it too.
+            parents = found.keys() | {one.cross_of for one in found.values() if one.cross_of is not None}
+            found |= {one.id: one for one in every if one.parent_id in parents and one.revoked_at is None}
         return tuple(one for one in every if one.id in found)
 
     def secret(self, text: str, field: str) -> tuple[str, bytes]:
