@@ -8,7 +8,8 @@ from cryptography import x509
 from api.client import Client
 from ostiary.pki.constraints import given, of
 from ostiary.store.material import Materials
-from support.certs import Authority, csr, new_key
+from support.certs import Authority, csr, name, new_key
+from support.certs import pem as as_pem
 
 PATH = "/v1/authorities"
 
@@ -92,12 +93,8 @@ def test_constraints_that_cannot_be_are_refused_with_the_field(client: Client, c
 
 def test_a_child_permits_no_more_than_its_parent(client: Client) -> None:
     root = a_ca(client, "Root", name_constraints=A_TEST)
-    wider = {
-        "name": "Child",
-        "kind": "intermediate",
-        "parent_id": root["id"],
-        "name_constraints": {"permitted": {"dns": ["b.test"]}},
-    }
+    wider = {"name": "Child", "kind": "intermediate", "parent_id": root["id"]}
+    wider["name_constraints"] = {"permitted": {"dns": ["b.test"]}}
     refusal(client.post(PATH, {"authority": wider}), 400, "name_constraints.permitted", "'b.test'", "'a.test'")
 
 
@@ -117,8 +114,8 @@ def test_the_constraints_of_an_imported_authority_are_shown(client: Client) -> N
     theirs = Authority.root("Theirs")
     key = new_key()
     held = [(x509.BasicConstraints(ca=True, path_length=0), True), constrained]
-    made = theirs.sign(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Held")]), key, held, days=100)
-    pem = made.public_bytes(x509.base.serialization.Encoding.PEM).decode()
+    made = theirs.sign(name("Held"), key, held, days=100)
+    pem = as_pem(made)
     imported = client.post(PATH, {"authority": {"name": "Held", "certificate": pem}}).json()["authority"]
     assert imported["name_constraints"]["permitted"]["dns"] == ["a.test"]
     assert imported["path_length"] == 0
@@ -130,19 +127,13 @@ def test_an_authority_of_ours_is_cross_signed_and_trusted_by_way_of_its_new_pare
     reply = crossed(client, old, new, lifetime_days=100)
     assert reply.status_code == 201, reply.text
     made = reply.json()["authority"]
-    assert (made["name"], made["kind"], made["parent_id"], made["cross_of"]) == (
-        "Old by New",
-        "intermediate",
-        new["id"],
-        old["id"],
-    )
+    assert (made["name"], made["kind"]) == ("Old by New", "intermediate")
+    assert (made["parent_id"], made["cross_of"]) == (new["id"], old["id"])
     assert (made["has_key"], made["subject"]) == (False, old["subject"])
     assert certificate(made).issuer == certificate(new).subject
     with client.system.store.read() as reader:
-        trusted = {
-            one.id for one in Materials(reader, client.system.sealer).anchors(f"/v1/authorities/{new['id']}", "x").authorities
-        }
-    assert trusted == {new["id"], made["id"], issuing["id"]}
+        anchors = Materials(reader, client.system.sealer).anchors(f"/v1/authorities/{new['id']}", "x")
+    assert {one.id for one in anchors.authorities} == {new["id"], made["id"], issuing["id"]}
     refusal(issue(client, made, common_name="alice"), 400, "no key here")
 
 
