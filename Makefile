@@ -41,8 +41,8 @@ format: .venv/dev.stamp ## Format the code and mend what the linter can
 
 .PHONY: golden
 golden: .venv/dev.stamp ## Rewrite the golden files; review their diff as you would code
-	@$(BIN)/python -m pytest tests/envoy --update-golden $(ARGS)
-	@git status --short tests/envoy
+	@$(BIN)/python -m pytest tests/envoy tests/conformance --update-golden $(ARGS)
+	@git status --short tests/envoy docs/conformance.md
 
 .PHONY: bench
 bench: .venv/dev.stamp tools ## Measure: switches under load, and how soon what was killed serves again
