@@ -1,0 +1,250 @@
+"""Who is let in is seen, whatever dies meanwhile; who is refused is written down; and telling it holds up nobody."""
+
+import json
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from support.backend import Backend
+from support.certs import Authority, Leaf
+from support.processes import Running
+from support.stack import Door, Ostiary
+from support.tls_clients import Refused, TLSClient
+from support.traffic import Traffic
+from support.wait import eventually
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture(scope="module")
+def ca() -> Authority:
+    return Authority.root("Seen root")
+
+
+@pytest.fixture
+def ostiary(tmp_path: Path, start_process: Callable[..., Running]) -> Iterator[Ostiary]:
+    with Ostiary(tmp_path, start_process) as running:
+        yield running
+
+
+@pytest.fixture
+def door(ostiary: Ostiary, backend: Backend, ca: Authority) -> Door:
+    return ostiary.door(backend.port, client_authentication="MANDATORY", client_ca_tls_container_ref=ostiary.secret(ca.cert_pem))
+
+
+@pytest.fixture
+def holder(ostiary: Ostiary, door: Door, tmp_path: Path) -> Callable[[Leaf], TLSClient]:
+    """A client that shows this certificate."""
+
+    def showing(leaf: Leaf) -> TLSClient:
+        paths = leaf.write(tmp_path, fingerprint(leaf)[:8])
+        return TLSClient(door.port, ca=ostiary.server_ca, cert=paths.chain, key=paths.key)
+
+    return showing
+
+
+def fingerprint(leaf: Leaf) -> str:
+    return leaf.certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def seen(ostiary: Ostiary, leaf: Leaf) -> dict[str, Any] | None:
+    clients = ostiary.call("GET", f"/v1/clients?fingerprint_sha256={fingerprint(leaf)}")["clients"]
+    return dict(clients[0]) if clients else None
+
+
+def requests(ostiary: Ostiary, leaf: Leaf) -> int:
+    return int((seen(ostiary, leaf) or {"requests": 0})["requests"])
+
+
+def written(ostiary: Ostiary) -> list[dict[str, Any]]:
+    """The access log."""
+    return [json.loads(line) for line in (ostiary.data_dir / "logs" / "access.jsonl").read_text().splitlines()]
+
+
+def told(ostiary: Ostiary, **fields: str) -> list[dict[str, Any]]:
+    """Those of its lines that say this."""
+    return [entry for entry in written(ostiary) if fields.items() <= entry.items()]
+
+
+def test_who_is_let_in_is_seen_with_when_where_and_how_often(
+    ostiary: Ostiary, door: Door, holder: Callable[[Leaf], TLSClient], ca: Authority
+) -> None:
+    alice = ca.client("alice", sans=("URI:spiffe://test/alice",))
+    with holder(alice).connect() as connection:
+        for _ in range(3):
+            assert connection.get("/some/path?token=secret").status == 200
+        eventually(lambda: requests(ostiary, alice) == 3)  # while the connection is open
+    client = seen(ostiary, alice)
+    assert client is not None
+    assert client["subject"] == "CN=alice"
+    assert client["issuer"] == "CN=Seen root"
+    assert client["addresses"] == ["127.0.0.1"]
+    assert client["listener_id"] == door.id
+    assert client["certificate_id"] is None
+    (first, *_) = told(ostiary, kind="request", fingerprint=fingerprint(alice))
+    assert (first["path"], first["status"], first["san_uri"]) == ("/some/path", "200", "spiffe://test/alice")
+    assert "secret" not in (ostiary.data_dir / "logs" / "access.jsonl").read_text()
+    assert (ostiary.data_dir / "logs" / "access.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_when_a_certificate_of_ours_was_seen_is_shown_with_it_and_survives_a_restart(
+    ostiary: Ostiary, backend: Backend, tmp_path: Path
+) -> None:
+    root = ostiary.call("POST", "/v1/authorities", {"authority": {"name": "Ours", "kind": "root"}})["authority"]
+    door = ostiary.door(backend.port, client_authentication="MANDATORY", client_ca_tls_container_ref=root["href"])
+    from ostiary.pki.holder import new_key_and_request  # noqa: PLC0415
+
+    key, csr = new_key_and_request("carol")
+    body = {"certificate": {"authority_id": root["id"], "csr": csr, "profile": "client"}}
+    issued = ostiary.call("POST", "/v1/certificates", body)["certificate"]
+    assert issued["last_seen"] is None
+    (tmp_path / "c.pem").write_text(issued["certificate"])
+    (tmp_path / "c.key").write_bytes(key)
+    client = TLSClient(door.port, ca=ostiary.server_ca, cert=tmp_path / "c.pem", key=tmp_path / "c.key")
+    assert client.get("/").status == 200
+
+    def last_seen() -> str | None:
+        return ostiary.call("GET", f"/v1/certificates/{issued['id']}")["certificate"]["last_seen"]  # type: ignore[no-any-return]
+
+    eventually(last_seen)
+    before = last_seen()
+    ostiary.stop()
+    ostiary.start()
+    assert last_seen() == before
+    (known,) = ostiary.call("GET", f"/v1/clients?certificate_id={issued['id']}")["clients"]
+    assert known["last_seen"] == before
+
+
+def test_nobody_is_forgotten_or_counted_twice_while_the_control_plane_and_then_the_keeper_are_killed(
+    ostiary: Ostiary, holder: Callable[[Leaf], TLSClient], ca: Authority
+) -> None:
+    alice, bob = ca.client("alice"), ca.client("bob")
+    clients = {leaf.certificate: holder(leaf) for leaf in (alice, bob)}
+    assert clients[alice.certificate].get("/").status == 200
+    eventually(lambda: requests(ostiary, alice) == 1)
+    assert ostiary.process is not None
+    ostiary.process.kill()
+    for _ in range(5):
+        assert clients[bob.certificate].get("/").status == 200
+    kept = ostiary.data_dir / "gateway" / "sightings"
+    eventually(lambda: sum(one["requests"] for one in json.loads(kept.read_bytes())["pending"]) == 5)
+    pid = ostiary.data_dir / "run" / "keeper.pid"
+    os.kill(json.loads(pid.read_text())["pid"], signal.SIGKILL)
+    ostiary.start()
+    eventually(lambda: requests(ostiary, bob) == 5)
+    ostiary.stop()
+    ostiary.start()
+    assert (requests(ostiary, alice), requests(ostiary, bob)) == (1, 5)
+
+
+def test_who_is_refused_at_the_handshake_is_written_down_and_not_seen(
+    ostiary: Ostiary, door: Door, holder: Callable[[Leaf], TLSClient], ca: Authority
+) -> None:
+    mallory = Authority.root("Elsewhere").client("mallory", sans=("DNS:mallory.test",))
+    for client in (holder(mallory), holder(ca.client("nobody")).without_certificate()):
+        with pytest.raises(Refused):
+            client.get("/")
+    eventually(lambda: len(told(ostiary, refused="handshake")) == 2)
+    by_subject = {entry.get("subject"): entry for entry in told(ostiary, refused="handshake", listener=door.id)}
+    assert set(by_subject) == {"CN=mallory", None}
+    assert "PEER_DID_NOT_RETURN_A_CERTIFICATE" in by_subject[None]["failure"]
+    entry = by_subject["CN=mallory"]
+    assert (entry["fingerprint"], entry["san_dns"]) == (fingerprint(mallory), "mallory.test")
+    assert x509.load_pem_x509_certificate(entry["certificate"].encode()) == mallory.certificate
+    assert seen(ostiary, mallory) is None
+
+
+def test_neither_a_strange_name_nor_a_strange_hello_hides_what_is_told_with_it(
+    ostiary: Ostiary, door: Door, holder: Callable[[Leaf], TLSClient], ca: Authority
+) -> None:
+    """Protobuf refuses a whole batch of records for one text that is not UTF-8; and one name holds what stands between fields."""
+    alice, strange = ca.client("alice"), ca.client("strange", sans=("DNS:strange.test",))
+    no_text, control = (_with_name(ca, strange, name) for name in (b"\xff\xfe.test", b"a\x1fb"))
+    assert holder(no_text).get("/no-text").status == 200
+    assert holder(control).get("/control").status == 503  # Envoy itself: it would not stand in a header
+    _hello(door.port, b"\xff\xfe" * 5)
+    assert holder(alice).get("/plain").status == 200
+    eventually(lambda: [requests(ostiary, leaf) for leaf in (alice, no_text, control)] == [1, 1, 1])
+    eventually(lambda: told(ostiary, kind="connection", sni="invalid:" + "_" * 10))  # as Envoy shows it
+    (first,) = told(ostiary, kind="request", fingerprint=fingerprint(no_text))
+    assert (first["path"], first["san_dns"]) == ("/no-text", "\\xff\\xfe.test")
+    (second,) = told(ostiary, kind="request", fingerprint=fingerprint(control))
+    assert second["status"] == "503"
+    assert "/control" in second["unclear"]
+
+
+def test_a_websocket_is_seen_when_it_ends_and_what_it_showed_is_known(
+    ostiary: Ostiary, holder: Callable[[Leaf], TLSClient], ca: Authority
+) -> None:
+    alice = ca.client("alice")
+    with holder(alice).connect() as connection:
+        assert connection.echo_over_websocket("hello") == "hello"
+    eventually(lambda: requests(ostiary, alice) == 1)
+    (entry,) = told(ostiary, kind="request", fingerprint=fingerprint(alice))
+    assert entry["status"] == "101"
+
+
+def test_a_keeper_that_hangs_fails_no_request_and_what_was_lost_is_said(
+    ostiary: Ostiary, holder: Callable[[Leaf], TLSClient], ca: Authority
+) -> None:
+    alice = ca.client("alice")
+    keeper = json.loads((ostiary.data_dir / "run" / "keeper.pid").read_text())["pid"]
+    with Traffic(holder(alice)) as traffic:
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            for _ in range(20):
+                traffic.goes_on()
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        traffic.goes_on()
+    assert traffic.failures == []
+
+    def accounted_for() -> bool:
+        lost = sum(int(entry["records"]) for entry in told(ostiary, kind="lost"))
+        return requests(ostiary, alice) + lost == traffic.answered
+
+    eventually(accounted_for)
+
+
+def _with_name(ca: Authority, like: Leaf, dns: bytes) -> Leaf:
+    """The same certificate with another DNS name, which is no text at all."""
+    body = bytes([0x82, len(dns)]) + dns
+    name = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, bytes([0x30, len(body)]) + body)
+    real = like.certificate
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(real.subject)
+        .issuer_name(real.issuer)
+        .public_key(real.public_key())
+        .serial_number(real.serial_number)
+        .not_valid_before(real.not_valid_before_utc)
+        .not_valid_after(real.not_valid_after_utc)
+        .add_extension(name, critical=False)
+    )
+    for extension in real.extensions:
+        if extension.oid != name.oid:
+            builder = builder.add_extension(extension.value, extension.critical)
+    return replace(like, certificate=builder.sign(ca.key, hashes.SHA256()))
+
+
+def _hello(port: int, name: bytes) -> None:
+    """A ClientHello that asks for a server by this name, and then nothing."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="a" * len(name))
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    hello = outgoing.read()
+    assert b"a" * len(name) in hello
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(hello.replace(b"a" * len(name), name))
+        assert connection.recv(1)
