@@ -53,7 +53,7 @@ WantedBy=timers.target
 
 def _quoted(text: str) -> str:
     # systemd.syntax(7), systemd.unit(5): quotes and backslashes are escaped, % begins a specifier and $ a variable.
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"'
 
 
