@@ -67,7 +67,7 @@ class Responder:
     def _note(self, certificate: x509.Certificate, state: str, revoked: str) -> None:
         serial = f"{certificate.serial_number:X}"
         serial = serial.zfill(len(serial) + len(serial) % 2)
-        line = "\t".join((state, _time(certificate.not_valid_after_utc), revoked, serial, "unknown", "/CN=x"))
+        line = "\t".join((state, _time(certificate.not_valid_after_utc), revoked, serial, "unknown", f"/CN={serial}"))
         self._index[certificate.serial_number] = f"{line}\n"
 
 

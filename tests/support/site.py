@@ -47,6 +47,7 @@ class Site:
     pages: dict[str, Page | Callable[[Asked], Page]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     is_down: bool = False
+    _problems: list[Exception] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         site = self
@@ -78,6 +79,8 @@ class Site:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        for problem in self._problems:
+            raise problem
 
     @property
     def port(self) -> int:
@@ -94,7 +97,7 @@ class Site:
         request = Asked(handler.command, handler.path, {k.lower(): v for k, v in handler.headers.items()}, body)
         self.asked.append(request)
         found = self.pages.get(handler.path, Page(status=404, body=b"the secret of this place"))
-        page = found(request) if callable(found) else found
+        page = self._made(found, request) if callable(found) else found
         if page.misbehave:
             page.misbehave(handler.wfile.write)
             return
@@ -107,3 +110,10 @@ class Site:
         handler.end_headers()
         if not unchanged:
             handler.wfile.write(page.body)
+
+    def _made(self, page: Callable[[Asked], Page], request: Asked) -> Page:
+        try:
+            return page(request)
+        except Exception as problem:
+            self._problems.append(problem)  # raised when the site is left: what asked sees a server that hangs up
+            raise

@@ -27,11 +27,16 @@ class Seen:
 
 
 def seen_since(reader: Reader, since: datetime, at: datetime) -> tuple[Seen, ...]:
-    """The certificates that were seen at `since` or later and have not expired `at` this time, each once."""
+    """The certificates that were seen at `since` or later, each once, and all known to be not good: who is refused is not seen.
+
+    None that has expired `at` this time.
+    """
+    not_good = select(_STATUSES.c.fingerprint_sha256).where(_STATUSES.c.status != "good")
+    wanted = or_(_SEEN.c.last_seen >= since, _SEEN.c.fingerprint_sha256.in_(not_good))
     unexpired = or_(_SEEN.c.not_after.is_(None), _SEEN.c.not_after > at)
     statement = select(
         _SEEN.c.fingerprint_sha256, _SEEN.c.serial, _SEEN.c.issuer, _SEEN.c.certificate.is_not(None).label("is_whole")
-    ).where(_SEEN.c.last_seen >= since, unexpired)
+    ).where(wanted, unexpired)
     found: dict[str, Seen] = {}
     for fingerprint, serial, issuer, is_whole in reader.connection.execute(statement):
         known = found.get(fingerprint)
