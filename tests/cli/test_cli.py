@@ -1,13 +1,9 @@
 """The commands as people and scripts use them: the real program against a running ostiary."""
 
-import json
-import os
 import re
 import stat
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -21,9 +17,10 @@ from cryptography import x509
 from ostiary.cli.main import app
 from support.backend import Backend
 from support.certs import Authority
+from support.commands import Terminal, run
 from support.ports import free_port
 from support.processes import start
-from support.stack import PROGRAM, Door, Ostiary
+from support.stack import Door, Ostiary
 from support.tls_clients import Refused, TLSClient
 from support.wait import eventually
 
@@ -43,68 +40,6 @@ def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[st
 
 
 COMMANDS: Final = sorted(commands())
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended and what it printed."""
-
-    exit_code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        """Standard output, decoded."""
-        return json.loads(self.out)
-
-
-def run(*words: object, folder: Path, env: Mapping[str, str] | None = None) -> Done:
-    """One command, with nothing of ostiary's in its environment but this."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OSTIARY_")}  # noqa: TID251 (to clean it)
-    done = subprocess.run(
-        [PROGRAM, *map(str, words)],
-        cwd=folder,
-        env={**clean, **(env or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr
-    return Done(done.returncode, done.stdout, done.stderr)
-
-
-@dataclass(frozen=True)
-class Terminal:
-    """A folder to work in, and how commands run there find the ostiary that runs."""
-
-    house: Ostiary
-    folder: Path
-    env: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def token(self) -> str:
-        return (self.house.data_dir / "admin.token").read_text().strip()
-
-    def __call__(self, *words: object, **env: str) -> Done:
-        done = run(*words, folder=self.folder, env={**self.env, **env})
-        assert self.token not in done.out + done.err
-        return done
-
-    def does(self, *words: object) -> Done:
-        """A command that must succeed."""
-        done = self(*words)
-        assert (done.exit_code, done.err) == (0, ""), done
-        return done
-
-    def is_told(self, *words: object, **env: str) -> str:
-        """A command that must be refused: the one line that says why."""
-        done = self(*words, **env)
-        assert (done.exit_code, done.out) == (1, ""), done
-        (line,) = done.err.splitlines()
-        assert line.startswith("ostiary: ")
-        return line.removeprefix("ostiary: ")
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +100,7 @@ def test_half_a_command_shows_what_there_is(words: tuple[str, ...], tmp_path: Pa
         ("nonsense",),
         ("status", "--nonsense"),
         ("ca", "create"),
+        ("ca", "cross-sign"),
         ("ca", "create", "x", "--lifetime-days", "0"),
         ("ca", "import", "no-such-file"),
         ("cert", "issue", "no-such-file", "--ca", "x"),
@@ -188,23 +124,36 @@ def test_a_command_that_is_not_understood_exits_2(words: tuple[str, ...], tmp_pa
 
 def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
     """So that a new command does not go without a test."""
-    tried = {"status", "version", "ca", "cert", "listener", "audit", "revision"}
+    tried = {"status", "version", "ca", "cert", "listener", "audit", "profile", "revision"}
     assert {words[0] for words in COMMANDS} - RUNNING == tried
     assert {words for words in COMMANDS if len(words) > 1} == {
         ("audit", "list"),
         ("audit", "verify"),
         ("ca", "create"),
+        ("ca", "cross-sign"),
         ("ca", "export"),
         ("ca", "import"),
         ("ca", "list"),
         ("ca", "show"),
+        ("cert", "download"),
+        ("cert", "generate"),
+        ("cert", "hold"),
+        ("cert", "install-help"),
         ("cert", "issue"),
         ("cert", "list"),
+        ("cert", "release"),
+        ("cert", "renew"),
         ("cert", "request"),
+        ("cert", "revoke"),
         ("cert", "show"),
         ("listener", "list"),
         ("listener", "set"),
         ("listener", "show"),
+        ("profile", "create"),
+        ("profile", "delete"),
+        ("profile", "list"),
+        ("profile", "set"),
+        ("profile", "show"),
         ("revision", "list"),
         ("revision", "revert"),
         ("revision", "show"),
@@ -242,6 +191,44 @@ def test_authorities_are_made_shown_and_exported(ostiary: Terminal) -> None:
     ostiary.does("ca", "export", "Partner root", "--out", "root.pem")
     assert printed == (ostiary.folder / "root.pem").read_text() == root["certificate"]
     assert "PRIVATE" not in printed
+
+
+def test_an_authority_is_limited_told_about_and_cross_signed(ostiary: Terminal) -> None:
+    limits = ("--path-length", "1", "--permit-dns", "a.test", "--permit-dns", "b.test", "--exclude-ip", "10.0.0.0/8")
+    shown = ostiary.does("ca", "create", "Held root", *limits, "--permit-uri", "a.test").out
+    held = ostiary.does("ca", "show", "Held root", "--json").json()
+    assert held["path_length"] == 1
+    assert held["name_constraints"]["permitted"]["dns"] == ["a.test", "b.test"]
+    assert held["name_constraints"]["excluded"]["ip"] == ["10.0.0.0/8"]
+    assert [line.removeprefix("Warning: ") for line in shown.splitlines() if line.startswith("Warning")] == held["warnings"]
+    assert any("BoringSSL" in text for text in held["warnings"])
+    ostiary.does("ca", "create", "Younger root")
+    crossed = ostiary.does("ca", "cross-sign", "Held root", "--parent", "Younger root", "--lifetime-days", "30", "--json").json()
+    assert (crossed["cross_of"], crossed["subject"]) == (held["id"], held["subject"])
+    assert "path_length" in ostiary.is_told("ca", "cross-sign", "Held root", "--parent", "Younger root", "--path-length", "5")
+
+
+def test_profiles_are_shown_made_changed_and_put_back(ostiary: Terminal) -> None:
+    assert {"client", "device", "server", "user"} <= {one["name"] for one in ostiary.does("profile", "list", "--json").json()}
+    assert "NIST SP 800-57" in ostiary.does("profile", "show", "device").out
+    assert "P730D" in ostiary.does("profile", "list").out
+    set_ = ("profile", "set", "user", "--set", "max_lifetime=P30D", "--set", "default-lifetime=P7D", "--json")
+    assert set(ostiary.does(*set_).json()["adjusted"]) == {"default_lifetime", "max_lifetime"}
+    file = ostiary.folder / "sensor.json"
+    file.write_text(ostiary.does("profile", "show", "device", "--json").out)
+    pattern = 'name_patterns={"dns": ["*.a.test"]}'
+    made = ostiary.does("profile", "create", "sensor", "--file", file, "--set", pattern, "--json").json()
+    assert (made["name"], made["name_patterns"], made["max_lifetime"]) == ("sensor", {"dns": ["*.a.test"]}, "P730D")
+    ostiary.does("profile", "set", "device", "--file", file)
+    for name in ("user", "sensor"):
+        ostiary.does("profile", "delete", name)
+    assert ostiary.does("profile", "show", "user", "--json").json()["adjusted"] == []
+    assert "not found" in ostiary.is_told("profile", "show", "sensor")
+    assert "nothing to change" in ostiary.is_told("profile", "set", "user")
+    assert "write FIELD=VALUE" in ostiary.is_told("profile", "set", "user", "--set", "approval")
+    assert "default_lifetime" in ostiary.is_told("profile", "set", "user", "--set", "max_lifetime=PT1H")
+    file.write_text("[]")
+    assert "must hold one object" in ostiary.is_told("profile", "create", "x", "--file", file)
 
 
 def test_an_authority_is_imported(ostiary: Terminal) -> None:
@@ -340,8 +327,8 @@ def test_what_is_not_there_is_said(ostiary: Terminal) -> None:
     assert ostiary.is_told("listener", "show", "back") == "there is no listener 'back'"
     assert ostiary.is_told("listener", "set", "back", "--no-client-ca") == "there is no listener 'back'"
     assert ostiary.is_told("listener", "set", "front", "--client-ca", "nobody") == "there is no authority 'nobody'"
-    assert ostiary.is_told("cert", "show", "../authorities") == "Not Found"
-    assert "no-such-id" in ostiary.is_told("cert", "show", "no-such-id")
+    assert "there is no certificate '../authorities'" in ostiary.is_told("cert", "show", "../authorities")
+    assert "there is no certificate 'no-such-id'" in ostiary.is_told("cert", "show", "no-such-id")
     assert ostiary.is_told("revision", "show", 999_999) == "Revision 999999 not found."
     assert ostiary.is_told("revision", "revert", 999_999) == "Revision 999999 not found."
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ostiary.cli import audit, authorities, certificates, clients, enroll, kek, listeners, revisions, tokens
+from ostiary.cli import audit, authorities, certificates, clients, enroll, imported, kek, listeners, profiles, revisions, tokens
 from ostiary.cli.client import connect
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
@@ -23,12 +23,16 @@ app = typer.Typer(
 app.add_typer(listeners.app, name="listener")
 app.add_typer(authorities.app, name="ca")
 app.add_typer(certificates.app, name="cert")
+app.add_typer(profiles.app, name="profile")
 app.add_typer(tokens.app, name="token")
 app.add_typer(enroll.app, name="enroll")
 app.add_typer(audit.app, name="audit")
 app.add_typer(revisions.app, name="revision")
 app.add_typer(kek.app, name="kek")
 app.command("clients")(clients.clients)
+authorities.app.command("set")(imported.set_)
+authorities.app.command("fetch")(imported.fetch)
+authorities.app.command("upload-crl")(imported.upload_crl)
 
 Listen = Annotated[str, typer.Option("--listen", envvar="OSTIARY_LISTEN", help="HOST:PORT of the API.")]
 

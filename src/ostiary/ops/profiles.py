@@ -89,7 +89,8 @@ def update(system: System, caller: Caller, name: str, changes: Mapping[str, Any]
         if name in BUILT_IN:
             original = as_stored(BUILT_IN[name])
             for field in changes.keys() - _ADJUSTABLE:
-                raise Invalid(field, f"it is part of what profile '{name}' is; make a profile of your own instead.")
+                if changes[field] != getattr(before, field):
+                    raise Invalid(field, f"it is part of what profile '{name}' is; make a profile of your own instead.")
             changes = {field: getattr(original, field) if value is None else value for field, value in changes.items()}
         after = edited(before, changes)
         meaning(after)
