@@ -18,7 +18,8 @@ from ostiary.api.requests import NOUN as WAITING
 from ostiary.model.authority import Certificate, NewCertificate
 from ostiary.model.handout import NewIdentity
 from ostiary.model.inventory import Status
-from ostiary.ops import certificates, identities, inventory, requests
+from ostiary.model.request import CertificateRequest
+from ostiary.ops import certificates, identities, inventory
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 
@@ -70,11 +71,10 @@ def issue(request: Request, system: Sys, caller: Who, raw: Raw) -> JSONResponse:
     if _asks_for_a_key(raw):
         return _with_key(request, system, caller, raw)
     body: Any = decode(raw, Creation, NOUN.why_not_new)
-    wanted: NewCertificate = body.certificate
-    if certificates.needs_approval(system, wanted.profile):
-        asked_for = requests.submit(system, caller, wanted, once(request, raw))
-        return JSONResponse({WAITING.one: WAITING.show(asked_for)}, 202)
-    return JSONResponse({NOUN.one: shown(system, certificates.issue(system, caller, wanted, once(request, raw)))}, 201)
+    made = certificates.ask(system, caller, body.certificate, once(request, raw))
+    if isinstance(made, CertificateRequest):
+        return JSONResponse({WAITING.one: WAITING.show(made)}, 202)
+    return JSONResponse({NOUN.one: shown(system, made)}, 201)
 
 
 @router.get(

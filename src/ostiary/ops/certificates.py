@@ -9,12 +9,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ostiary.errors import Conflict, Denied
 from ostiary.model.authority import Certificate, NewCertificate
 from ostiary.model.query import Page, Query
+from ostiary.model.request import CertificateRequest
 from ostiary.model.revocation import HOLD
-from ostiary.ops import profiles
+from ostiary.ops import profiles, requests
 from ostiary.ops.caller import Caller
 from ostiary.ops.facts import record
 from ostiary.ops.idempotency import Once, before, once_only
-from ostiary.ops.issuing import Wanted, read, signed, stored
+from ostiary.ops.issuing import Signed, Wanted, profile_now, signed, stored, wanted
 from ostiary.ops.signing import parsed
 from ostiary.ops.system import System
 from ostiary.pki import request
@@ -23,19 +24,29 @@ from ostiary.store.kinds import CERTIFICATE
 from ostiary.store.store import Facts, Reader
 
 
-def issue(system: System, caller: Caller, new: NewCertificate, once: Once | None = None) -> Certificate:
-    """Issue a certificate at once. Raises `Conflict` when the profile asks for other people's approval (`requests.submit`)."""
-    caller.must("certificate:issue")
-    wanted = read(system, new)
-    if wanted.profile.approval != "automatic":
-        raise Conflict(f"Profile '{wanted.profile.name}' asks for approval; submit a certificate request.", "profile")
-    return _issued(system, caller, "certificate:issue", wanted, once)
-
-
-def needs_approval(system: System, profile: str) -> bool:
-    """Whether other people have to agree before a certificate of this profile is issued. Raises `Invalid` for an unknown one."""
+def ask(system: System, caller: Caller, new: NewCertificate, once: Once | None = None) -> Certificate | CertificateRequest:
+    """Issue a certificate at once; or, where the profile asks for that, put the request before other people first."""
+    asked = request.read(new.csr)  # parsing hostile input is nobody else's wait: no transaction is open
     with system.store.read() as reader:
-        return profiles.effective(reader, profile).approval != "automatic"
+        waits = profile_now(reader, system, new.profile).approval != "automatic"
+        if not waits:
+            caller.must("certificate:issue")
+            known = before(reader, caller, once, CERTIFICATE)
+            if known is not None:
+                return known
+            made = signed(system, reader, wanted(reader, system, new, asked), system.clock())
+    return requests.submit(system, caller, new, once) if waits else _recorded(system, caller, "certificate:issue", made, once)
+
+
+def issue(system: System, caller: Caller, new: NewCertificate, once: Once | None = None) -> Certificate:
+    """Issue a certificate at once. Raises `Conflict` when the profile asks for other people's approval (see `ask`)."""
+    with system.store.read() as reader:
+        if profile_now(reader, system, new.profile).approval != "automatic":
+            raise Conflict(f"Profile '{new.profile}' asks for approval; submit a certificate request.", "profile")
+    made = ask(system, caller, new, once)
+    if not isinstance(made, Certificate):
+        raise Conflict(f"Profile '{new.profile}' has just come to ask for approval; request {made.id} waits for it.", "profile")
+    return made
 
 
 def renew(
@@ -58,7 +69,7 @@ def renew(
     if by_holder:
         refuse_unless_in_window(certificate, profile, system.clock())
     refuse_kept_key(asked, certificate, profile)
-    wanted = Wanted(
+    successor = Wanted(
         request=asked,
         profile=profile,
         authority_id=old.authority_id,
@@ -70,7 +81,9 @@ def renew(
         groups=old.groups,
         replaces=old.id,
     )
-    return _issued(system, caller, "certificate:renew", wanted, once)
+    with system.store.read() as reader:
+        made = signed(system, reader, successor, system.clock())
+    return _recorded(system, caller, "certificate:renew", made, once)
 
 
 def held_by(reader: Reader, der: bytes) -> Certificate:
@@ -118,18 +131,13 @@ def status(system: System, certificate: Certificate) -> str:
     return "NOT_YET_VALID" if at < certificate.not_before else "VALID"
 
 
-def _issued(system: System, caller: Caller, action: str, wanted: Wanted, once: Once | None) -> Certificate:
-    """Sign, store and record, once only."""
-    with system.store.read() as reader:
-        known = before(reader, caller, once, CERTIFICATE)
-        if known is not None:
-            return known
-        made = signed(system, reader, wanted, system.clock())
+def _recorded(system: System, caller: Caller, action: str, made: Signed, once: Once | None) -> Certificate:
+    """Store and record what was signed, once only. What it replaces may have been revoked since it was looked at."""
+    replaces = made.certificate.replaces
 
     def work(facts: Facts) -> Certificate:
-        old = facts.get(CERTIFICATE, wanted.replaces) if wanted.replaces else None
-        if old is not None:
-            refuse_unless_good(old, facts.at)  # it may have been revoked since it was looked at
+        if replaces is not None:
+            refuse_unless_good(facts.require(CERTIFICATE, replaces), facts.at)
         return once_only(facts, caller, once, CERTIFICATE, lambda: stored(facts, made))
 
     return record(system, caller, action, work)

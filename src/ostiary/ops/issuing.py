@@ -12,7 +12,6 @@ from ostiary.ops.desk import Desk
 from ostiary.ops.desk import at as desk_at
 from ostiary.ops.signing import parsed, pem_text
 from ostiary.ops.system import System
-from ostiary.pki import request
 from ostiary.pki.issue import issue as sign
 from ostiary.pki.keys import key_sha256
 from ostiary.pki.names import NAME_KINDS, Names, fingerprint_sha256, sans_text, serial_hex, subject_text
@@ -44,14 +43,11 @@ class Wanted:
     replaces: str | None = None
 
 
-def read(system: System, new: NewCertificate) -> Wanted:
-    """What a caller says, read. Raises `Invalid`. Parsing hostile input is nobody else's wait: no transaction is open."""
-    asked = request.read(new.csr)
-    with system.store.read() as reader:
-        profile = profiles.effective(reader, new.profile)
+def wanted(reader: Reader, system: System, new: NewCertificate, asked: SigningRequest) -> Wanted:
+    """What a caller says, with the profile it names. Raises `Invalid`."""
     return Wanted(
         request=asked,
-        profile=profile,
+        profile=profile_now(reader, system, new.profile),
         authority_id=new.authority_id,
         names=names_from(new.names),
         lifetime=new.lifetime,
@@ -60,6 +56,17 @@ def read(system: System, new: NewCertificate) -> Wanted:
         owner=new.owner,
         groups=new.groups,
     )
+
+
+def profile_now(reader: Reader, system: System, name: str) -> Profile:
+    """The profile in force, kept for as long as the configuration stays as it is. Raises `Invalid` when there is none."""
+    revision = reader.revision()
+    known: tuple[int, Profile] | None = system.desks.get(f"profile {name}")
+    if known is not None and known[0] == revision:
+        return known[1]
+    profile = profiles.effective(reader, name)
+    system.desks.keep(f"profile {name}", (revision, profile))
+    return profile
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,7 @@ def signed(system: System, reader: Reader, wanted: Wanted, at: datetime) -> Sign
 def preview(system: System, reader: Reader, wanted: Wanted, at: datetime) -> tuple[str, ...]:
     """The names that the certificate would carry. Raises `Invalid` for what would be refused, without signing anything."""
     _, approved = _approved(system, reader, wanted, at)
+    refuse_reused_key(reader, approved, wanted.owner)
     return tuple(f"{kind}:{name}" for kind in NAME_KINDS for name in approved.names.of(kind))
 
 
@@ -114,7 +122,8 @@ def _approved(system: System, reader: Reader, wanted: Wanted, at: datetime) -> t
         above=desk.above,
         at=at,
     )
-    refuse_reused_key(reader, desk, approved, wanted.owner)
+    if key_sha256(approved.public_key) in desk.authority_keys:
+        raise Invalid("csr", "its key is that of an authority; make a key for each certificate.")
     return desk, approved
 
 
@@ -125,16 +134,13 @@ def stored(facts: Facts, signed: Signed) -> Certificate:
         authority = facts.get(AUTHORITY, desk.authority.id)
         if authority is None or not authority.may_sign:
             raise Conflict(f"Authority {desk.authority.id} was revoked or removed meanwhile; choose another.")
-    refuse_reused_key(facts, desk, signed.approved, certificate.owner)
+    refuse_reused_key(facts, signed.approved, certificate.owner)
     return facts.insert(CERTIFICATE, certificate)
 
 
-def refuse_reused_key(reader: Reader, desk: Desk, approved: Approved, owner: str) -> None:
-    """A key is one holder's: `Invalid` when it was compromised, is an authority's, or is in a certificate of another holder."""
-    key = key_sha256(approved.public_key)
-    if key in desk.authority_keys:
-        raise Invalid("csr", "its key is that of an authority; make a key for each certificate.")
-    for other in with_key(reader, key):
+def refuse_reused_key(reader: Reader, approved: Approved, owner: str) -> None:
+    """A key is one holder's: `Invalid` when it was compromised, or is in a certificate of another holder or of other names."""
+    for other in with_key(reader, key_sha256(approved.public_key)):
         if other.revocation_reason in COMPROMISED:
             raise Invalid("csr", f"its key was revoked as compromised (certificate {other.id}); make a new key.")
         if other.owner != owner or names_in(parsed(other)) != approved.names:

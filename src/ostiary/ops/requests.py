@@ -11,8 +11,9 @@ from ostiary.model.request import CertificateRequest, Decision
 from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.facts import record
 from ostiary.ops.idempotency import Once, before, once_only
-from ostiary.ops.issuing import preview, read, signed, stored
+from ostiary.ops.issuing import preview, signed, stored, wanted
 from ostiary.ops.system import System
+from ostiary.pki import request
 from ostiary.pki.keys import key_sha256
 from ostiary.store.kinds import CERTIFICATE_REQUEST
 from ostiary.store.store import Facts
@@ -24,15 +25,16 @@ APPROVALS: Final = {"automatic": 0, "one": 1, "two": 2}
 def submit(system: System, caller: Caller, new: NewCertificate, once: Once | None = None) -> CertificateRequest:
     """Ask for a certificate that others have to agree to. What policy would refuse anyway is refused at once."""
     caller.must("certificate:request")
-    wanted = read(system, new)
+    pkcs10 = request.read(new.csr)
     with system.store.read() as reader:
         known = before(reader, caller, once, CERTIFICATE_REQUEST)
         if known is not None:
             return known
-        names = preview(system, reader, wanted, system.clock())
-    needed = APPROVALS[wanted.profile.approval]
+        meant = wanted(reader, system, new, pkcs10)
+        names = preview(system, reader, meant, system.clock())
+    needed = APPROVALS[meant.profile.approval]
     if not needed:
-        raise Conflict(f"Profile '{wanted.profile.name}' needs nobody's approval; ask for the certificate itself.", "profile")
+        raise Conflict(f"Profile '{new.profile}' needs nobody's approval; ask for the certificate itself.", "profile")
 
     def work(facts: Facts) -> CertificateRequest:
         asked = CertificateRequest(
@@ -46,7 +48,7 @@ def submit(system: System, caller: Caller, new: NewCertificate, once: Once | Non
             authority_id=new.authority_id,
             profile=new.profile,
             csr=new.csr,
-            key_sha256=key_sha256(wanted.request.public_key),
+            key_sha256=key_sha256(pkcs10.public_key),
             asked_for=names,
             names=new.names,
             lifetime=new.lifetime,
@@ -70,7 +72,8 @@ def approve(system: System, caller: Caller, request_id: str, reason: str = "") -
         _refuse_same_person(asked, caller)
         made = None
         if asked.approvals() + 1 >= asked.approvals_needed:
-            made = signed(system, reader, read(system, _as_new(asked)), system.clock())
+            new = _as_new(asked)
+            made = signed(system, reader, wanted(reader, system, new, request.read(new.csr)), system.clock())
 
     def work(facts: Facts) -> CertificateRequest:
         now = facts.require(CERTIFICATE_REQUEST, request_id)
