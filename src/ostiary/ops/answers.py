@@ -7,7 +7,7 @@ from typing import Final
 from ostiary.kept import Kept
 from ostiary.store.store import Store
 
-# About a kilobyte each. Only certificates that were issued are kept answers about, so nobody can fill this with inventions.
+# About a kilobyte each. Only of certificates that were issued is anything kept, so nobody can fill this with inventions.
 _ANSWERS: Final = 20_000
 _RESPONDERS: Final = 256
 # How late what another control plane committed to the same database is noticed. What this one commits is noticed at once.
@@ -20,6 +20,9 @@ class Moment:
 
     revision: int
     status_sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.revision}.{self.status_sequence}"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Answers:
 
     def __init__(self) -> None:
         self.given = Kept(_ANSWERS)
+        self.statuses = Kept(_ANSWERS)
         self.responders = Kept(_RESPONDERS)
         self._last: _Look | None = None
 

@@ -93,16 +93,15 @@ def _answered(system: System, authority_id: str, asked: ocsp.Asked, at: datetime
         if known is not None and known.is_young(at):
             return known
     responder = _responder(system, moment, authority_id, at)
-    made, status = _signed(system, responder, asked, at)
+    made, status = _signed(system, moment, responder, asked, at)
     if asked.nonce is not None or isinstance(status, ocsp.Unknown):
         return Answer(made.der)
     system.answers.given.keep(name, made)
     return made
 
 
-def _signed(system: System, responder: _Responder, asked: ocsp.Asked, at: datetime) -> tuple[Answer, ocsp.Status]:
-    with system.store.read() as reader:
-        status = _status(reader, responder, asked.subject.serial)
+def _signed(system: System, moment: Moment, responder: _Responder, asked: ocsp.Asked, at: datetime) -> tuple[Answer, ocsp.Status]:
+    status = _status(system, moment, responder, asked.subject.serial)
     at = at.replace(microsecond=0)
     # What was revoked a moment ago was not known to be so five minutes ago.
     this_update = max(at - BACKDATE, status.at.replace(microsecond=0)) if isinstance(status, ocsp.Revoked) else at - BACKDATE
@@ -112,15 +111,23 @@ def _signed(system: System, responder: _Responder, asked: ocsp.Asked, at: dateti
     return Answer(der, this_update, next_update), status
 
 
-def _status(reader: Reader, responder: _Responder, number: int) -> ocsp.Status:
+def _status(system: System, moment: Moment, responder: _Responder, number: int) -> ocsp.Status:
     serial = whole_octets(number)
-    found = statuses.status(reader, responder.ids, serial)
-    return ocsp.Good() if isinstance(found, ocsp.Unknown) and serial in responder.below else found
+    name = f"{moment}:{responder.ids[0]}:{serial}"
+    known: ocsp.Status | None = system.answers.statuses.get(name)
+    if known is not None:
+        return known
+    with system.store.read() as reader:
+        found = statuses.status(reader, responder.ids, serial)
+    if isinstance(found, ocsp.Unknown):
+        return ocsp.Good() if serial in responder.below else found
+    system.answers.statuses.keep(name, found)
+    return found
 
 
 def _name(moment: Moment, authority_id: str, subject: ocsp.Subject) -> str:
     asked = (subject.algorithm, subject.issuer_name_hash.hex(), subject.issuer_key_hash.hex(), f"{subject.serial:x}")
-    return ":".join((f"{moment.revision}.{moment.status_sequence}", authority_id, *asked))
+    return ":".join((f"{moment}", authority_id, *asked))
 
 
 def _responder(system: System, moment: Moment, authority_id: str, at: datetime) -> _Responder:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import and_, literal, select, union_all
+from sqlalchemy import bindparam, literal, select, union_all
 
 from ostiary.model.revocation import RELEASED
 from ostiary.pki.ocsp import Good, Revoked, Status, Unknown
@@ -24,22 +25,29 @@ class Signer:
     sealed_key: bytes = field(repr=False)
 
 
+# Built once: to build it takes longer than to ask.
+_REVOKED, _ISSUED = tables.revocations.c, tables.certificates.c
+_AUTHORITY, _SERIAL = bindparam("authority_id", type_=_REVOKED.authority_id.type), bindparam("serial", type_=_REVOKED.serial.type)
+_STATUS: Final = union_all(
+    select(_REVOKED.revoked_at, _REVOKED.reason).where(
+        _REVOKED.authority_id == _AUTHORITY, _REVOKED.serial == _SERIAL, _REVOKED.reason != RELEASED
+    ),
+    select(literal(None, _REVOKED.revoked_at.type), literal(None, _REVOKED.reason.type)).where(
+        select(_ISSUED.id).where(_ISSUED.authority_id == _AUTHORITY, _ISSUED.serial == _SERIAL).exists()
+    ),
+)
+
+
 def status(reader: Reader, authority_ids: Sequence[str], serial: str) -> Status:
     """What became of the certificate of this serial number, by one authority's ids (those of its cross-signed twins too).
 
     Authorities that it signed are known here only once they are revoked.
     """
-    revoked, issued = tables.revocations, tables.certificates
-    withdrawn = and_(revoked.c.authority_id.in_(authority_ids), revoked.c.serial == serial, revoked.c.reason != RELEASED)
-    known = and_(issued.c.authority_id.in_(authority_ids), issued.c.serial == serial)
-    found = reader.connection.execute(
-        union_all(
-            select(revoked.c.revoked_at, revoked.c.reason).where(withdrawn),
-            select(literal(None, revoked.c.revoked_at.type), literal(None, revoked.c.reason.type)).where(
-                select(issued.c.id).where(known).exists()
-            ),
-        )
-    ).all()
+    found = [
+        row
+        for authority_id in authority_ids
+        for row in reader.connection.execute(_STATUS, {"authority_id": authority_id, "serial": serial})
+    ]
     for revoked_at, reason in found:
         if revoked_at is not None:
             return Revoked(revoked_at, reason)
