@@ -183,6 +183,18 @@ def test_an_authority_that_may_not_sign_lists_signs_none() -> None:
         signed(issuer)
 
 
+def test_a_key_that_can_do_nothing_but_sign_will_do() -> None:
+    """As those in tokens: the list is not handed to the library, which might want more of them."""
+
+    class InToken(ec.EllipticCurvePrivateKey):
+        curve, key_size = ec.SECP256R1(), 256
+        sign, public_key = ROOT.key.sign, ROOT.key.public_key  # type: ignore[assignment]  # bound to the key that does the work
+        exchange = private_numbers = private_bytes = __copy__ = __deepcopy__ = None  # type: ignore[assignment]  # not there
+
+    found = signed(Issuer(ROOT.certificate, InToken()), (crl.entry(5, AT),))
+    assert found.is_signature_valid(ROOT.key.public_key())
+
+
 def test_an_authority_without_any_key_usage_may_sign_lists() -> None:
     key = keys.generate("EC-P256")
     assert len(signed(Issuer(Authority.root().sign(name("old"), key, []), key))) == 0
