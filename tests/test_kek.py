@@ -193,7 +193,7 @@ def test_the_commands_leave_a_running_ostiary_alone(settings: Settings, store: S
 
 def test_there_must_be_somebody_or_something_to_ask(tmp_path: Path, settings: Settings, store: Store) -> None:
     fill(settings, store)
-    assert "--new-passphrase-file: is needed" in ostiary("kek", "protect", data_dir=settings.data_dir).stderr
+    assert "no terminal to ask" in ostiary("kek", "protect", data_dir=settings.data_dir).stderr
     assert "there is no data directory" in ostiary("kek", "rotate", data_dir=tmp_path / "nowhere").stderr
 
 

@@ -33,3 +33,8 @@ class Kept:
             self._things.move_to_end(name)
             while len(self._things) > self._at_most:
                 self._things.popitem(last=False)
+
+    def clear(self) -> None:
+        """Let go of all."""
+        with self._lock:
+            self._things.clear()

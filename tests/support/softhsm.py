@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from ostiary.custody.token import Location
+from ostiary.custody.token import Location, Token
 
 MODULE: Final = "/usr/lib/softhsm/libsofthsm2.so"
 LABEL: Final = "ostiary-test"
@@ -53,6 +53,11 @@ class SoftHSM:
         """It comes back."""
         self.tokens.rmdir()
         (self.folder / "pulled-out").rename(self.tokens)
+
+
+def custody(token: SoftHSM) -> Token:
+    """The token as authorities' keys are kept in it."""
+    return Token(token.location)
 
 
 def a_token(folder: Path) -> SoftHSM:

@@ -13,9 +13,10 @@ from ostiary.api.nouns import Noun, wrapped, zulu_time
 from ostiary.api.queries import asked, base_url, links, one_asked
 from ostiary.model.authority import Authority, NewAuthority, TrustedAuthority
 from ostiary.model.cross_sign import CrossSign
+from ostiary.model.key_transfer import AuthorityWithKey
 from ostiary.model.revocation import Revoke
 from ostiary.model.status_check import StatusCheckState
-from ostiary.ops import authorities, cross_signing, imported, revocation, series
+from ostiary.ops import authorities, cross_signing, imported, key_transfer, revocation, series
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 
@@ -34,18 +35,24 @@ NOUN: Final = Noun(
 )
 Creation: Final = wrapped("authority", NewAuthority)
 Import: Final = wrapped("authority", TrustedAuthority)
+WithKey: Final = wrapped("authority", AuthorityWithKey)
 Crossing: Final = wrapped("authority", CrossSign)
 router = APIRouter(prefix="/v1/authorities", tags=["authorities"])
 
 
 @router.post(
     "",
-    dependencies=[may("authority:create", "authority:import")],
-    **described(201, takes=(Creation, Import), answers=NOUN.reply),
+    dependencies=[may("authority:create", "authority:import", "authority:import-key")],
+    **described(201, takes=(Creation, Import, WithKey), answers=NOUN.reply),
 )
 def create(request: Request, system: Sys, caller: Who, raw: Raw) -> JSONResponse:
-    """Make an authority with a key that stays here; with `certificate`, trust one whose key is elsewhere."""
-    made = _imported(system, caller, raw) if _has_certificate(raw) else _created(system, caller, raw)
+    """Make an authority with a key that stays here; with `certificate`, trust one whose key is elsewhere.
+
+    With `certificate` and `private_key`, or with `pkcs12`, have one sign here, or give one that is here its key back.
+    """
+    given = _given(raw)
+    take = _with_key if given & {"private_key", "pkcs12"} else _imported if "certificate" in given else _created
+    made = take(system, caller, raw)
     return JSONResponse({NOUN.one: shown(request, system, caller, made)}, 201)
 
 
@@ -100,9 +107,9 @@ def cross_sign(request: Request, system: Sys, caller: Who, authority_id: str, ra
     return JSONResponse({NOUN.one: shown(request, system, caller, made)}, 201)
 
 
-def _has_certificate(raw: bytes) -> bool:
+def _given(raw: bytes) -> frozenset[str]:
     wanted = parse(raw).get("authority")
-    return isinstance(wanted, dict) and "certificate" in wanted
+    return frozenset(wanted) if isinstance(wanted, dict) else frozenset()
 
 
 def _created(system: System, caller: Caller, raw: bytes) -> Authority:
@@ -114,6 +121,11 @@ def _imported(system: System, caller: Caller, raw: bytes) -> Authority:
     body: Any = decode(raw, Import, {"key": "an imported authority has no key here", **NOUN.why_not_new})
     wanted: TrustedAuthority = body.authority
     return imported.import_bundle(system, caller, wanted)
+
+
+def _with_key(system: System, caller: Caller, raw: bytes) -> Authority:
+    body: Any = decode(raw, WithKey, NOUN.why_not_new)
+    return key_transfer.import_with_key(system, caller, body.authority)
 
 
 def shown(request: Request, system: System, caller: Caller, authority: Authority) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import typer
 
 from ostiary.cli.options import DataDir
 from ostiary.cli.output import refusals_in_one_line
-from ostiary.errors import Invalid, Unavailable
+from ostiary.cli.passphrases import passphrase
+from ostiary.errors import Unavailable
 from ostiary.hardening import keep_memory_off_disk
 from ostiary.settings import Settings, default_data_dir
 
@@ -43,8 +44,8 @@ def protect(
 
     settings = Settings(data_dir or default_data_dir(), database)
     with _offline(settings) as (store, old):
-        new = home.passphrase_in(new_passphrase_file) if new_passphrase_file else _asked_twice()
-        home.protect(settings, store, SYSTEM, old, new)
+        new = passphrase(new_passphrase_file, str(settings.kek_file), new=True)
+        home.protect(settings, store, SYSTEM, old, new.encode())
     print(f"{settings.kek_file} is protected. Without the passphrase nothing in the database can be opened: keep it safe.")
 
 
@@ -89,18 +90,9 @@ def _offline(settings: Settings) -> Iterator[tuple["Store", bytes | None]]:
     if not settings.data_dir.is_dir():
         raise Unavailable(f"there is no data directory {settings.data_dir}; choose another --data-dir")
     with home.held(settings.data_dir):
-        passphrase = home.passphrase(settings, getpass if sys.stdin.isatty() else None)
+        secret = home.passphrase(settings, getpass if sys.stdin.isatty() else None)
         store = home.open_store(settings)
         try:
-            yield store, passphrase
+            yield store, secret
         finally:
             store.close()
-
-
-def _asked_twice() -> bytes:
-    if not sys.stdin.isatty():
-        raise Invalid("--new-passphrase-file", "is needed, for there is no terminal to ask on")
-    first = getpass("New passphrase: ")
-    if getpass("Once more: ") != first:
-        raise Invalid("passphrase", "the two are not the same")
-    return first.encode()

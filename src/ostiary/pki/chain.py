@@ -138,6 +138,16 @@ def read_client_pkcs12(data: bytes, passphrase: bytes | None, at: datetime | Non
     return _read_pkcs12(ClientIdentity, data, passphrase, at, field)
 
 
+def read_authority_pkcs12(
+    data: bytes, passphrase: bytes | None, at: datetime, field: str
+) -> tuple[x509.Certificate, keys.PrivateKey]:
+    """An authority whose clients are let in, with its key, in one PKCS#12 file; those above it in there are left aside."""
+    key, certificates = _opened_pkcs12(data, passphrase, field)
+    authority = _leaf(certificates, key, field)
+    trust_rules.refuse_unless_authority(authority, _CLIENT_AUTH, at, field)
+    return authority, key
+
+
 def to_pem(things: Iterable[x509.Certificate | CRL]) -> str:
     """Certificates or revocation lists as PEM, one after the other, with nothing around them."""
     return "".join(thing.public_bytes(Encoding.PEM).decode("ascii") for thing in things)
@@ -204,6 +214,11 @@ def _read_identity(
 
 
 def _read_pkcs12(kind: type[_Kind], data: bytes, passphrase: bytes | None, at: datetime | None, field: str) -> _Kind:
+    key, certificates = _opened_pkcs12(data, passphrase, field)
+    return _identity(kind, _leaf(certificates, key, field), certificates, key, at, (field, field))
+
+
+def _opened_pkcs12(data: bytes, passphrase: bytes | None, field: str) -> tuple[keys.PrivateKey, tuple[x509.Certificate, ...]]:
     if len(data) > _PKCS12_LIMIT:
         raise Invalid(
             field, f"it is larger than {_PKCS12_LIMIT // 1024} KiB; a PKCS#12 file holds one certificate and its chain."
@@ -220,7 +235,7 @@ def _read_pkcs12(kind: type[_Kind], data: bytes, passphrase: bytes | None, at: d
     key = keys.usable(bundle.key, field)
     certificates = tuple(dict.fromkeys(held))
     trust_rules.refuse_unreadable(certificates, field)
-    return _identity(kind, _leaf(certificates, key, field), certificates, key, at, (field, field))
+    return key, certificates
 
 
 def _leaf(certificates: Sequence[x509.Certificate], key: keys.PrivateKey, field: str) -> x509.Certificate:
