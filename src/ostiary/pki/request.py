@@ -19,6 +19,8 @@ _SUBJECT_KINDS: Final[dict[x509.ObjectIdentifier, NameKind]] = {
     NameOID.ORGANIZATIONAL_UNIT_NAME: "organizational_unit",
     NameOID.SERIAL_NUMBER: "serial_number",
 }
+# The attributes that ask for extensions: PKCS#9's, and the one Microsoft had before that.
+_WISHES: Final = frozenset(map(x509.ObjectIdentifier, ("1.2.840.113549.1.9.14", "1.3.6.1.4.1.311.2.1.14")))
 _ALTERNATIVE_KINDS: Final[dict[type[x509.GeneralName], NameKind]] = {
     x509.DNSName: "dns",
     x509.IPAddress: "ip",
@@ -50,10 +52,13 @@ def read(csr_pem: str, field: str = "csr") -> SigningRequest:
     try:
         csr = x509.load_der_x509_csr(found[0])
         public_key, asked = csr.public_key(), [*_subject_names(csr), *_alternative_names(csr)]
+        wishes = [attribute.oid for attribute in csr.attributes if attribute.oid in _WISHES]
     except pem.MALFORMED:
         raise Invalid(
             field, "it is not a certificate request that can be read; check it with 'openssl req -verify -noout -text'."
         ) from None
+    if len(wishes) > 1:  # RFC 2985 5.4.2 has it once; of two, each reader takes another
+        raise Invalid(field, "it asks for extensions more than once; make the request anew.")
     # Before the signature is verified, which for an oversized key would itself be the attack.
     supported = keys.refuse_weak(public_key, field)
     signatures.refuse_forgeable(csr, "it", field)
