@@ -115,6 +115,7 @@ async def _running(
         committed=partial(_tell, waiting),
         custody=home.custodians(settings),
         door=enrolment.door(settings, paths.api_socket),
+        public_url=settings.public_url,
     )
     source = Source(partial(_heard, system.fleet), RELAY)
     publisher, upkeep = Publisher(system, source.publish), Upkeep(system)

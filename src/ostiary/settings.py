@@ -1,6 +1,7 @@
 """What the operator can set outside the API: where data lives, what to listen on. The only reader of the environment."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ from typing import Final
 from ostiary.errors import Invalid
 
 DEFAULT_LISTEN: Final = "127.0.0.1:9876"
+_PUBLIC_URL: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,200}(/[A-Za-z0-9._~/-]{0,200})?")
 
 
 def from_environment(name: str) -> str | None:
@@ -49,7 +51,8 @@ class Settings:
 
     `leave_gateway`: whether the gateway goes on serving when the control plane is stopped, for the next one to adopt.
     `enroll_listen`: where holders ask for certificates and renew them; empty is nowhere. `enroll_names`: by which names they
-    reach it, the first of them in links. `token` may keep keys; `passphrase_file` holds what protects the key-encryption key.
+    reach it, the first of them in links. `public_url`: below which anybody finds revocation lists and OCSP; empty is nowhere.
+    `token` may keep keys; `passphrase_file` holds what protects the key-encryption key.
     """
 
     data_dir: Path
@@ -58,8 +61,15 @@ class Settings:
     leave_gateway: bool = False
     enroll_listen: str = ""
     enroll_names: tuple[str, ...] = ()
+    public_url: str = ""
     token: TokenSettings | None = field(default_factory=token_from_environment)
     passphrase_file: Path | None = field(default_factory=passphrase_file_from_environment)
+
+    def __post_init__(self) -> None:
+        if self.public_url and not _PUBLIC_URL.fullmatch(self.public_url):
+            raise Invalid(
+                "--public-url", "it must be an http or https URL without a query, such as http://pki.example"
+            )
 
     @property
     def database_url(self) -> str:

@@ -1,6 +1,7 @@
 """Issue, renew, wait for approval: once only, never for a key that is somebody else's, never after revocation."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ostiary.errors import Conflict, Denied, Invalid
+from ostiary.kept import Kept
 from ostiary.model.authority import Authority, Certificate, NewCertificate, RequestedNames
 from ostiary.model.revocation import Revoke
 from ostiary.ops import audit, authorities, certificates, profiles, requests, revocation, series
@@ -293,3 +295,19 @@ def test_the_next_issuing_ca_takes_over_when_one_has_signed_its_share(system: Sy
 def test_a_root_is_not_rolled(system: System) -> None:
     with pytest.raises(Invalid, match="only an intermediate"):
         series.roll(system, ADMIN, an_authority(system).id)
+
+
+def test_certificates_say_where_their_issuer_answers_once_others_can_reach_it(system: System) -> None:
+    authority = an_authority(system)
+    nowhere = x509.load_pem_x509_certificate(a_certificate(system, authority, "a").certificate.encode())
+    with pytest.raises(x509.ExtensionNotFound):
+        nowhere.extensions.get_extension_for_class(x509.CRLDistributionPoints)
+    public = replace(system, public_url="http://pki.example/", desks=Kept(8))
+    made = x509.load_pem_x509_certificate(a_certificate(public, authority, "b").certificate.encode())
+    (point,) = made.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    assert point.full_name == [x509.UniformResourceIdentifier(f"http://pki.example/pki/{authority.id}.crl")]
+    access = made.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    assert [one.access_location.value for one in access] == [
+        f"http://pki.example/ocsp/{authority.id}",
+        f"http://pki.example/pki/{authority.id}.crt",
+    ]

@@ -55,6 +55,10 @@ def up(
         list[str] | None,
         typer.Option(envvar="OSTIARY_ENROLL_NAMES", help="A name they reach it by; may be given again. The first is in links."),
     ] = None,
+    public_url: Annotated[
+        str,
+        typer.Option(envvar="OSTIARY_PUBLIC_URL", help="Where others reach /pki and /ocsp; certificates then say so."),
+    ] = "",
 ) -> None:
     """Run the control plane and a gateway beside it.
 
@@ -62,7 +66,8 @@ def up(
     """
     from ostiary.serve import run  # noqa: PLC0415 (the servers load only when they run)
 
-    run(Settings(data_dir or default_data_dir(), database, listen, leave_gateway, enroll_listen, tuple(enroll_name or ())))
+    names = tuple(enroll_name or ())
+    run(Settings(data_dir or default_data_dir(), database, listen, leave_gateway, enroll_listen, names, public_url))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from ostiary.ops.change import change
 from ostiary.ops.signing import certificates_above, limits, open_issuer, parsed, store_authority, the_parent
 from ostiary.ops.system import System
 from ostiary.pki.cross_sign import cross_sign as sign
+from ostiary.pki.urls import below
 from ostiary.store.kinds import AUTHORITY
 
 
@@ -36,6 +37,7 @@ def cross_sign(system: System, caller: Caller, authority_id: str, wanted: CrossS
             holder=open_issuer(system, subject).key if subject.has_key else None,
             above=certificates_above(transaction, parent),
             limits=limits(wanted.path_length, wanted.name_constraints),
+            urls=below(system.public_url, parent.id),
         )
         return store_authority(
             transaction,

@@ -11,6 +11,7 @@ from ostiary.ops.signing import certificates_above, chain_above, open_issuer, pa
 from ostiary.ops.system import System
 from ostiary.pki.issue import Issuer
 from ostiary.pki.keys import key_sha256
+from ostiary.pki.urls import Urls, below
 from ostiary.store.kinds import AUTHORITY
 from ostiary.store.store import Reader
 
@@ -24,6 +25,7 @@ class Desk:
     issuer: Issuer
     above: tuple[x509.Certificate, ...]
     chain: str
+    urls: Urls
     authority_keys: frozenset[str]
 
 
@@ -49,5 +51,6 @@ def _gathered(reader: Reader, system: System, authority_id: str, revision: int) 
         issuer=open_issuer(system, authority),
         above=certificates_above(reader, authority),
         chain=chain_above(reader, authority),
+        urls=below(system.public_url, authority.id),
         authority_keys=frozenset(key_sha256(parsed(one).public_key()) for one in reader.all(AUTHORITY)),
     )

@@ -81,7 +81,7 @@ class Signed:
 def signed(system: System, reader: Reader, wanted: Wanted, at: datetime) -> Signed:
     """What policy grants, signed. Raises `Invalid` for the first thing that it does not grant."""
     desk, approved = _approved(system, reader, wanted, at)
-    made = sign(approved, desk.issuer, at)
+    made = sign(approved, desk.issuer, at, desk.urls)
     certificate = Certificate(
         id=new_id(),
         name=wanted.name,

@@ -19,6 +19,7 @@ from ostiary.pki.authority_warnings import warnings
 from ostiary.pki.chain import read_certificates
 from ostiary.pki.issue import Issuer, Limits, create_intermediate, create_root
 from ostiary.pki.names import SubjectFields, fingerprint_sha256, subject_text
+from ostiary.pki.urls import below
 from ostiary.store.kinds import AUTHORITY
 from ostiary.store.material import authority_context
 from ostiary.store.store import Reader, Transaction
@@ -103,6 +104,7 @@ def make_authority(
             transaction.at,
             above=certificates_above(transaction, parent),
             limits=limited,
+            urls=below(system.public_url, parent.id),
         )
     name, authority_id = wanted.name or subject.CN, new_id()
     sealed_key = sealed(system, made_key.kept, authority_context(authority_id))

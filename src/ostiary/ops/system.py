@@ -18,7 +18,8 @@ from ostiary.store.store import Store
 class System:
     """The store, the key-encryption key, the time, and what the gateways have. `committed` is called after each commit.
 
-    `door` is where holders enrol and renew; None where nobody can.
+    `door` is where holders enrol and renew; None where nobody can. Below `public_url` anybody finds revocation lists and OCSP
+    answers; certificates say so when it is set.
     """
 
     store: Store
@@ -30,4 +31,5 @@ class System:
     desks: Kept = field(default_factory=lambda: Kept(64))  # see ops.desk
     answers: Answers = field(default_factory=Answers)  # see ops.ocsp
     door: EnrolmentDoor | None = None
+    public_url: str = ""
     watch: Watch = field(default_factory=Watch)  # of imported authorities' lists and responders

@@ -49,3 +49,11 @@ class Urls:
 
 
 NOWHERE = Urls()
+
+
+def below(public_url: str, authority_id: str) -> Urls:
+    """The addresses of one authority, `/pki/…` and `/ocsp/…`, below a public base; nowhere when there is none."""
+    if not public_url:
+        return NOWHERE
+    base = public_url.rstrip("/")
+    return Urls(crl=f"{base}/pki/{authority_id}.crl", issuer=f"{base}/pki/{authority_id}.crt", ocsp=f"{base}/ocsp/{authority_id}")
