@@ -26,7 +26,7 @@ from support.wait import eventually
 
 pytestmark = pytest.mark.live
 
-RUNNING: Final = {"up", "demo", "down"}  # They start and stop things; the others ask the API.
+RUNNING: Final = {"up", "demo", "down", "kek"}  # They start and stop things, or need them stopped; the others ask the API.
 
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -146,6 +146,9 @@ def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
         ("cert", "request"),
         ("cert", "revoke"),
         ("cert", "show"),
+        ("kek", "protect"),
+        ("kek", "rotate"),
+        ("kek", "unprotect"),
         ("listener", "list"),
         ("listener", "set"),
         ("listener", "show"),

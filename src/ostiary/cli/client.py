@@ -1,8 +1,11 @@
 """Talk to a running ostiary as its REST API expects it."""
 
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -26,25 +29,50 @@ class Client:
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         """One request; the decoded reply, or None when there is none. Raises `Failed`."""
+        return self._asked(method, path, query, json=body)
+
+    def send(self, path: str, content: bytes, **query: Any) -> Any:
+        """Put a file there as it is; otherwise as `call`."""
+        return self._asked("PUT", path, query, content=content)
+
+    def _asked(self, method: str, path: str, query: Mapping[str, Any], **options: Any) -> Any:
+        with self._reply(method, path, query, **options) as reply:
+            reply.read()
+            decoded = _decoded(reply)
+        if reply.is_success:
+            return decoded
+        raise Failed(_words(reply, decoded or {}))
+
+    def fetch(self, path: str, **query: Any) -> bytes:
+        """A file. Raises `Failed`."""
+        content = io.BytesIO()
+        self.stream(path, content, **query)
+        return content.getvalue()
+
+    def stream(self, path: str, into: BinaryIO, **query: Any) -> None:
+        """A file, written as it comes, however long it is. Raises `Failed`."""
+        with self._reply("GET", path, query) as reply:
+            if not reply.is_success:
+                reply.read()
+                raise Failed(_words(reply, _decoded(reply) or {}))
+            into.writelines(reply.iter_bytes())
+
+    @contextmanager
+    def _reply(self, method: str, path: str, query: Mapping[str, Any], **options: Any) -> Iterator[httpx.Response]:
+        """One request and its reply, whose body has not been read yet. Raises `Failed` when nobody answers, or not to the end."""
+        params = {name: value for name, value in query.items() if value is not None}
+        headers = {"X-Auth-Token": self.token}
         try:
-            reply = httpx.request(
-                method,
-                self.url + path,
-                json=body,
-                params={name: value for name, value in query.items() if value is not None},
-                headers={"X-Auth-Token": self.token},
-                timeout=60,
-                trust_env=False,
-            )
+            with (
+                httpx.Client(trust_env=False, timeout=60) as client,
+                client.stream(method, self.url + path, params=params, headers=headers, **options) as reply,
+            ):
+                yield reply
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = str(error).rstrip(".") or type(error).__name__
             raise Failed(
                 f"cannot reach ostiary at {self.url}: {why}. Is `ostiary up` running? Set OSTIARY_URL if elsewhere."
             ) from None
-        body = _decoded(reply)
-        if reply.is_success:
-            return body
-        raise Failed(_words(reply, body or {}))
 
     def find(self, path: str, one: str, plural: str, name_or_id: str) -> dict[str, Any]:
         """The one thing with this id or name. Raises `Failed` when there is none or more than one."""

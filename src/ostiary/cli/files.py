@@ -27,8 +27,9 @@ def read_list(file: Path) -> bytes:
 
 
 def is_pkcs12(file: Path) -> bool:
-    """Whether it looks like one: binary, and a SEQUENCE. Raises `Failed`."""
-    return _content(file)[:1] == b"\x30"
+    """Whether it begins as one does: a SEQUENCE, of whatever length, and in it the version, 3 (RFC 7292 4). Raises `Failed`."""
+    start = _content(file)[:9]
+    return start[:1] == b"\x30" and b"\x02\x01\x03" in start[2:]
 
 
 def read_base64(file: Path) -> str:
