@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ostiary.errors import Invalid, Refusal, Unavailable
-from ostiary.pki import chain, issue, keys, names, policy, request
+from ostiary.pki import chain, issue, keys, names, policy, renewal, request
 from ostiary.pki.issue import Issuer
 from ostiary.pki.names import Names, SubjectFields
 from ostiary.pki.profile import BUILT_IN
@@ -84,10 +84,20 @@ def test_pitfall_5_path_length_and_name_constraints_are_enforced_when_signing() 
     usage = (ISSUER.certificate.extensions.get_extension_for_class(x509.KeyUsage).value, True)
     extensions = [(x509.BasicConstraints(ca=True, path_length=0), True), usage, constraints]
     constrained = above.sign(ISSUER.certificate.subject, key, extensions, not_before=AT - DAY, not_after=AT + 100 * DAY)
-    with pytest.raises(Invalid, match="name constraints"):
-        policy.approve(
-            request.read(csr(new_key(), "alice")), BUILT_IN["client"], names=None, lifetime=None, issuer=constrained, at=AT
-        )
+    issuer = Issuer(constrained, key)
+
+    def approved(wanted: Names) -> policy.Approved:
+        asked = request.read(csr(new_key(), "anyone", sans=("DNS:evil.test",)))
+        return policy.approve(asked, BUILT_IN["client"], names=wanted, lifetime=None, issuer=constrained, at=AT)
+
+    with pytest.raises(Invalid, match=r"names\.dns: dns 'b\.test' is not within what is permitted \(a\.test\)"):
+        approved(Names("alice", dns=("b.test",)))
+    good = issue.issue(approved(Names("alice", dns=("b.a.test",))), issuer, AT)
+    assert renewal.names_in(issue.issue(approved(renewal.names_in(good)), issuer, AT)) == Names("alice", dns=("b.a.test",))
+    # Signed before there were constraints, or by whoever had the key: not renewed.
+    bad = Authority(constrained, key).client("alice", sans=("DNS:b.test",)).certificate
+    with pytest.raises(Invalid, match="is not within what is permitted"):
+        approved(renewal.names_in(bad))
 
 
 def test_pitfall_6_weak_keys_and_the_authoritys_own_key_are_refused_whoever_calls() -> None:
