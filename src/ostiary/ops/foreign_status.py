@@ -137,7 +137,8 @@ def _serials(system: System, reader: Reader, lists: Mapping[str, RevocationList]
 
 def _due_at(one: _One) -> datetime:
     """When to ask its responder again: half-way to the end of what it said, and as often as the operator wants at least."""
-    if one.known is None:
+    changed_at = one.authority.updated_at
+    if one.known is None or (changed_at is not None and one.known.checked_at < changed_at):
         return _LONG_AGO
     checked_at, ends = one.known.checked_at, one.known.next_update
     again = checked_at + timedelta(minutes=one.check.refresh_minutes)
