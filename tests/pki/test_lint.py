@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from ostiary.errors import Invalid
 from ostiary.pki import issue, keys, lint, request
-from ostiary.pki.issue import Issuer
+from ostiary.pki.constraints import given as given_constraints
+from ostiary.pki.issue import Issuer, Limits
 from ostiary.pki.names import Names, SubjectFields
 from ostiary.pki.policy import Approved, approve
 from ostiary.pki.profile import BUILT_IN, PURPOSES, Profile
@@ -259,6 +260,13 @@ def test_a_name_that_our_own_rules_refuse_is_not_excused() -> None:
         found = lint.certificate(signer.client(sans=(bad,), not_before=AT).certificate)
         assert [(finding.severity, code in finding.code) for finding in found] == [("ERROR", True)], bad
         assert all(finding.refuses for finding in found)
+
+
+def test_constraints_on_names_are_judged_as_what_they_are_parts_of_names() -> None:
+    permitted = {"dns": ["test"], "email": ["root@host", "host", ".host"], "uri": ["host", ".host"], "ip": ["10.0.0.0/8"]}
+    limits = Limits(constraints=given_constraints(permitted, {"dns": ["internal.test"], "directory": ["O=Acme"]}))
+    certificate = issue.create_root(SubjectFields(CN="Root"), KEY, 100 * DAYS, AT, limits=limits)
+    assert lint.certificate(certificate) == ()
 
 
 def test_what_cannot_be_read_is_a_finding_too() -> None:

@@ -148,10 +148,16 @@ _JUDGED_BY_US: Final[dict[str, Callable[[str, str], object]]] = {
     "pkix.invalid_email_address_syntax": name_rules.email,
     "pkix.invalid_uri_syntax": name_rules.uri,
 }
-# RFC 5280 4.2.1.10: constraints are not names but parts of them: a domain, for URIs and mailboxes also one with a dot before it.
+
+
+def _mailbox_or_domain(text: str, field: str) -> str:
+    return name_rules.email(text, field) if "@" in text else name_rules.dns(text.removeprefix("."), field)
+
+
+# RFC 5280 4.2.1.10: constraints are parts of names: a mailbox, a domain, or with a dot before it all below a domain.
 _CONSTRAINTS_JUDGED_BY_US: Final[dict[str, Callable[[str, str], object]]] = {
     "pkix.invalid_domain_name_syntax": name_rules.dns,
-    "pkix.invalid_email_address_syntax": lambda text, field: name_rules.dns(text.removeprefix("."), field),
+    "pkix.invalid_email_address_syntax": _mailbox_or_domain,
     "pkix.invalid_uri_syntax": lambda text, field: name_rules.dns(text.removeprefix("."), field),
 }
 
