@@ -1,10 +1,14 @@
 """A record is read back as what was told, whatever a client writes into its names."""
 
+import pytest
+from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
+from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostiary.envoy import access_log, names
+from ostiary.envoy import access_log, names, noted
 from ostiary.envoy.access_log import _BETWEEN, _NAMES, Kind
+from support.desired import listener
 
 KINDS = st.sampled_from(("request", "connection"))
 PLAIN = st.text("ab-%| é", max_size=4)
@@ -40,9 +44,32 @@ def test_what_we_refused_is_told_from_what_a_member_refused() -> None:
 
 
 def test_the_door_to_enrolment_tells_no_path_for_it_may_be_a_token() -> None:
-    at_the_door = access_log.access_log(names.ENROLMENT, "request").typed_config.value
-    elsewhere = access_log.access_log("l1", "request").typed_config.value
+    at_the_door, elsewhere = (
+        access_log.of_requests(listener(listener_id).listener).typed_config.value for listener_id in (names.ENROLMENT, "l1")
+    )
     assert b"%PATH" in elsewhere
     assert b"PATH" not in at_the_door
     assert b"%REQ(:METHOD)" in at_the_door
-    assert access_log.access_log("l1", "connection") != access_log.access_log(names.ENROLMENT, "connection")
+
+
+@pytest.mark.parametrize("mode", ["NONE", "OPTIONAL", "MANDATORY"])
+def test_what_is_told_of_a_request_is_as_long_as_what_is_read(mode: str) -> None:
+    told = access_log.of_requests(listener(client_authentication=mode).listener).typed_config.value
+    noted_apart = access_log.CERTIFICATE.count(_BETWEEN) if mode != "NONE" else 0
+    assert told.count(_BETWEEN.encode()) + noted_apart + 1 == sum(map(len, _NAMES["request"]))
+
+
+def test_what_is_noted_of_a_certificate_is_the_fingerprint_and_what_records_tell() -> None:
+    """Golden files cannot show it: to xds-protos the field is unknown."""
+    values = [
+        value_pb2.FilterStateValue.FromString(field.data)
+        for field in UnknownFieldSet(noted.noted(access_log.CERTIFICATE))
+        if (field.field_number, field.wire_type) == (2, 2)
+    ]
+    fingerprint, details = values
+    assert (fingerprint.object_key, details.object_key) == (noted.FINGERPRINT, noted.DETAILS)
+    assert fingerprint.format_string.text_format_source.inline_string == "%DOWNSTREAM_PEER_FINGERPRINT_256%"
+    assert fingerprint.skip_if_empty
+    assert fingerprint.format_string.omit_empty_values
+    assert details.format_string.text_format_source.inline_string == access_log.CERTIFICATE
+    assert not details.skip_if_empty

@@ -161,6 +161,12 @@ class Engine:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         return self
 
+    @property
+    def pid(self) -> int:
+        """Which process it is."""
+        assert self._process is not None
+        return self._process.pid
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._process is not None:
             self._process.terminate()

@@ -8,6 +8,7 @@ A record is one line of text, its fields set apart by a character: attributes of
 and who reads them ten times as much (docs/decisions/0008-who-is-seen.md).
 """
 
+from collections.abc import Iterable
 from typing import Any, Final, Literal, get_args
 
 from envoy.config.accesslog.v3 import accesslog_pb2
@@ -15,7 +16,8 @@ from envoy.config.core.v3 import grpc_service_pb2
 from envoy.extensions.access_loggers.open_telemetry.v3 import logs_service_pb2
 from opentelemetry.proto.common.v1 import common_pb2
 
-from ostiary.envoy import deny, names, wire
+from ostiary.envoy import deny, names, noted, wire
+from ostiary.model.listener import Listener
 
 COLLECTOR: Final = "access-log"  # a cluster of the bootstrap
 
@@ -33,12 +35,10 @@ _OURS: Final = {
     "client": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
     "duration": "%DURATION%",  # milliseconds; of a request that is under way, none
     "flags": "%RESPONSE_FLAGS%",
-    "fingerprint": "%DOWNSTREAM_PEER_FINGERPRINT_256%",
-    "serial": "%DOWNSTREAM_PEER_SERIAL%",
-    "not_after": "%DOWNSTREAM_PEER_CERT_V_END%",
 }
-_THEIRS: Final = {
-    "sni": "%REQUESTED_SERVER_NAME%",
+_FINGERPRINT: Final = {"fingerprint": "%DOWNSTREAM_PEER_FINGERPRINT_256%"}
+_CERTIFICATE: Final = {"serial": "%DOWNSTREAM_PEER_SERIAL%", "not_after": "%DOWNSTREAM_PEER_CERT_V_END%"}
+_THEIR_NAMES: Final = {
     "subject": "%DOWNSTREAM_PEER_SUBJECT%",
     "issuer": "%DOWNSTREAM_PEER_ISSUER%",
     "san_uri": "%DOWNSTREAM_PEER_URI_SAN%",
@@ -46,42 +46,65 @@ _THEIRS: Final = {
     "san_email": "%DOWNSTREAM_PEER_EMAIL_SAN%",
     "san_ip": "%DOWNSTREAM_PEER_IP_SAN%",
 }
+_REQUEST: Final = {
+    "status": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "protocol": "%PROTOCOL%",
+}
+_THEIR_REQUEST: Final = {
+    "sni": "%REQUESTED_SERVER_NAME%",
+    "method": "%REQ(:METHOD):32%",
+    "authority": "%REQ(:AUTHORITY):256%",
+    "path": "%PATH(NQ:ORIG_OR_PATH):512%",  # without the query, which may hold secrets
+}
+_CONNECTION: Final = {
+    "tls": "%DOWNSTREAM_TLS_VERSION%",
+    "failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+    "not_before": "%DOWNSTREAM_PEER_CERT_V_START%",
+    "certificate": "%DOWNSTREAM_PEER_CERT%",  # PEM, percent-encoded; here only, as it is long
+}
+
+# Of what is told: first what clients cannot write into, then what they can.
 _FIELDS: Final[dict[Kind, tuple[dict[str, str], dict[str, str]]]] = {
-    "request": (
-        {**_OURS, "status": "%RESPONSE_CODE%", "details": "%RESPONSE_CODE_DETAILS%", "protocol": "%PROTOCOL%"},
-        {
-            "method": "%REQ(:METHOD):32%",
-            "authority": "%REQ(:AUTHORITY):256%",
-            "path": "%PATH(NQ:ORIG_OR_PATH):512%",  # without the query, which may hold secrets
-            **_THEIRS,
-        },
-    ),
+    "request": (_OURS | _REQUEST | _FINGERPRINT | _CERTIFICATE, _THEIR_NAMES | _THEIR_REQUEST),
     "connection": (
-        {
-            **_OURS,
-            "tls": "%DOWNSTREAM_TLS_VERSION%",
-            "failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
-            "not_before": "%DOWNSTREAM_PEER_CERT_V_START%",
-            "certificate": "%DOWNSTREAM_PEER_CERT%",  # PEM, percent-encoded; here only, as it is long
-        },
-        _THEIRS,
+        _OURS | _CONNECTION | _FINGERPRINT | _CERTIFICATE,
+        _THEIR_NAMES | {"sni": "%REQUESTED_SERVER_NAME%"},
     ),
 }
+
+# All of the certificate but its fingerprint, to be noted once for a connection's requests. They stand together in a record.
+CERTIFICATE: Final = _BETWEEN.join((_CERTIFICATE | _THEIR_NAMES).values())
 
 # Of OpenTelemetryAccessLogConfig, and not in xds-protos 1.85, which has only the field that this one replaces (and Envoy calls
 # deprecated). Protobuf never gives a number to another field.
 _GRPC_SERVICE: Final = 9
 
 
-def access_log(listener_id: str, kind: Kind) -> Any:
-    """Where one listener's records of one kind go (AccessLog): together, each second or 16 KiB."""
-    told = {name: text for fields in _FIELDS[kind] for name, text in fields.items()}
-    if listener_id == names.ENROLMENT:
-        told |= {"path": _NOTHING} if "path" in told else {}  # it may be a token, which is good for a certificate
+def of_connections(listener_id: str) -> Any:
+    """What is told of a listener's connections (AccessLog). The same whatever its settings."""
+    ours, theirs = _FIELDS["connection"]
+    return _access_log(listener_id, "connection", (ours | theirs).values())
+
+
+def of_requests(listener: Listener) -> Any:
+    """What is told of a listener's requests (AccessLog)."""
+    if listener.client_authentication == "NONE":
+        certificate = [_NOTHING] * (1 + len(_CERTIFICATE | _THEIR_NAMES))
+    else:
+        certificate = [noted.told(noted.FINGERPRINT), noted.told(noted.DETAILS)]
+    theirs = dict(_THEIR_REQUEST)
+    if listener.id == names.ENROLMENT:
+        theirs |= {"path": _NOTHING}  # it may be a token, which is good for a certificate
+    return _access_log(listener.id, "request", [*(_OURS | _REQUEST).values(), *certificate, *theirs.values()])
+
+
+def _access_log(listener_id: str, kind: Kind, fields: Iterable[str]) -> Any:
+    """Where one listener's records of one kind go: together, each second or 16 KiB."""
     config = logs_service_pb2.OpenTelemetryAccessLogConfig(
         disable_builtin_labels=True,
         resource_attributes=common_pb2.KeyValueList(values=[_text("listener", listener_id), _text("kind", kind)]),
-        body=common_pb2.AnyValue(string_value=_BETWEEN.join(told.values())),
+        body=common_pb2.AnyValue(string_value=_BETWEEN.join(fields)),
     )
     service = grpc_service_pb2.GrpcService(envoy_grpc=grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=COLLECTOR))
     config.MergeFromString(wire.field(_GRPC_SERVICE, service))

@@ -1,40 +1,25 @@
 """Certificates that are refused request by request, on connections that were opened while they were still good.
 
-The certificate's fingerprint is noted where no header can reach it, and each request looks it up in a table. The table travels
-with the routes, so that a change of it touches no connection. No table, no look-up.
+The fingerprint is noted at the handshake (`noted`), and each request looks it up in a table. The table travels with the routes,
+so that a change of it touches no connection. No table, no look-up.
 """
 
 from collections.abc import Collection
 from typing import Any, Final
 
-from envoy.config.core.v3 import substitution_format_string_pb2
 from envoy.config.rbac.v3 import rbac_pb2
-from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
-from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.matching.common_inputs.network.v3 import network_inputs_pb2
 from xds.core.v3 import extension_pb2
 from xds.type.matcher.v3 import matcher_pb2
 
-from ostiary.envoy import wire
+from ostiary.envoy import noted, wire
 
-# Names of filters: routes bring settings to one of them by its name.
-NOTE: Final = "ostiary.fingerprint"
+# The filter's name: routes bring settings to a filter by its name.
 DENY: Final = "ostiary.denied"
 
 # What the response code details end in, "rbac_access_denied_matched_policy[revoked]": the reason code for who reads the log.
 REASON: Final = "revoked"
-
-_KEY: Final = "ostiary.fingerprint"
-
-
-def note() -> Any:
-    """Keep the fingerprint (SHA-256, lower-case hex) of the certificate shown, if one was (SetFilterState)."""
-    text = substitution_format_string_pb2.SubstitutionFormatString()
-    text.text_format_source.inline_string = "%DOWNSTREAM_PEER_FINGERPRINT_256%"
-    text.omit_empty_values = True  # Of a client without a certificate there is nothing to look up.
-    value = value_pb2.FilterStateValue(object_key=_KEY, factory_key="envoy.string", format_string=text, skip_if_empty=True)
-    return set_filter_state_pb2.Config(on_request_headers=[value])
 
 
 def nobody() -> Any:
@@ -52,7 +37,8 @@ def these(fingerprints: Collection[str]) -> dict[str, Any]:
     refuse = _decision(rbac_pb2.RBAC.DENY, REASON)
     matcher = matcher_pb2.Matcher(on_no_match=_decision(rbac_pb2.RBAC.ALLOW, "not denied"))
     tree = matcher.matcher_tree
-    tree.input.CopyFrom(_extension("envoy.matching.inputs.filter_state", network_inputs_pb2.FilterStateInput(key=_KEY)))
+    whose = network_inputs_pb2.FilterStateInput(key=noted.FINGERPRINT)
+    tree.input.CopyFrom(_extension("envoy.matching.inputs.filter_state", whose))
     # Exact: a hash look-up, whose time does not grow with the table (one policy per certificate would be tried one by one).
     table = tree.exact_match_map.map
     for fingerprint in fingerprints:

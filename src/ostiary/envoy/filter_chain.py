@@ -14,7 +14,8 @@ from envoy.extensions.filters.network.direct_response.v3 import config_pb2 as di
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.type.v3 import hash_policy_pb2
 
-from ostiary.envoy import names, stickiness, wire
+from ostiary.envoy import names, noted, stickiness, wire
+from ostiary.envoy.access_log import CERTIFICATE
 from ostiary.envoy.downstream_tls import client_trust, downstream_tls
 from ostiary.envoy.http_manager import http_manager
 from ostiary.errors import Invalid
@@ -32,7 +33,7 @@ def filter_chain(desired: DesiredListener, pool: Pool | None) -> Any:
         filter_chain_match=listener_components_pb2.FilterChainMatch(
             source_prefix_ranges=[_range(cidr) for cidr in sorted(set(listener.allowed_cidrs))]
         ),
-        filters=[*_limit(listener), _protocol(desired, pool)],
+        filters=[*_limit(listener), *_noted(listener), _protocol(desired, pool)],
     )
     client_trust(desired)  # Refuses client authentication where there is no TLS to do it with.
     if listener.is_tls:
@@ -54,6 +55,12 @@ def _limit(listener: Listener) -> list[Any]:
     limit = connection_limit_pb2.ConnectionLimit(stat_prefix=names.stat(listener.id))
     limit.max_connections.value = listener.connection_limit
     return [_filter("envoy.filters.network.connection_limit", limit)]
+
+
+def _noted(listener: Listener) -> list[Any]:
+    if listener.client_authentication == "NONE":
+        return []
+    return [_filter("envoy.filters.network.set_filter_state", noted.noted(CERTIFICATE))]
 
 
 def _protocol(desired: DesiredListener, pool: Pool | None) -> Any:

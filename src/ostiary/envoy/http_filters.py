@@ -51,10 +51,6 @@ _LUA: Final[dict[InsertableHeader, str]] = {
 }
 
 
-def _fingerprint(listener: Listener) -> Any | None:
-    return deny.note() if listener.client_authentication != "NONE" else None
-
-
 def _denied(listener: Listener) -> Any | None:
     return deny.nobody() if listener.client_authentication != "NONE" else None
 
@@ -113,9 +109,8 @@ def _name_holding(kind: Any, sign: str) -> Any:
 
 
 _FILTERS: Final = (
-    # First: who must not come in at all takes up no more of our time. The table of fingerprints comes with the routes, and these
-    # two stand here also while it is empty, so that the first entry need not change the chain, which would drain connections.
-    (deny.NOTE, _fingerprint),
+    # First: who must not come in at all takes up no more of our time. The table of fingerprints comes with the routes, and this
+    # stands here also while it is empty, so that the first entry need not change the chain, which would drain connections.
     (deny.DENY, _denied),
     ("envoy.filters.http.rbac", _clean_names),
     # Before what reads headers: no later filter may see an identity that a client wrote into its trailers.

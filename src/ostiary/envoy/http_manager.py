@@ -6,7 +6,7 @@ from envoy.config.core.v3 import address_pb2, protocol_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
 from ostiary.envoy import identity_headers, names, wire
-from ostiary.envoy.access_log import access_log
+from ostiary.envoy.access_log import of_requests
 from ostiary.envoy.http_filters import http_filters
 from ostiary.model.desired import DesiredListener
 from ostiary.model.listener import Listener
@@ -33,7 +33,7 @@ def http_manager(desired: DesiredListener) -> Any:
         stat_prefix=names.stat(listener.id),
         rds=http_connection_manager_pb2.Rds(config_source=wire.ads(), route_config_name=names.route(listener.id)),
         http_filters=http_filters(listener),
-        access_log=[access_log(listener.id, "request")],
+        access_log=[of_requests(listener)],
         common_http_protocol_options=_common(listener),
         http2_protocol_options=_http2(),
         server_header_transformation=Manager.PASS_THROUGH,

@@ -7,7 +7,7 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 
 from ostiary.envoy import names, wire
-from ostiary.envoy.access_log import access_log
+from ostiary.envoy.access_log import of_connections
 from ostiary.envoy.filter_chain import filter_chain
 from ostiary.model.desired import DesiredListener
 from ostiary.model.pool import Pool
@@ -32,7 +32,7 @@ def listener(desired: DesiredListener, pool: Pool | None) -> Any:
         message.listener_filters.append(_tls_inspector())
     if given.is_tls or not given.is_http:
         # Of plain HTTP, the requests tell it all.
-        message.access_log.append(access_log(given.id, "connection"))
+        message.access_log.append(of_connections(given.id))
     if given.timeout_tcp_inspect:
         message.listener_filters_timeout.CopyFrom(wire.milliseconds(given.timeout_tcp_inspect))
     return message
