@@ -79,21 +79,20 @@ def approve(
     `above` are the authorities over the issuer, nearest first, as far as they are known: their constraints hold here too. A
     renewal is approved like anything else, with the names of the certificate it renews.
     """
-    authorities = path.known(issuer, above)
-    _may_issue(_facts(issuer), profile, at)
-    _may_be_below(authorities)
-    _key_fits(request, profile, authorities)
+    signer = _signer(issuer, above)
+    _may_issue(signer, profile, at)
+    _key_fits(request, profile, signer)
     granted = _names(request, profile, names)
-    _refuse_constrained(granted, authorities, from_request=names is None)
+    _refuse_constrained(granted, signer, from_request=names is None)
     at = at.replace(microsecond=0)  # certificates hold whole seconds
     return Approved(
         public_key=request.public_key,
         names=granted,
         profile=profile,
         key_usages=_key_usages(request.public_key, profile),
-        issuer_fingerprint=_facts(issuer).fingerprint,
-        not_before=max(at - profile.backdate, _facts(issuer).not_before),
-        not_after=_end(profile, lifetime, _facts(issuer), at),
+        issuer_fingerprint=signer.fingerprint,
+        not_before=max(at - profile.backdate, signer.not_before),
+        not_after=_end(profile, lifetime, signer, at),
         proof=_BY_POLICY,
     )
 
@@ -107,56 +106,57 @@ def duration_text(duration: timedelta) -> str:
 
 
 @dataclass(frozen=True)
-class _Issuer:
-    """What does not change about an authority, read once: it is asked with each certificate."""
+class _Signer:
+    """What does not change about an authority where it stands, read once: it is asked with each certificate."""
 
     who: str
     fingerprint: str
-    spki: bytes
     not_before: datetime
     not_after: datetime
     may_sign: bool
     purposes: frozenset[x509.ObjectIdentifier] | None
+    path: Path
+    room: int | None  # below it, for authorities
+    constrained: bool
+    keys: frozenset[bytes]  # of all authorities of the path
 
 
 @functools.lru_cache(maxsize=1024)
-def _facts(issuer: x509.Certificate) -> _Issuer:
+def _signer(issuer: x509.Certificate, above: Path) -> _Signer:
     usage = extension(issuer, x509.KeyUsage)
     basic = extension(issuer, x509.BasicConstraints)
     purposes = extension(issuer, x509.ExtendedKeyUsage)
-    return _Issuer(
+    may_sign = basic is not None and basic.ca and usage is not None and usage.key_cert_sign
+    authorities = path.known(issuer, above)
+    return _Signer(
         who=f"the authority '{subject_text(issuer)}'",
         fingerprint=fingerprint_sha256(issuer),
-        spki=keys.spki(issuer.public_key()),
         not_before=issuer.not_valid_before_utc,
         not_after=issuer.not_valid_after_utc,
-        may_sign=basic is not None and basic.ca and usage is not None and usage.key_cert_sign,
+        may_sign=may_sign,
         purposes=None if purposes is None else frozenset(purposes),
+        path=authorities,
+        room=path.room_below(authorities) if may_sign else None,
+        constrained=path.is_constrained(authorities),
+        keys=frozenset(keys.spki(authority.public_key()) for authority in authorities),
     )
 
 
-def _may_issue(issuer: _Issuer, profile: Profile, at: datetime) -> None:
+def _may_issue(issuer: _Signer, profile: Profile, at: datetime) -> None:
     if at < issuer.not_before:
         raise Invalid("authority_id", f"{issuer.who} is not valid before {issuer.not_before:%Y-%m-%d %H:%M} UTC.")
     if at >= issuer.not_after:
         raise Invalid("authority_id", f"{issuer.who} expired at {issuer.not_after:%Y-%m-%d %H:%M} UTC; use another.")
     if not issuer.may_sign:
         raise Invalid("authority_id", f"{issuer.who} may not sign certificates (no CA:TRUE and keyCertSign); use another.")
+    if issuer.room is not None and issuer.room < 0:
+        raise Invalid("authority_id", f"{issuer.who} has more authorities above it than those allow (path length).")
     wanted = {*profile.extended_key_usages}
     if issuer.purposes is not None and _ANY_PURPOSE not in issuer.purposes and not wanted <= issuer.purposes:
         raise Invalid("authority_id", f"{issuer.who} is limited to other purposes than those of profile '{profile.name}'.")
 
 
-def _may_be_below(authorities: Path) -> None:
-    room = path.room_below(authorities)
-    if room is not None and room < 0:
-        raise Invalid(
-            "authority_id",
-            f"{_facts(authorities[0]).who} has more authorities above it than those allow (path length).",
-        )
-
-
-def _key_fits(request: SigningRequest, profile: Profile, authorities: Path) -> None:
+def _key_fits(request: SigningRequest, profile: Profile, issuer: _Signer) -> None:
     key = keys.refuse_weak(request.public_key, "csr")
     kind = keys.describe(key)
     if not any(kind == allowed or kind.startswith(f"{allowed} ") for allowed in profile.key_types):
@@ -165,8 +165,7 @@ def _key_fits(request: SigningRequest, profile: Profile, authorities: Path) -> N
         raise Invalid(
             "csr", f"profile '{profile.name}' asks of RSA keys at least {profile.min_rsa_bits} bits; make a longer one."
         )
-    spki = keys.spki(key)
-    if any(spki == _facts(authority).spki for authority in authorities):
+    if keys.spki(key) in issuer.keys:
         raise Invalid("csr", "its key is the authority's own; make a key for each certificate.")
 
 
@@ -217,10 +216,10 @@ def _refuse_unmatched(granted: Names, profile: Profile, field: Callable[[NameKin
                 )
 
 
-def _refuse_constrained(granted: Names, authorities: Path, *, from_request: bool) -> None:
-    if path.is_constrained(authorities):
+def _refuse_constrained(granted: Names, issuer: _Signer, *, from_request: bool) -> None:
+    if issuer.constrained:
         fields = _CONSTRAINED_FIELDS if not from_request else dict.fromkeys(_CONSTRAINED_FIELDS, "csr")
-        path.refuse_names(authorities, subject(granted), alternatives(granted), fields.__getitem__, leaf=True)
+        path.refuse_names(issuer.path, subject(granted), alternatives(granted), fields.__getitem__, leaf=True)
 
 
 def _key_usages(public_key: keys.PublicKey, profile: Profile) -> frozenset[str]:
@@ -228,7 +227,7 @@ def _key_usages(public_key: keys.PublicKey, profile: Profile) -> frozenset[str]:
     return frozenset((*profile.key_usages, *extra))
 
 
-def _end(profile: Profile, lifetime: timedelta | None, issuer: _Issuer, at: datetime) -> datetime:
+def _end(profile: Profile, lifetime: timedelta | None, issuer: _Signer, at: datetime) -> datetime:
     wanted = profile.default_lifetime if lifetime is None else lifetime
     if wanted < _SHORTEST:
         raise Invalid("lifetime", "it must be longer than nothing, such as P90D.")
