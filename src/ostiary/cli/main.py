@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-from ostiary.cli import audit, authorities, certificates, clients, enroll, imported, kek, listeners, profiles, revisions, tokens
+from ostiary.cli import (
+    audit,
+    authorities,
+    certificates,
+    clients,
+    enroll,
+    imported,
+    kek,
+    listeners,
+    profiles,
+    requests,
+    revisions,
+    rotations,
+    tokens,
+)
 from ostiary.cli.client import connect
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
@@ -23,6 +37,7 @@ app = typer.Typer(
 app.add_typer(listeners.app, name="listener")
 app.add_typer(authorities.app, name="ca")
 app.add_typer(certificates.app, name="cert")
+app.add_typer(requests.app, name="request")
 app.add_typer(profiles.app, name="profile")
 app.add_typer(tokens.app, name="token")
 app.add_typer(enroll.app, name="enroll")
@@ -30,6 +45,9 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(revisions.app, name="revision")
 app.add_typer(kek.app, name="kek")
 app.command("clients")(clients.clients)
+authorities.app.add_typer(rotations.app, name="rotate")
+authorities.app.command("roll")(rotations.roll)
+authorities.app.command("revoke")(rotations.revoke)
 authorities.app.command("set")(imported.set_)
 authorities.app.command("fetch")(imported.fetch)
 authorities.app.command("upload-crl")(imported.upload_crl)
