@@ -1,58 +1,67 @@
 """What the installation pages say is done, word for word, and then opens a real door that asks for a client certificate."""
 
+import base64
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from ostiary.pki.bundle import Holding, new_passphrase, pkcs12_file
 from ostiary.web.guides import CA_URL, GUIDES, SERVICE, Snippet
 from support.backend import Backend
-from support.certs import Authority
 from support.processes import Running
 from support.stack import Door, Ostiary
 from support.terminal import typed
 
 pytestmark = pytest.mark.live
 
-CLIENTS: Final = Authority.root("Clients' root").intermediate("Clients")
-PASSPHRASE: Final = new_passphrase()
 # Programs of this environment first, so that `python3` is the one with httpx.
 PATH: Final = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # noqa: TID251 (what a child finds its programs by)
 
 
 @pytest.fixture(scope="module")
-def door(house: Ostiary, inside: Backend) -> Door:
-    bundle = house.secret(CLIENTS.bundle_pem)
-    return house.door(inside.port, client_authentication="MANDATORY", client_ca_tls_container_ref=bundle)
+def clients(house: Ostiary) -> dict[str, Any]:
+    """The authority that signs clients."""
+    root = house.call("POST", "/v1/authorities", {"authority": {"name": "Clients' root", "kind": "root"}})["authority"]
+    below = {"name": "Clients", "kind": "intermediate", "parent_id": root["id"]}
+    return dict(house.call("POST", "/v1/authorities", {"authority": below})["authority"])
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Path]:
-    """The folder of somebody who was handed a PKCS#12 file."""
-    alice = CLIENTS.client("alice")
-    held = Holding(alice.certificate, alice.key, alice.authorities[:-1])
-    (tmp_path / "identity.p12").write_bytes(pkcs12_file(held, PASSPHRASE, "modern", "alice"))
-    (tmp_path / "profile").mkdir()
-    yield tmp_path
-    (tmp_path / "identity.p12").unlink()
+@pytest.fixture(scope="module")
+def door(house: Ostiary, inside: Backend, clients: dict[str, Any]) -> Door:
+    return house.door(inside.port, client_authentication="MANDATORY", client_ca_tls_container_ref=clients["href"])
 
 
+@dataclass
 class Person:
-    """Somebody who follows a page step by step."""
+    """Somebody who was handed a PKCS#12 file and follows a page step by step."""
 
-    def __init__(self, house: Ostiary, door: Door, folder: Path) -> None:
-        (self.authority,) = house.call("GET", "/v1/authorities?name=ostiary server CA")["authorities"]
-        self.ca_url = f"http://{house.listen}/pki/{self.authority['id']}.pem"
-        self.service = f"https://localhost:{door.port}/"
-        self.folder = folder
-        self.said: list[str] = []
+    house: Ostiary
+    door: Door
+    folder: Path
+    passphrase: str
+    said: list[str] = field(default_factory=list)
+
+    @cached_property
+    def authority(self) -> dict[str, Any]:
+        """What signed the certificate of the service."""
+        (found,) = self.house.call("GET", "/v1/authorities?name=ostiary server CA")["authorities"]
+        return dict(found)
+
+    @property
+    def ca_url(self) -> str:
+        return f"http://{self.house.listen}/pki/{self.authority['id']}.pem"
+
+    @property
+    def service(self) -> str:
+        return f"https://localhost:{self.door.port}/"
 
     def follows(self, platform: str, *, leaving_out: str = "^$") -> str:
         """Do every step of a page; what the last command said. `leaving_out` is what cannot be done on this machine."""
@@ -66,20 +75,24 @@ class Person:
     def _does(self, snippet: Snippet) -> None:
         text = snippet.text.replace(CA_URL, self.ca_url).replace(SERVICE, self.service)
         if snippet.file:
-            (self.folder / snippet.file).write_text(text.replace("PASSPHRASE", PASSPHRASE) + "\n")
+            (self.folder / snippet.file).write_text(text.replace("PASSPHRASE", self.passphrase) + "\n")
         else:
             self.types(text)
 
     def types(self, command: str) -> str:
         """Type a command and answer its questions."""
         env = {"HOME": str(self.folder), "PATH": PATH, "PROFILE": f"{self.folder}/profile", "JAVA_TOOL_OPTIONS": ""}
-        self.said.append(typed(command, self.folder, PASSPHRASE, env))
+        self.said.append(typed(command, self.folder, self.passphrase, env))
         return self.said[-1]
 
 
 @pytest.fixture
-def person(house: Ostiary, door: Door, desk: Path) -> Person:
-    return Person(house, door, desk)
+def person(house: Ostiary, door: Door, clients: dict[str, Any], tmp_path: Path) -> Person:
+    wanted = {"key": "generate", "authority_id": clients["id"], "names": {"common_name": "alice"}, "name": "alice"}
+    made = house.call("POST", "/v1/certificates", {"certificate": wanted})["certificate"]
+    (tmp_path / "identity.p12").write_bytes(base64.b64decode(made["pkcs12"]))
+    (tmp_path / "profile").mkdir()
+    return Person(house, door, tmp_path, made["passphrase"])
 
 
 def test_nobody_gets_in_without_a_certificate(person: Person) -> None:
