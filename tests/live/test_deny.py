@@ -14,15 +14,12 @@ from cryptography.hazmat.primitives import hashes
 from ostiary.envoy.snapshot import snapshot
 from ostiary.model.desired import Desired
 from ostiary.model.tls import Trust
-from ostiary.pki.holder import new_key_and_request
 from support.backend import Backend
 from support.certs import Authority, Leaf
 from support.desired import listener, member, pool
 from support.ports import free_port
-from support.processes import Running
-from support.stack import Ostiary
 from support.tiny_ads import Engine
-from support.tls_clients import Connection, Refused, TLSClient
+from support.tls_clients import Connection, TLSClient
 from support.traffic import Traffic
 from support.wait import eventually
 
@@ -139,40 +136,3 @@ def test_no_header_makes_somebody_else_of_who_is_denied(house: House, client: Ca
     for value in (fingerprint(BOB), f"Hash={fingerprint(BOB)}", ""):
         assert client(ALICE).get("/", headers=dict.fromkeys(names, value)).status == 403
         assert client(BOB).get("/", headers=dict.fromkeys(names, fingerprint(ALICE))).status == 200
-
-
-def test_a_certificate_that_is_revoked_is_refused_at_the_next_request_and_released_from_hold_served_again(
-    tmp_path: Path, start_process: Callable[..., Running], backend: Backend
-) -> None:
-    with Ostiary(tmp_path, start_process) as ostiary:
-        root = ostiary.call("POST", "/v1/authorities", {"authority": {"name": "Ours", "kind": "root"}})["authority"]
-        door = ostiary.door(backend.port, client_authentication="MANDATORY", client_ca_tls_container_ref=root["href"])
-        ids, clients = {}, {}
-        for name in ("alice", "bob"):
-            key, csr = new_key_and_request(name)
-            body = {"certificate": {"authority_id": root["id"], "csr": csr, "profile": "client"}}
-            issued = ostiary.call("POST", "/v1/certificates", body)["certificate"]
-            ids[name] = issued["id"]
-            cert_file, key_file = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
-            cert_file.write_text(issued["certificate"])
-            key_file.write_bytes(key)
-            clients[name] = TLSClient(door.port, ca=ostiary.server_ca, cert=cert_file, key=key_file)
-        with clients["alice"].connect() as connection, Traffic(clients["bob"]) as traffic:
-            assert connection.get("/").status == 200
-            ostiary.call("POST", f"/v1/certificates/{ids['alice']}/revoke", {"reason": "certificateHold"})
-            eventually(lambda: connection.get("/").status == 403)
-            eventually(lambda: _stays_out(clients["alice"]))  # the handshake itself, once the revocation list is there
-            ostiary.call("POST", f"/v1/certificates/{ids['alice']}/revoke", {"reason": "removeFromCRL"})
-            eventually(lambda: connection.get("/").status == 200)
-            ostiary.call("POST", f"/v1/certificates/{ids['alice']}/revoke", {"reason": "keyCompromise"})
-            eventually(lambda: connection.get("/").status == 403)
-            traffic.goes_on()
-        assert traffic.failures == []
-
-
-def _stays_out(client: TLSClient) -> bool:
-    try:
-        client.get("/")
-    except Refused:
-        return True
-    return False
