@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from ostiary.errors import Refusal
-from ostiary.ops import foreign_status, idempotency, list_upkeep, requests, series, status_fetch
+from ostiary.ops import foreign_status, idempotency, list_upkeep, relint, requests, series, status_fetch
 from ostiary.ops.system import System
 
 ROUND_SECONDS: Final = 60.0
@@ -32,6 +32,9 @@ NEWS: Final[Chores] = (
     ("learned who is refused, or is no longer, by an imported authority", foreign_status.learn_due),
 )
 
+# What takes a while and hurries nobody.
+LEISURE: Final[Chores] = (("found certificates that break a rule", relint.look_over),)
+
 
 class Upkeep:
     """Does the chores each minute, and whenever something was committed; asks for news beside that. `wake` from any thread."""
@@ -50,6 +53,7 @@ class Upkeep:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._rounds(CHORES, ROUND_SECONDS, self._changed))
             group.create_task(self._rounds(NEWS, NEWS_SECONDS, asyncio.Event()))
+            group.create_task(self._rounds(LEISURE, ROUND_SECONDS, asyncio.Event()))
 
     async def _rounds(self, chores: Chores, seconds: float, wanted: asyncio.Event) -> None:
         while True:

@@ -29,6 +29,7 @@ class System:
     committed: Callable[[int], None] = lambda _revision: None
     custody: Custodians = field(default_factory=Custodians)
     desks: Kept = field(default_factory=lambda: Kept(64))  # see ops.desk
+    linted: Kept = field(default_factory=lambda: Kept(1000))  # see ops.relint
     answers: Answers = field(default_factory=Answers)  # see ops.ocsp
     door: EnrolmentDoor | None = None
     public_url: str = ""
