@@ -26,7 +26,8 @@ from support.wait import eventually
 
 pytestmark = pytest.mark.live
 
-RUNNING: Final = {"up", "demo", "down", "kek"}  # They start and stop things, or need them stopped; the others ask the API.
+# They start and stop things, need them stopped, or run on devices (live/test_enrolment); the others ask the API.
+RUNNING: Final = {"up", "demo", "down", "kek", "enroll"}
 
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -84,10 +85,12 @@ def test_every_command_explains_itself_with_an_example(words: tuple[str, ...], t
     plain = " ".join(re.sub(r"[│╭╮╰╯─]", " ", told.out).split())
     assert re.search(rf"Examples?: ostiary {' '.join(words)}\b", plain), plain
     # Arguments are seen by everybody on the machine (`ps`).
-    assert "--token" not in plain
+    assert not re.search(r"--token(?!-file)", plain)
 
 
-@pytest.mark.parametrize("words", [(), ("listener",), ("ca",), ("cert",), ("audit",), ("revision",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [(), ("listener",), ("ca",), ("cert",), ("audit",), ("revision",), ("token",), ("enroll",)], ids=" ".join
+)
 def test_half_a_command_shows_what_there_is(words: tuple[str, ...], tmp_path: Path) -> None:
     done = run(*words, folder=tmp_path)
     assert done.exit_code == 2
@@ -107,6 +110,9 @@ def test_half_a_command_shows_what_there_is(words: tuple[str, ...], tmp_path: Pa
         ("cert", "request", "alice"),
         ("audit", "list", "--limit", "many"),
         ("revision", "show", "first"),
+        ("token", "create", "--uses", "0"),
+        ("enroll", "with"),
+        ("enroll", "renew"),
         ("up", "--data-dir", "a-file"),
         ("demo", "--port", "70000"),
     ],
@@ -124,7 +130,7 @@ def test_a_command_that_is_not_understood_exits_2(words: tuple[str, ...], tmp_pa
 
 def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
     """So that a new command does not go without a test."""
-    tried = {"status", "version", "ca", "cert", "listener", "audit", "profile", "revision"}
+    tried = {"status", "version", "ca", "cert", "listener", "audit", "profile", "revision", "token"}
     assert {words[0] for words in COMMANDS} - RUNNING == tried
     assert {words for words in COMMANDS if len(words) > 1} == {
         ("audit", "list"),
@@ -132,9 +138,12 @@ def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
         ("ca", "create"),
         ("ca", "cross-sign"),
         ("ca", "export"),
+        ("ca", "fetch"),
         ("ca", "import"),
         ("ca", "list"),
+        ("ca", "set"),
         ("ca", "show"),
+        ("ca", "upload-crl"),
         ("cert", "download"),
         ("cert", "generate"),
         ("cert", "hold"),
@@ -146,6 +155,8 @@ def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
         ("cert", "request"),
         ("cert", "revoke"),
         ("cert", "show"),
+        ("enroll", "renew"),
+        ("enroll", "with"),
         ("kek", "protect"),
         ("kek", "rotate"),
         ("kek", "unprotect"),
@@ -160,6 +171,9 @@ def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
         ("revision", "list"),
         ("revision", "revert"),
         ("revision", "show"),
+        ("token", "create"),
+        ("token", "list"),
+        ("token", "revoke"),
     }
 
 
@@ -301,6 +315,34 @@ def test_the_record_is_shown_and_proved(ostiary: Terminal, door: Door) -> None:
     assert len(ostiary.does("audit", "list", "--limit", "3").out.splitlines()) == 4
     assert re.match(r"The record is whole: \d+ entries, head [0-9a-f]{64}\n", ostiary.does("audit", "verify").out)
     assert ostiary.does("audit", "verify", "--json").json()["problem"] is None
+
+
+def test_grants_are_made_listed_and_revoked(ostiary: Terminal) -> None:
+    """No door is open here; what a grant is good for is tried in live/test_enrolment.py."""
+    ostiary.does("ca", "create", "Grants CA")
+    wanted = ("--ca", "Grants CA", "--profile", "client", "--name", "sensor-7", "--name", "dns:sensor-7.test", "--group", "field")
+    told = ostiary.does("token", "create", *wanted, "--expires", "30m", "--qr").out
+    assert "oe_" in told
+    assert "ostiary up --enroll-listen" in told
+    made = ostiary.does("token", "create", *wanted, "--uses", "3", "--lifetime", "7d", "--json").json()
+    assert (made["uses"], made["lifetime"], made["groups"]) == (3, "P7D", ["field"])
+    assert made["names"]["dns"] == ["sensor-7.test"]
+    listed = ostiary.does("token", "list", "--json")
+    assert made["secret"] not in listed.out
+    assert made["id"] in {token["id"] for token in listed.json()}
+    assert "sensor-7" in ostiary.does("token", "revoke", made["id"]).out
+    assert made["id"] not in ostiary.does("token", "list").out
+    assert "--expires" in ostiary.is_told("token", "create", *wanted, "--expires", "soon")
+    assert "names" in ostiary.is_told("token", "create", "--ca", "Grants CA")
+
+
+def test_somebody_else_comes_with_a_token_of_their_own(ostiary: Terminal) -> None:
+    bob = ostiary.does("token", "create", "--role", "operator", "--name", "bob", "--json").json()
+    assert ostiary("listener", "list", OSTIARY_TOKEN=bob["secret"]).exit_code == 0
+    told = ostiary.is_told("ca", "create", "Bob CA", OSTIARY_TOKEN=bob["secret"])
+    assert "bob (operator) may not authority:create" in told
+    ostiary.does("token", "revoke", "bob")
+    assert "valid token" in ostiary.is_told("listener", "list", OSTIARY_TOKEN=bob["secret"])
 
 
 def test_revisions_are_shown_and_gone_back_to(ostiary: Terminal, door: Door) -> None:

@@ -2,19 +2,29 @@
 
 import base64
 import json
+import re
 import ssl
 import stat
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from ostiary.clock import now
+from ostiary.errors import Unavailable
+from ostiary.holder import work
+from ostiary.holder.door import door_of
+from ostiary.holder.folder import Folder
 from support.backend import Backend
 from support.certs import Authority, name, new_key
+from support.commands import run
 from support.grants import WithDoor, ostiary
+from support.ports import free_port
 from support.stack import Door
 from support.tls_clients import Refused, TLSClient
 from support.wait import eventually
@@ -43,6 +53,11 @@ def devices(house: WithDoor) -> str:
 def inner(house: WithDoor, inside: Backend, devices: str) -> Door:
     """A listener that lets in devices only."""
     return house.door(inside.port, client_authentication="MANDATORY", client_ca_tls_container_ref=f"/v1/authorities/{devices}")
+
+
+def six_minutes_later() -> datetime:
+    """By then, what is `RENEWABLE` is due."""
+    return now() + timedelta(minutes=6)
 
 
 def enrolled(house: WithDoor, devices: str, out: Path, **grant: object) -> Path:
@@ -111,6 +126,18 @@ def test_a_grant_is_good_once(house: WithDoor, devices: str, tmp_path: Path) -> 
     assert not (tmp_path / "two/cert.pem").exists()
 
 
+def test_the_command_line_makes_grants_that_work(house: WithDoor, devices: str, inner: Door, tmp_path: Path) -> None:
+    options = ("--ca", devices, "--profile", "device", "--name", "sensor-9", "--expires", "1h", "--data-dir", house.data_dir)
+    told = run("token", "create", *options, "--qr", folder=tmp_path, env={"OSTIARY_URL": f"http://{house.listen}"})
+    assert (told.exit_code, told.err) == (0, "")
+    (command,) = re.findall(r"^  (ostiary enroll .*)$", told.out, re.MULTILINE)
+    (link,) = re.findall(r"^  (https://\S+)$", told.out, re.MULTILINE)
+    assert link in command
+    assert told.out.count("█") > 100  # the QR code
+    assert ostiary(*command.split()[1:], "--out", tmp_path / "device").returncode == 0
+    assert let_in(inner.port, tmp_path / "device")
+
+
 def test_a_token_can_come_from_standard_input(house: WithDoor, devices: str, tmp_path: Path) -> None:
     grant = house.grant(devices)
     door = grant["url"].removesuffix(f"/{grant['secret']}")
@@ -142,6 +169,56 @@ def test_a_device_renews_with_its_old_certificate_and_a_new_key(
     old, new = (x509.load_pem_x509_certificate(files["cert.pem"]) for files in (before, after))
     assert (old.subject, old.serial_number == new.serial_number) == (new.subject, False)
     assert let_in(inner.port, folder)
+
+
+def test_it_renews_by_itself_when_it_is_due(house: WithDoor, devices: str, tmp_path: Path) -> None:
+    folder = Folder(enrolled(house, devices, tmp_path / "device", lifetime=RENEWABLE))
+    before = folder.file("cert.pem").read_bytes()
+    assert not work.renew(folder, now, if_due=True).renewed
+    assert work.renew(folder, six_minutes_later, if_due=True).renewed
+    assert folder.file("cert.pem").read_bytes() != before
+
+
+def test_after_a_failure_it_waits_and_then_succeeds(house: WithDoor, devices: str, tmp_path: Path) -> None:
+    folder = Folder(enrolled(house, devices, tmp_path / "device", lifetime=RENEWABLE))
+    files = {file: folder.file(file).read_bytes() for file in FILES}
+    known = folder.enrolment()
+    folder.write_enrolment(replace(known, door=f"https://localhost:{free_port()}"))
+    with pytest.raises(Unavailable, match="cannot reach.*Will try again after"):
+        work.renew(folder, six_minutes_later, if_due=True)
+    key = (folder.path / "pending/key.pem").read_bytes()
+    assert folder.progress().failures == 1
+    assert files == {file: folder.file(file).read_bytes() for file in FILES}
+    folder.write_enrolment(known)
+    waiting = work.renew(folder, six_minutes_later, if_due=True)
+    assert (waiting.renewed, waiting.next_at > six_minutes_later()) == (False, True)
+    assert work.renew(folder, lambda: six_minutes_later() + timedelta(minutes=2), if_due=True).renewed
+    assert folder.progress().failures == 0
+    assert folder.file("key.pem").read_bytes() == key  # that of the first attempt, which might have been answered
+
+
+def test_an_answer_that_was_lost_is_asked_for_again(house: WithDoor, devices: str, tmp_path: Path) -> None:
+    folder = Folder(enrolled(house, devices, tmp_path / "device", lifetime=RENEWABLE))
+    key, request = work.new_key_and_request("EC-P256")
+    folder.write_pending(key, request)
+    paths = (folder.file("ca.pem"), folder.file("fullchain.pem"), folder.file("key.pem"))
+    lost = door_of(folder.enrolment().door)[0].renew(request, *paths)
+    assert ostiary("enroll", "renew", folder.path).returncode == 0
+    assert folder.file("cert.pem").read_text() == lost["certificate"]
+
+
+def test_a_hook_that_fails_is_run_again(house: WithDoor, devices: str, tmp_path: Path) -> None:
+    grant = house.grant(devices, lifetime=RENEWABLE)
+    folder = tmp_path / "device"
+    options = ("--ca-sha256", grant["ca_sha256"], "--out", folder, "--hook", "test -e ready")
+    assert ostiary("enroll", grant["url"], *options).returncode == 0
+    failed = ostiary("enroll", "renew", folder)
+    assert (failed.returncode, "renewed, but the hook failed" in failed.stderr) == (1, True)
+    assert ostiary("enroll", "renew", folder, "--if-due").returncode == 1
+    (folder / "ready").touch()
+    assert ostiary("enroll", "renew", folder, "--if-due").returncode == 0
+    (folder / "ready").unlink()
+    assert ostiary("enroll", "renew", folder, "--if-due").returncode == 0
 
 
 def test_a_hook_runs_after_each_renewal_and_not_before(house: WithDoor, devices: str, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def with_(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
 ) -> None:
     """Get a certificate with a grant.
 
-    Example: `ostiary enroll https://door.example:9443/enroll/oe_… --ca-sha256 3f5c… --out /etc/ostiary/device --systemd`
+    Example: `ostiary enroll with https://door.example:9443/enroll/oe_… --ca-sha256 3f5c… --systemd`; the word may be left out.
     """
     folder = Folder(out.absolute())
     unit = units.unit_name(name or folder.path.name) if systemd else ""

@@ -111,14 +111,15 @@ def _asked(folder: Folder, wanted: Enrolment) -> tuple[bytes, bytes]:
     """A key and a request, PEM: those that may have been sent before, or new ones, kept before they are sent."""
     pending = folder.pending()
     if pending is None:
-        folder.write_pending(*_new_key_and_request(wanted.key_type))
+        folder.write_pending(*new_key_and_request(wanted.key_type))
         pending = folder.pending()
     if pending is None:
         raise Unavailable(f"cannot keep a key in {folder.path}.")
     return pending["key.pem"], pending["request.pem"]
 
 
-def _new_key_and_request(key_type: str) -> tuple[bytes, bytes]:
+def new_key_and_request(key_type: str) -> tuple[bytes, bytes]:
+    """A key (PKCS#8) and a request for it, both PEM."""
     key = keys.generate(key_type)  # type: ignore[arg-type]  # one of them, by `enroll`
     algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     # Without a name: which one the certificate gets was settled when it was granted.
