@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from cryptography import x509
 
 from support.backend import Backend
 from support.certs import csr, key_pem, new_key
@@ -153,3 +155,34 @@ def test_what_was_revoked_stays_revoked_when_everything_starts_again(inside: Bac
         house.start()
         eventually(lambda: bob.knock() == 200)
         eventually(lambda: alice.knock() == "certificate_revoked")
+
+
+class Public(Ostiary):
+    """One that others can reach, so that certificates and lists say where news of them is to be had."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return ("--public-url", f"http://{self.listen}")
+
+
+def test_the_addresses_in_a_certificate_lead_to_its_list_and_the_engine_takes_lists_that_name_deltas(
+    inside: Backend, tmp_path: Path
+) -> None:
+    with Public(tmp_path / "data") as house:
+        authority = new_authority(house, "Clients")
+        door = house.door(inside.port, client_authentication="MANDATORY", client_ca_tls_container_ref=authority["href"])
+        place = Place(house, authority, door, tmp_path)
+        alice, bob = place.person("alice"), place.person("bob")
+        assert (alice.knock(), bob.knock()) == (200, 200)
+        alice.becomes("superseded")
+        eventually(lambda: alice.knock() == "certificate_revoked")
+        assert bob.knock() == 200
+        certificate = x509.load_pem_x509_certificate(alice.certificate["certificate"].encode())
+        (point,) = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+        assert point.full_name is not None
+        held = x509.load_der_x509_crl(httpx.get(point.full_name[0].value, trust_env=False).content)
+        assert held.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
+        (freshest,) = held.extensions.get_extension_for_class(x509.FreshestCRL).value
+        assert freshest.full_name is not None
+        delta = x509.load_der_x509_crl(httpx.get(freshest.full_name[0].value, trust_env=False).content)
+        assert delta.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None

@@ -86,7 +86,7 @@ def import_with_key(system: System, caller: Caller, wanted: AuthorityWithKey) ->
         current = revocations.current_list(transaction, authority.id)
         if lists or (current is not None and current.source != "signed"):
             _take_over(transaction, authority, lists[0].der if lists else current.der)  # type: ignore[union-attr]  # see above
-        sign_list(transaction, authority, issuer)
+        sign_list(system, transaction, authority, issuer)
         return authority
 
 
@@ -117,7 +117,7 @@ def _removed(system: System, caller: Caller, authority: Authority, wanted: KeyEx
         if held.sealed_key != authority.sealed_key:
             raise Conflict(f"The key of authority {authority.id} was changed meanwhile; try again.")
         # Nobody can sign another before the key is back, and the engine refuses every client once a list has ended.
-        sign_list(transaction, held, open_issuer(system, held), timedelta(days=wanted.list_lifetime_days))
+        sign_list(system, transaction, held, open_issuer(system, held), timedelta(days=wanted.list_lifetime_days))
         transaction.append_audit(entry(caller, *_told(held, wanted), transaction.next_revision))
         offline = transaction.replace(AUTHORITY, held, held.model_copy(update={"sealed_key": Private(b"")}))
     system.custody.forget(authority.id)

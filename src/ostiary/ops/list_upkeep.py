@@ -28,7 +28,7 @@ def _sign(system: System, authority_id: str) -> bool:
         authority = transaction.get(AUTHORITY, authority_id)
         if authority is None or authority_id not in due:
             return False
-        sign_list(transaction, authority, open_issuer(system, authority), new_base=due[authority_id])
+        sign_list(system, transaction, authority, open_issuer(system, authority), new_base=due[authority_id])
         return True
 
     done = system.store.record(work)

@@ -6,8 +6,10 @@ from typing import Final
 
 from ostiary.model.authority import Authority
 from ostiary.model.revocation import RevocationList
+from ostiary.ops.system import System
 from ostiary.pki import crl
 from ostiary.pki.issue import Issuer
+from ostiary.pki.urls import below
 from ostiary.store import revocations
 from ostiary.store.store import Transaction
 
@@ -19,14 +21,21 @@ BACKDATE: Final = timedelta(minutes=5)
 
 
 def sign_list(
-    transaction: Transaction, authority: Authority, issuer: Issuer, lifetime: timedelta = LIFETIME, *, new_base: bool = True
+    system: System,
+    transaction: Transaction,
+    authority: Authority,
+    issuer: Issuer,
+    lifetime: timedelta = LIFETIME,
+    *,
+    new_base: bool = True,
 ) -> RevocationList:
     """Sign and publish the list of an authority as of this transaction, and the delta to the last base beside it.
 
     Never longer than the authority itself is valid: nobody would believe it (RFC 5280 5.1.2.5).
     """
-    before = revocations.current_list(transaction, authority.id)
-    delta = revocations.current_list(transaction, authority.id, "delta")
+    held = revocations.lists_without_content(transaction, [authority.id])
+    before, delta = held.get((authority.id, "complete")), held.get((authority.id, "delta"))
+    freshest = below(system.public_url, authority.id).delta or None
     number = _next_number(before, transaction.at)
     this_update = max(transaction.at.replace(microsecond=0) - BACKDATE, authority.not_before)
     next_update = min(transaction.at.replace(microsecond=0) + lifetime, authority.not_after)
@@ -35,7 +44,9 @@ def sign_list(
 
     def signed(kind: str, entries: Iterable[bytes], base: tuple[int, int] | None = None) -> RevocationList:
         counted = _Counted(entries)
-        der = crl.sign(issuer, number, this_update, next_update, counted, base_number=base[0] if base else None)
+        # RFC 5280 5.2.6: only a complete list says where the deltas to it are.
+        news = {"base_number": base[0]} if base else {"freshest": freshest}
+        der = crl.sign(issuer, number, this_update, next_update, counted, **news)
         made = RevocationList(
             authority_id=authority.id,
             kind=kind,  # type: ignore[arg-type]  # a literal, below

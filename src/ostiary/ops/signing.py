@@ -122,7 +122,7 @@ def make_authority(
         key=wanted.key,
         custody=wanted.custody,
     )
-    sign_list(transaction, made, Issuer(certificate, key))
+    sign_list(system, transaction, made, Issuer(certificate, key))
     return made
 
 

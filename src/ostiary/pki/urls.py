@@ -22,6 +22,7 @@ class Urls:
     crl: str = ""
     issuer: str = ""
     ocsp: str = ""
+    delta: str = ""  # said in the list itself (RFC 5280 5.2.6)
 
     def __post_init__(self) -> None:
         for url in filter(None, (self.crl, self.issuer, self.ocsp)):
@@ -56,4 +57,9 @@ def below(public_url: str, authority_id: str) -> Urls:
     if not public_url:
         return NOWHERE
     base = public_url.rstrip("/")
-    return Urls(crl=f"{base}/pki/{authority_id}.crl", issuer=f"{base}/pki/{authority_id}.crt", ocsp=f"{base}/ocsp/{authority_id}")
+    return Urls(
+        crl=f"{base}/pki/{authority_id}.crl",
+        issuer=f"{base}/pki/{authority_id}.crt",
+        ocsp=f"{base}/ocsp/{authority_id}",
+        delta=f"{base}/pki/{authority_id}.delta.crl",
+    )
