@@ -5,6 +5,7 @@ import logging
 import plistlib
 import re
 import ssl
+import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from api.client import Client
 from ostiary.model.authority import Authority
 from ostiary.ops import handout, identities
-from ostiary.pki import keys
+from ostiary.pki import bundle, keys
 from support.made import a_certificate, an_authority
 
 PATH: Final = "/v1/certificates"
@@ -172,6 +173,35 @@ def test_a_key_is_not_handed_out_again_to_who_asks_again(client: Client, issuing
     assert first["id"] in reply.json()["detail"]
     assert "pkcs12" not in reply.text
     assert len(client.get(PATH).json()["certificates"]) == 1
+
+
+def test_a_key_does_not_wait_for_other_peoples_approval(client: Client, issuing: Authority) -> None:
+    assert client.post("/v1/profiles", {"profile": {"name": "careful", "approval": "one"}}).status_code == 201
+    reply = generated(client, issuing, profile="careful")
+    assert (reply.status_code, reply.json()["field"]) == (409, "profile")
+    assert client.get(PATH).json()["certificates"] == []
+
+
+def test_neither_keys_nor_files_are_made_on_the_event_loop(
+    client: Client, issuing: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both take long enough to keep everybody else waiting (PKI pitfall 22)."""
+    threads: list[threading.Thread] = []
+    generate, pkcs12_file = keys.generate, bundle.pkcs12_file
+
+    def noting_key(*given: Any) -> Any:
+        threads.append(threading.current_thread())
+        return generate(*given)
+
+    def noting_file(*given: Any) -> Any:
+        threads.append(threading.current_thread())
+        return pkcs12_file(*given)
+
+    monkeypatch.setattr(keys, "generate", noting_key)
+    monkeypatch.setattr(bundle, "pkcs12_file", noting_file)
+    assert generated(client, issuing).status_code == 201
+    assert threads
+    assert threading.main_thread() not in threads  # The client runs the event loop there.
 
 
 def test_a_certificate_is_downloaded_in_each_form(client: Client, issuing: Authority) -> None:
