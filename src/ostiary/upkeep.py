@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from ostiary.errors import Refusal
-from ostiary.ops import foreign_status, idempotency, list_upkeep, relint, requests, series, status_fetch
+from ostiary.ops import foreign_status, idempotency, list_upkeep, relint, requests, series, status_fetch, tokens
 from ostiary.ops.system import System
 
 ROUND_SECONDS: Final = 60.0
@@ -24,6 +24,7 @@ CHORES: Final[Chores] = (
     ("rolled to the next issuing CA", series.roll_due),
     ("let requests lapse that nobody decided", requests.lapse_due),
     ("forgot idempotency keys", idempotency.forget_old),
+    ("forgot tokens that expired long ago", tokens.forget_old),
 )
 
 # Asking others takes as long as they take to answer, so nothing of ours waits for it.

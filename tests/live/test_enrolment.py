@@ -184,7 +184,7 @@ def test_after_a_failure_it_waits_and_then_succeeds(house: WithDoor, devices: st
     files = {file: folder.file(file).read_bytes() for file in FILES}
     known = folder.enrolment()
     folder.write_enrolment(replace(known, door=f"https://localhost:{free_port()}"))
-    with pytest.raises(Unavailable, match="cannot reach.*Will try again after"):
+    with pytest.raises(Unavailable, match=r"cannot reach.*Will try again after"):
         work.renew(folder, six_minutes_later, if_due=True)
     key = (folder.path / "pending/key.pem").read_bytes()
     assert folder.progress().failures == 1

@@ -196,6 +196,18 @@ def test_a_grant_needs_an_authority_that_can_sign(system: System) -> None:
             )
 
 
+def test_tokens_are_forgotten_a_month_after_their_end(system: System, devices: Authority, clock: FakeClock) -> None:
+    _, secret = a_grant(system, devices)
+    made = used(system, secret)
+    clock.advance(days=20)
+    newer, _ = a_grant(system, devices)
+    assert tokens.forget_old(system) == 0
+    clock.advance(days=11)
+    assert tokens.forget_old(system) == 1
+    assert [token.id for token in tokens.find(system, ADMIN, Query()).items] == [newer.id]
+    assert certificates.get(system, ADMIN, made.id) == made
+
+
 def test_two_people_come_with_two_tokens(system: System, clock: FakeClock) -> None:
     for name, role in (("bob", "operator"), ("ann", "auditor")):
         _, secret = tokens.create(system, ADMIN, NewToken(name=name, role=role))  # type: ignore[arg-type]

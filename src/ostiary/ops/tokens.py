@@ -6,6 +6,7 @@ a look-up takes tells anything about a secret: it is 192 random bits, and whoeve
 
 import hashlib
 import secrets
+from datetime import timedelta
 from typing import Final
 
 from ostiary.errors import Conflict, Invalid
@@ -14,7 +15,7 @@ from ostiary.model.fields import Private
 from ostiary.model.query import Page, Query
 from ostiary.model.token import ACCESS_LIFETIME, GRANT_LIFETIME, NewToken, Token
 from ostiary.ops import profiles
-from ostiary.ops.caller import Caller
+from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.desk import at as desk_at
 from ostiary.ops.facts import record
 from ostiary.ops.issuing import names_from
@@ -24,13 +25,15 @@ from ostiary.pki.names import Names
 from ostiary.pki.policy import approve
 from ostiary.pki.profile import Profile
 from ostiary.pki.request import SigningRequest
+from ostiary.store import tokens as stored_tokens
 from ostiary.store.kinds import TOKEN
-from ostiary.store.store import Reader
+from ostiary.store.store import Facts, Reader
 
 # So that a secret that turns up where it should not be can be told for what it is.
 GRANT_PREFIX: Final = "oe_"
 ACCESS_PREFIX: Final = "oa_"
 _SECRET_BYTES: Final = 24
+_SHOWN_AFTERWARDS: Final = timedelta(days=30)
 # Who the record knows besides holders of access tokens: `api.identity`, `ops.caller`.
 _NAMES_TAKEN: Final = ("admin", "ostiary", "anonymous")
 
@@ -65,6 +68,20 @@ def delete(system: System, caller: Caller, token_id: str) -> None:
     if get(system, caller, token_id).kind == "access":
         caller.must("token:access")
     record(system, caller, "token:delete", lambda facts: facts.delete(TOKEN, facts.require(TOKEN, token_id)))
+
+
+def forget_old(system: System) -> int:
+    """Delete tokens that expired a month ago: until then they show what was handed out. Returns how many."""
+    with system.store.read() as reader:
+        old = stored_tokens.expired_before(reader, system.clock() - _SHOWN_AFTERWARDS)
+
+    def work(facts: Facts) -> int:
+        found = [token for token_id in old if (token := facts.get(TOKEN, token_id)) is not None]
+        for token in found:
+            facts.delete(TOKEN, token)
+        return len(found)
+
+    return record(system, SYSTEM, "token:forget", work) if old else 0
 
 
 def state(token: Token, system: System) -> str:
