@@ -165,6 +165,11 @@ def held(data_dir: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def holds(data_dir: Path) -> bool:
+    """Whether it is still this process that holds the data directory: somebody may have removed or replaced it."""
+    return (data_dir / LOCK).exists() and locks.has_open(os.getpid(), data_dir / LOCK)
+
+
 def stop_holder(data_dir: Path, timeout: float) -> bool:
     """Have the ostiary that runs on this data directory stop, and wait for it; says whether there was one.
 

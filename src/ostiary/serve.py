@@ -24,7 +24,7 @@ from ostiary.api.app import create_app
 from ostiary.api.at_the_door import AtTheDoor
 from ostiary.api.patience import PatientOnce
 from ostiary.clock import now
-from ostiary.errors import Conflict
+from ostiary.errors import Conflict, Unavailable
 from ostiary.gateway import client as keeper
 from ostiary.gateway.log_tail import LogTail, from_keeper
 from ostiary.ops import enrolment, server_certificates, sightings
@@ -91,9 +91,9 @@ async def _serve(settings: Settings, ready: Ready, passphrase: bytes | None) -> 
             url = _url(sock)
             if not ipaddress.ip_address(sock.getsockname()[0]).is_loopback:
                 log.warning("the API speaks plain HTTP: others on the network can read the token; put TLS before it", api=url)
-            async with _running(settings, store, sealer, token, sock) as failed:
+            async with _running(settings, store, sealer, token, sock) as failures:
                 await ready(Running(settings, url, token))
-                await _either(stop, failed)
+                await _either(stop, failures)
             log.info("stopped")
     finally:
         store.close()
@@ -102,7 +102,7 @@ async def _serve(settings: Settings, ready: Ready, passphrase: bytes | None) -> 
 @asynccontextmanager
 async def _running(
     settings: Settings, store: Store, sealer: Sealer, token: str, sock: socket.socket
-) -> AsyncIterator[asyncio.Future[None]]:
+) -> AsyncIterator[tuple[asyncio.Future[None], ...]]:
     """Everything started; leaving stops it, the gateway last so that requests are served to the end.
 
     Yields what ends (by raising) when a part fails that must not.
@@ -130,8 +130,8 @@ async def _running(
     async with hearing, _tasks(*parts) as failed:
         gateway_log = LogTail(paths.keeper_log, from_keeper)
         await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
-        async with _tasks(_keep_gateway(paths), _join(gateway_log)):
-            yield failed
+        async with _tasks(_keep_gateway(paths), _join(gateway_log)) as gateway_failed:
+            yield failed, gateway_failed
         for server, _ in servers:
             server.should_exit = True
         if not settings.leave_gateway:
@@ -217,24 +217,34 @@ async def _tasks(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[asynci
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _either(stop: asyncio.Event, failed: asyncio.Future[None]) -> None:
+async def _either(stop: asyncio.Event, failures: Iterable[asyncio.Future[None]]) -> None:
     """Wait until told to stop, or raise what failed."""
     stopped = asyncio.ensure_future(stop.wait())
     try:
-        await asyncio.wait(cast("list[asyncio.Future[Any]]", [stopped, failed]), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(cast("list[asyncio.Future[Any]]", [stopped, *failures]), return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopped.cancel()
-    if failed.done():
-        failed.result()
+    for failed in failures:
+        if failed.done():
+            failed.result()
 
 
 async def _keep_gateway(paths: Paths) -> None:
-    """Start the keeper again should it die; Envoy itself it finds and adopts."""
+    """Start the keeper again should it die; Envoy itself it finds and adopts.
+
+    Raises `Unavailable` once the data directory is no longer the one we hold: every keeper started then would be another one.
+    """
     while True:
         await asyncio.sleep(KEEPER_ROUND_SECONDS)
-        if not await asyncio.to_thread(keeper.alive, paths.data_dir):
-            log.warning("the keeper is gone; starting another")
+        if await asyncio.to_thread(keeper.alive, paths.data_dir):
+            continue
+        if not home.holds(paths.data_dir):
+            raise Unavailable(f"{paths.data_dir} was removed or replaced while we ran on it; stopping.")
+        log.warning("the keeper is gone; starting another")
+        try:
             await asyncio.to_thread(keeper.ensure_running, paths.data_dir)
+        except Unavailable as problem:
+            log.error("the keeper does not start; will try again", problem=str(problem))  # noqa: TRY400 (the words say it all)
 
 
 async def _join(gateway_log: LogTail) -> None:

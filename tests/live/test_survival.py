@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from ostiary.gateway import client as gateway
 from support.backend import Backend
 from support.certs import Authority, Leaf
 from support.ports import is_free
@@ -234,3 +235,17 @@ def _admits(client: TLSClient) -> bool:
 def _seen(client: TLSClient) -> dict[str, Any]:
     """The headers the backend was sent, in small letters."""
     return dict(client.get("/").json()["headers"])
+
+
+def test_when_the_data_directory_is_taken_away_the_control_plane_stops_and_starts_no_other_gateway(tmp_path: Path) -> None:
+    house = Ostiary(tmp_path).start()
+    process = house.process
+    assert process is not None
+    moved = tmp_path / "moved"
+    house.data_dir.rename(moved)
+    try:
+        eventually(lambda: not process.is_alive)
+        assert "was removed or replaced while we ran on it" in process.output()
+        assert not house.data_dir.exists()
+    finally:
+        assert gateway.stop(moved)  # which serves on
