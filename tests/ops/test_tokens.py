@@ -10,7 +10,7 @@ from ostiary.errors import Conflict, Denied, Invalid
 from ostiary.model.authority import Authority, Certificate, RequestedNames
 from ostiary.model.query import Query
 from ostiary.model.token import NewToken, Token
-from ostiary.ops import certificates, enrolling, tokens
+from ostiary.ops import certificates, enrolling, profiles, tokens
 from ostiary.ops.caller import Caller
 from ostiary.ops.enrolling import Knocker
 from ostiary.ops.system import System
@@ -186,6 +186,16 @@ def test_what_a_grant_could_not_be_used_for_is_refused_when_it_is_made(
     with pytest.raises(Invalid) as refused:
         a_grant(system, devices, **fields)
     assert refused.value.field == field
+
+
+def test_no_grant_goes_around_an_approval(system: System, devices: Authority) -> None:
+    token, secret = a_grant(system, devices)
+    profiles.update(system, ADMIN, "client", {"approval": "one"})
+    with pytest.raises(Conflict, match="approval"):
+        used(system, secret)
+    assert tokens.get(system, ADMIN, token.id).uses_left == 1
+    with pytest.raises(Invalid, match="approval"):
+        a_grant(system, devices)
 
 
 def test_a_grant_needs_an_authority_that_can_sign(system: System) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from ostiary.errors import Denied, Invalid, NotFound
+from ostiary.errors import Conflict, Denied, Invalid, NotFound
 from ostiary.model.authority import Authority, Certificate
 from ostiary.model.token import Token, Use
 from ostiary.ops import certificates, profiles, tokens
@@ -131,9 +131,12 @@ def _had_before(reader: Reader, token: Token, asked: SigningRequest) -> Certific
 
 
 def _wanted(reader: Reader, token: Token, asked: SigningRequest) -> Wanted:
+    profile = profiles.effective(reader, token.profile)
+    if profile.approval != "automatic":  # since the grant was made
+        raise Conflict(f"Profile '{profile.name}' asks for approval now; ask for the certificate by a request.")
     return Wanted(
         request=asked,
-        profile=profiles.effective(reader, token.profile),
+        profile=profile,
         authority_id=token.authority_id or "",
         names=names_from(token.names),
         lifetime=token.lifetime,
