@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from ostiary.errors import Invalid
 from ostiary.pki import chain
-from support.certs import Authority, Validity, name, new_key, usage
+from support.certs import DAY, Authority, Validity, name, new_key, pem, usage
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
 SPAN = Validity(not_before=AT - timedelta(days=1), not_after=AT + timedelta(days=100))
@@ -73,3 +75,20 @@ def test_an_authority_that_certifies_itself_anew_takes_no_room() -> None:
         (usage("key_cert_sign", "crl_sign"), True),
     ]
     assert read(top, old, Authority(old.sign(name("Issuing"), key, extensions, **SPAN), key)) == 3
+
+
+def test_not_every_namesake_is_tried_as_the_issuer_of_every_other() -> None:
+    """Verifying takes a signature each: a thousand that all could have signed each other would take minutes."""
+    top = root()
+    with pytest.raises(Invalid, match=r"more than 20 authorities in it may have signed 'CN=Twin'"):
+        chain.read_client_ca("".join(twin(top, number) for number in range(22)).encode(), AT, "ca")
+
+
+def twin(signer: Authority, number: int) -> str:
+    """One of several with one name, issued by that name, with key identifiers of their own and no word on who signed."""
+    key = new_key()
+    builder = x509.CertificateBuilder(name("Twin"), name("Twin"), key.public_key(), 100 + number, AT - DAY, AT + DAY)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    assert isinstance(signer.key, ec.EllipticCurvePrivateKey)
+    return pem(builder.sign(signer.key, hashes.SHA256()))
