@@ -4,6 +4,7 @@ It is read back from what will be handed out, so what the builder, the library o
 covers all that may differ within one shape of certificate (`pki.lint`), for that is linted only once.
 """
 
+import functools
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
@@ -105,7 +106,7 @@ def _compared(
         return (held[oid].critical, held[oid].value) if oid in held else None
 
     yield "version", certificate.version, x509.Version.v3
-    yield "issuer", certificate.issuer.public_bytes(), issuer.subject.public_bytes()
+    yield "issuer", certificate.issuer.public_bytes(), _name(issuer)
     yield "subject", certificate.subject.public_bytes(), name.public_bytes()
     yield "key", keys.spki(certificate.public_key()), keys.spki(approved.public_key)
     yield (
@@ -116,13 +117,13 @@ def _compared(
     yield (
         "basic constraints",
         of(ExtensionOID.BASIC_CONSTRAINTS),
-        (True, x509.BasicConstraints(ca=False, path_length=None)),
+        (True, _NO_AUTHORITY),
     )
     yield "key usages", _usages(held), (True, approved.key_usages)
     yield (
         "purposes",
         of(ExtensionOID.EXTENDED_KEY_USAGE),
-        (False, x509.ExtendedKeyUsage(approved.profile.extended_key_usages)),
+        (False, _purposes(approved.profile.extended_key_usages)),
     )
     yield (
         "key identifier",
@@ -152,6 +153,18 @@ def _authority_key_identifier(held: _Held) -> tuple[bool, bytes | None] | None:
     return identifier.critical, identifier.value.key_identifier
 
 
+# What does not change from one certificate of an authority to the next is read once.
+@functools.lru_cache(maxsize=1024)
+def _name(issuer: x509.Certificate) -> bytes:
+    return issuer.subject.public_bytes()
+
+
+@functools.lru_cache(maxsize=1024)
+def _purposes(usages: tuple[x509.ObjectIdentifier, ...]) -> x509.ExtendedKeyUsage:
+    return x509.ExtendedKeyUsage(usages)
+
+
+@functools.lru_cache(maxsize=1024)
 def _key_identifier(issuer: x509.Certificate) -> bytes:
     found = extension(issuer, x509.SubjectKeyIdentifier)
     return (found or x509.SubjectKeyIdentifier.from_public_key(issuer.public_key())).digest

@@ -28,7 +28,15 @@ def visible(text: str) -> str:
 
 
 def plain(text: str) -> str:
+    """Foreign text with everything that hides or reorders written as escapes."""
+    if _is_plain(text):
+        return text
     return "".join(character if _is_visible(character) else _escaped(character) for character in text)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether every character of it can be seen. Almost all names are printable ASCII, and that is quickly told."""
+    return (text.isascii() and text.isprintable()) or all(map(_is_visible, text))
 
 
 def dns(text: str, field: str) -> str:
@@ -113,7 +121,7 @@ def email(text: str, field: str) -> str:
 
 
 def subject_part(text: str, part: str, field: str) -> None:
-    if not all(_is_visible(character) for character in text):
+    if not _is_plain(text):
         raise Invalid(field, f"'{visible(text)}' has control or invisible characters; leave them out.")
     if text != text.strip():
         raise Invalid(field, f"'{visible(text)}' begins or ends with a space; leave it out.")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, func, select
@@ -25,6 +26,8 @@ from ostiary.store.rows import from_row, public, to_row
 GENESIS: Final = "0" * 64
 
 T = TypeVar("T")
+
+_REVISION: Final = select(tables.head.c.revision)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,11 @@ class Reader:
 
     def revision(self) -> int:
         """The current configuration revision."""
-        return int(self.connection.execute(select(tables.head.c.revision)).scalar_one())
+        return self._revision
+
+    @cached_property
+    def _revision(self) -> int:
+        return int(self.connection.execute(_REVISION).scalar_one())
 
     def status_sequence(self) -> int:
         """How often what gateways must hear of besides revisions has changed: revocations, lists, denials."""
