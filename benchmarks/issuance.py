@@ -61,7 +61,7 @@ def main() -> None:
             stored = reader.count(CERTIFICATE)
         print(f"fsync alone                       {fsyncs(Path(folder)):8.0f} /s")
         print(f"one thread, a commit each         {alone:8.0f} certificates/s")
-        print(f"{wanted.threads:2} threads, commits shared        {together:8.0f} certificates/s  ({together / alone:.2f} times as many)")
+        print(f"{wanted.threads:2} threads, commits shared        {together:8.0f} certificates/s  ({together / alone:.2f} times)")
         print(f"certificates on record            {stored:8}")
 
 
