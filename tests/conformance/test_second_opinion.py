@@ -108,7 +108,7 @@ def openssl(chain: Chain, folder: Path) -> str:
     command = ["openssl", "verify", "-x509_strict", "-purpose", "sslclient", "-attime", str(int(AT.timestamp()))]
     trusted = ["-CAfile", f"{folder}/root.pem", "-untrusted", f"{folder}/between.pem", f"{folder}/leaf.pem"]
     done = subprocess.run([*command, *trusted], capture_output=True, text=True, check=False)
-    return "" if done.returncode == 0 else done.stdout + done.stderr
+    return "" if done.returncode == 0 else done.stdout + done.stderr or "refused without a word"
 
 
 def pyhanko(chain: Chain) -> str:
@@ -186,7 +186,8 @@ def test_what_is_signed_is_accepted_by_others_and_what_is_refused_would_be_refus
     chain, refusal = asked_of_us(wish)
     if chain:
         event(f"signed below {len(wish.limits)}")
-        assert (openssl(chain, tmp_path), pyhanko(chain)) == ("", "")
+        assert openssl(chain, tmp_path) == ""
+        assert pyhanko(chain) == ""
     elif refusal.field.startswith(BEYOND):
         event("refused as pointless")
     else:
