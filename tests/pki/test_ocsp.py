@@ -254,6 +254,16 @@ def test_a_serial_number_of_any_size_is_answered_for() -> None:
         assert answered(ocsp.Unknown(), builder.build().public_bytes(Encoding.DER)).serial_number == serial
 
 
+def test_a_negative_serial_number_is_malformed() -> None:
+    """Found by fuzz/ocsp.py: it was read, and then no answer could be made that names it."""
+    names = ocsp.issuer_hashes(ROOT.certificate, "sha1")
+    asked = library.OCSPRequestBuilder().add_certificate_by_hash(*names, 0x4564, hashes.SHA1()).build()  # noqa: S303
+    negative = asked.public_bytes(Encoding.DER).replace(b"\x02\x02\x45\x64", b"\x02\x02\xc5\x64")
+    assert library.load_der_ocsp_request(negative).serial_number < 0
+    with pytest.raises(Invalid, match="negative serial number"):
+        ocsp.read(negative)
+
+
 def test_nothing_is_said_about_another_authoritys_certificate() -> None:
     other = root(keys.generate("EC-P256"))
     with pytest.raises(Invalid, match="it asks about a certificate of another authority"):

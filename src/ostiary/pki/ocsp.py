@@ -105,6 +105,8 @@ def read(der: bytes) -> Asked:
         raise Invalid("request", "it is not an OCSP request that can be read; check it with 'openssl ocsp -reqin'.") from None
     if algorithm not in ALGORITHMS:
         raise Invalid("request", f"the issuer is hashed with {algorithm}; use SHA-1 or SHA-256.")
+    if serial < 0:  # no certificate of ours has such a number, and no answer could name it
+        raise Invalid("request", "it asks about a negative serial number, which no certificate may have (RFC 5280 4.1.2.2).")
     if {len(value) for value in hashed} != {ALGORITHMS[algorithm].digest_size}:
         raise Invalid("request", f"the hashes of the issuer are not as long as {algorithm} makes them.")
     return Asked(Subject(algorithm, *hashed, serial), nonce)
