@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from support.backend import Backend
 from support.certs import Authority, Leaf
 from support.processes import Running
-from support.stack import Door, Ostiary
+from support.stack import PROGRAM, Door, Ostiary
 from support.tls_clients import Refused, TLSClient
 from support.traffic import Traffic
 from support.wait import eventually
@@ -65,6 +65,13 @@ def requests(ostiary: Ostiary, leaf: Leaf) -> int:
     return int((seen(ostiary, leaf) or {"requests": 0})["requests"])
 
 
+def kept(ostiary: Ostiary, leaf: Leaf) -> int:
+    """How many requests of this certificate the gateway has on disk, to be told."""
+    said = json.loads((ostiary.data_dir / "gateway" / "sightings").read_bytes())
+    known = [*said["pending"], *(one for batch in said["batches"] for one in batch["sightings"])]
+    return sum(one["requests"] for one in known if one["fingerprint_sha256"] == fingerprint(leaf))
+
+
 def written(ostiary: Ostiary) -> list[dict[str, Any]]:
     """The access log."""
     return [json.loads(line) for line in (ostiary.data_dir / "logs" / "access.jsonl").read_text().splitlines()]
@@ -94,6 +101,22 @@ def test_who_is_let_in_is_seen_with_when_where_and_how_often(
     assert (first["path"], first["status"], first["san_uri"]) == ("/some/path", "200", "spiffe://test/alice")
     assert "secret" not in (ostiary.data_dir / "logs" / "access.jsonl").read_text()
     assert (ostiary.data_dir / "logs" / "access.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_command_line_lists_who_was_seen(
+    ostiary: Ostiary, holder: Callable[[Leaf], TLSClient], ca: Authority, start_process: Callable[..., Running]
+) -> None:
+    alice, where = ca.client("alice"), {"OSTIARY_URL": f"http://{ostiary.listen}"}
+    assert holder(alice).get("/").status == 200
+    eventually(lambda: requests(ostiary, alice) == 1)
+    for words, expected in (
+        ((), "CN=alice"),
+        (("--json",), fingerprint(alice)),
+        (("--listener", "none"), "No client has been seen"),
+    ):
+        listed = start_process(PROGRAM, "clients", "--data-dir", ostiary.data_dir, *words, name="clients", env=where)
+        assert listed.wait(60) == 0
+        assert expected in listed.output()
 
 
 def test_when_a_certificate_of_ours_was_seen_is_shown_with_it_and_survives_a_restart(
@@ -135,8 +158,7 @@ def test_nobody_is_forgotten_or_counted_twice_while_the_control_plane_and_then_t
     ostiary.process.kill()
     for _ in range(5):
         assert clients[bob.certificate].get("/").status == 200
-    kept = ostiary.data_dir / "gateway" / "sightings"
-    eventually(lambda: sum(one["requests"] for one in json.loads(kept.read_bytes())["pending"]) == 5)
+    eventually(lambda: kept(ostiary, bob) == 5)
     pid = ostiary.data_dir / "run" / "keeper.pid"
     os.kill(json.loads(pid.read_text())["pid"], signal.SIGKILL)
     ostiary.start()
