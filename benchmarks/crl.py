@@ -89,9 +89,9 @@ def from_the_store(entries: int) -> Measured:
             for some in batches(entries):
                 transaction.connection.execute(tables.revocations.insert(), [row(authority, number) for number in some])
         with store.write() as transaction:
-            sign_list(transaction, authority, issuer)  # the base of the delta, which has nothing new the next time
+            sign_list(system, transaction, authority, issuer)  # the base of the delta, which has nothing new the next time
         with store.write() as transaction:
-            measured = timed(lambda: sign_list(transaction, authority, issuer).der)
+            measured = timed(lambda: sign_list(system, transaction, authority, issuer).der)
         store.close()
     return measured
 

@@ -67,9 +67,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.public_url and not _PUBLIC_URL.fullmatch(self.public_url):
-            raise Invalid(
-                "--public-url", "it must be an http or https URL without a query, such as http://pki.example"
-            )
+            raise Invalid("--public-url", "it must be an http or https URL without a query, such as http://pki.example")
 
     @property
     def database_url(self) -> str:

@@ -23,7 +23,9 @@ def test_a_key_is_exported_removed_and_imported(client: Client) -> None:
     gone = exported(client, root["id"], remove=True).json()["export"]
     assert (gone["format"], gone["removed"]) == ("pkcs8", True)
     load_pem_private_key(gone["content"].encode(), PASSPHRASE.encode())
-    assert not client.get(f"{CAS}/{root['id']}").json()["authority"]["has_key"]
+    offline = client.get(f"{CAS}/{root['id']}").json()["authority"]
+    assert not offline["has_key"]
+    assert client.get(offline["crl_href"], headers={"X-Auth-Token": ""}).status_code == 200
     body = {"certificate": root["certificate"], "private_key": gone["content"], "passphrase": PASSPHRASE}
     back = client.post(CAS, {"authority": body})
     assert (back.status_code, back.json()["authority"]["id"]) == (201, root["id"])

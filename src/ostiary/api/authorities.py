@@ -131,12 +131,13 @@ def _with_key(system: System, caller: Caller, raw: bytes) -> Authority:
 def shown(request: Request, system: System, caller: Caller, authority: Authority) -> dict[str, Any]:
     """An authority as replies show it."""
     together, news = authorities.status(system, caller, authority)
+    signs_lists = authority.has_key or authority.kind != "imported"  # one whose key is offline left a list behind
     return {
         **NOUN.show(authority),
         "href": f"{base_url(request)}/v1/authorities/{authority.id}",
         "has_key": authority.has_key,
         "in_use_by": authorities.in_use_by(system, caller, authority.id),
-        "crl_href": f"{base_url(request)}/pki/{authority.id}.crl" if authority.has_key else None,
+        "crl_href": f"{base_url(request)}/pki/{authority.id}.crl" if signs_lists else None,
         "series": together,
         "status_check_state": {**news.model_dump(mode="json"), **_times(news)},
     }

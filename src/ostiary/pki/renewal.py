@@ -62,6 +62,4 @@ def refuse_unless_in_window(certificate: x509.Certificate, profile: Profile, at:
 def refuse_kept_key(asked: SigningRequest, certificate: x509.Certificate, profile: Profile) -> None:
     """`Invalid` when the key stays the same and the profile does not allow that."""
     if not profile.allow_key_reuse and keys.spki(asked.public_key) == keys.spki(certificate.public_key()):
-        raise Invalid(
-            "csr", f"its key is that of the certificate it renews, but profile '{profile.name}' asks for a new one."
-        )
+        raise Invalid("csr", f"its key is that of the certificate it renews, but profile '{profile.name}' asks for a new one.")
