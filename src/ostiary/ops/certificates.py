@@ -24,11 +24,18 @@ from ostiary.store.kinds import CERTIFICATE
 from ostiary.store.store import Facts, Reader
 
 
-def ask(system: System, caller: Caller, new: NewCertificate, once: Once | None = None) -> Certificate | CertificateRequest:
-    """Issue a certificate at once; or, where the profile asks for that, put the request before other people first."""
+def ask(
+    system: System, caller: Caller, new: NewCertificate, once: Once | None = None, *, may_wait: bool = True
+) -> Certificate | CertificateRequest:
+    """Issue a certificate at once; or, where the profile asks for that, put the request before other people first.
+
+    Raises `Conflict` when it would have to wait and may not.
+    """
     asked = request.read(new.csr)  # parsing hostile input is nobody else's wait: no transaction is open
     with system.store.read() as reader:
         waits = profile_now(reader, system, new.profile).approval != "automatic"
+        if waits and not may_wait:
+            raise Conflict(f"Profile '{new.profile}' asks for approval; submit a certificate request.", "profile")
         if not waits:
             caller.must("certificate:issue")
             known = before(reader, caller, once, CERTIFICATE)
@@ -39,13 +46,9 @@ def ask(system: System, caller: Caller, new: NewCertificate, once: Once | None =
 
 
 def issue(system: System, caller: Caller, new: NewCertificate, once: Once | None = None) -> Certificate:
-    """Issue a certificate at once. Raises `Conflict` when the profile asks for other people's approval (see `ask`)."""
-    with system.store.read() as reader:
-        if profile_now(reader, system, new.profile).approval != "automatic":
-            raise Conflict(f"Profile '{new.profile}' asks for approval; submit a certificate request.", "profile")
-    made = ask(system, caller, new, once)
-    if not isinstance(made, Certificate):
-        raise Conflict(f"Profile '{new.profile}' has just come to ask for approval; request {made.id} waits for it.", "profile")
+    """Issue a certificate at once. Raises `Conflict` when the profile asks for approval: then it is `ask` that is wanted."""
+    made = ask(system, caller, new, once, may_wait=False)
+    assert isinstance(made, Certificate)  # noqa: S101 (for the type checker)
     return made
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from ostiary.errors import Conflict, Invalid
@@ -107,7 +108,6 @@ def signed(system: System, reader: Reader, wanted: Wanted, at: datetime) -> Sign
 def preview(system: System, reader: Reader, wanted: Wanted, at: datetime) -> tuple[str, ...]:
     """The names that the certificate would carry. Raises `Invalid` for what would be refused, without signing anything."""
     _, approved = _approved(system, reader, wanted, at)
-    refuse_reused_key(reader, approved, wanted.owner)
     return tuple(f"{kind}:{name}" for kind in NAME_KINDS for name in approved.names.of(kind))
 
 
@@ -124,6 +124,9 @@ def _approved(system: System, reader: Reader, wanted: Wanted, at: datetime) -> t
     )
     if key_sha256(approved.public_key) in desk.authority_keys:
         raise Invalid("csr", "its key is that of an authority; make a key for each certificate.")
+    # Asked again where it is stored; here so that one who comes with such a key does not undo the work of others there.
+    for other in with_key(reader, key_sha256(approved.public_key)):
+        refuse_shared_key(approved, wanted.owner, other)
     return desk, approved
 
 
@@ -134,19 +137,17 @@ def stored(facts: Facts, signed: Signed) -> Certificate:
         authority = facts.get(AUTHORITY, desk.authority.id)
         if authority is None or not authority.may_sign:
             raise Conflict(f"Authority {desk.authority.id} was revoked or removed meanwhile; choose another.")
-    refuse_reused_key(facts, signed.approved, certificate.owner)
-    return facts.insert(CERTIFICATE, certificate)
+    return facts.insert_later(
+        CERTIFICATE, certificate, "key_sha256", partial(refuse_shared_key, signed.approved, certificate.owner)
+    )
 
 
-def refuse_reused_key(reader: Reader, approved: Approved, owner: str) -> None:
+def refuse_shared_key(approved: Approved, owner: str, other: Certificate) -> None:
     """A key is one holder's: `Invalid` when it was compromised, or is in a certificate of another holder or of other names."""
-    for other in with_key(reader, key_sha256(approved.public_key)):
-        if other.revocation_reason in COMPROMISED:
-            raise Invalid("csr", f"its key was revoked as compromised (certificate {other.id}); make a new key.")
-        if other.owner != owner or names_in(parsed(other)) != approved.names:
-            raise Invalid(
-                "csr", f"its key is in certificate {other.id}, which has another holder or other names; make a new key."
-            )
+    if other.revocation_reason in COMPROMISED:
+        raise Invalid("csr", f"its key was revoked as compromised (certificate {other.id}); make a new key.")
+    if other.owner != owner or names_in(parsed(other)) != approved.names:
+        raise Invalid("csr", f"its key is in certificate {other.id}, which has another holder or other names; make a new key.")
 
 
 def names_from(wanted: RequestedNames | None) -> Names | None:

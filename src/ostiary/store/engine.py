@@ -14,6 +14,10 @@ from ostiary.errors import Invalid, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_SECONDS = 30
+# As many as the API has threads (Starlette's 40) and some for our own chores: whoever finds none left would open one for a
+# single use, which costs more than most uses. Of a server's, which others need too, fewer are kept.
+_CONNECTIONS = 48
+_SERVER_CONNECTIONS = 10
 
 
 def open_engine(url: str) -> Engine:
@@ -29,13 +33,19 @@ def open_engine(url: str) -> Engine:
             )
         return _sqlite(url)
     if backend == "postgresql":
-        return create_engine(url, pool_pre_ping=True, connect_args={"options": f"-c lock_timeout={LOCK_SECONDS}s"})
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=_SERVER_CONNECTIONS,
+            max_overflow=_CONNECTIONS - _SERVER_CONNECTIONS,
+            connect_args={"options": f"-c lock_timeout={LOCK_SECONDS}s"},
+        )
     raise Invalid("--database", f"'{backend}' is not supported; use sqlite or postgresql")
 
 
 def _sqlite(url: str) -> Engine:
     # isolation_level None: pysqlite must not begin transactions of its own, `begin` below does.
-    engine = create_engine(url, connect_args={"isolation_level": None, "timeout": LOCK_SECONDS})
+    engine = create_engine(url, connect_args={"isolation_level": None, "timeout": LOCK_SECONDS}, pool_size=_CONNECTIONS)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

@@ -1,6 +1,7 @@
 """Group commit: what many threads ask for at the same time shares one transaction, and so one wait for the disk."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -13,6 +14,7 @@ T = TypeVar("T")
 
 # Enough that the wait for the disk no longer counts; few enough that writers of another kind get their turn soon.
 LARGEST_BATCH: Final = 100
+_PAUSE: Final = 0.001  # seconds; what a commit costs, so that waiting for one more is never dearer than another commit
 
 
 class _Task(Generic[TX]):
@@ -37,6 +39,7 @@ class GroupCommit(Generic[TX]):
         self._begin = begin
         self._waiting: deque[_Task[TX]] = deque()  # appending and taking from a deque is atomic
         self._turn = threading.Lock()
+        self._last = 1  # how many shared the last transaction
 
     def submit(self, work: Callable[[TX], T]) -> T:
         """What `work` returns, once it is committed; or what it raised, when nothing of it is."""
@@ -45,11 +48,20 @@ class GroupCommit(Generic[TX]):
         while not task.done:
             with self._turn:
                 if not task.done:
+                    self._gather()
                     self._run([self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_BATCH))])
         if task.error is not None:
             raise task.error
         value: T = task.value
         return value
+
+    def _gather(self) -> None:
+        """Where many come at once, wait for those on their way, for as long as any arrive: one who comes alone never waits."""
+        while self._last > 1 and (seen := len(self._waiting)) < LARGEST_BATCH:
+            time.sleep(_PAUSE)
+            if len(self._waiting) == seen:
+                break
+        self._last = len(self._waiting)
 
     def _run(self, batch: list[_Task[TX]]) -> None:
         try:

@@ -5,10 +5,10 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -292,10 +292,10 @@ class Transaction(Reader):
 
     def _keep_references(self, kind: Kind[Any], thing: Resource) -> None:
         self._drop_references(kind, thing.id)
-        rows = {(field, parse(text, field).id) for field, text in references(thing)}
-        for field, target in sorted(rows):
+        rows = {(name, parse(text, name).id) for name, text in references(thing)}
+        for name, target in sorted(rows):
             self.connection.execute(
-                tables.material_uses.insert().values(holder_kind=kind.name, holder_id=thing.id, field=field, target_id=target)
+                tables.material_uses.insert().values(holder_kind=kind.name, holder_id=thing.id, field=name, target_id=target)
             )
 
     def _drop_references(self, kind: Kind[Any], resource_id: str) -> None:
@@ -304,27 +304,71 @@ class Transaction(Reader):
 
 
 class Facts(Transaction):
-    """A writer of facts: certificates, revocations, what was seen. The configuration, and so its revision, stays as it is."""
+    """A writer of facts: certificates, revocations, what was seen. The configuration, and so its revision, stays as it is.
+
+    What many of a batch do alike is done for all of them together when it closes.
+    """
 
     def __init__(self, connection: Connection, at: datetime) -> None:
         super().__init__(connection, at)
         self._stamp = self.next_revision - 1
         self._links: list[dict[str, Any]] = []
+        self._later: dict[str, Later[Any]] = {}
 
     def append_audit(self, entry: Mapping[str, Any]) -> None:
         """Add a link to the chain; written with the others of this batch."""
         self._links.append(self._linked(entry))
 
+    def insert_later(self, kind: Kind[R], thing: R, column: str, may_share: Callable[[R], None]) -> R:
+        """Add a resource when the batch closes, with all others of its kind.
+
+        Before that, `may_share` is called with each one on record that has the same value in `column`; what it raises undoes the
+        batch, and then whoever asked for this one gets to hear it.
+        """
+        later = self._later.setdefault(kind.name, Later(kind, column))
+        value = getattr(thing, column)
+        if value in later.checks:
+            self._do(later)  # it may be one of this very batch
+        stored = thing.model_copy(update={"revision": self._stamp, "created_at": self.at})
+        later.checks[value] = may_share
+        later.rows.append(to_row(kind, stored))
+        self.changed.append(Change(kind.name, stored.id, None, public(stored)))
+        return stored
+
     def close(self) -> None:
         """Write what was kept back."""
+        for later in self._later.values():
+            self._do(later)
         if self._links:
             self.connection.execute(tables.audit.insert(), self._links)
             self._move_audit_head()
+
+    def _do(self, later: "Later[Any]") -> None:
+        if not later.rows:
+            return
+        column = later.kind.table.c[later.column]
+        for row in self.connection.execute(select(later.kind.table).where(column.in_(list(later.checks)))).mappings():
+            known = from_row(later.kind, row)
+            later.checks[getattr(known, later.column)](known)
+        with _conflicts(later.kind):
+            self.connection.execute(later.kind.table.insert(), later.rows)
+        later.rows.clear()
+        later.checks.clear()
 
     def _keep_references(self, kind: Kind[Any], thing: Resource) -> None:
         """Facts refer to no material that could be deleted."""
 
     _drop_references = _keep_references  # type: ignore[assignment]  # likewise
+
+
+@dataclass
+class Later(Generic[R]):
+    """What is to be inserted when a batch closes, and what is to be asked before, by the value in `column`."""
+
+    kind: Kind[R]
+    column: str
+    checks: dict[str, Callable[[R], None]] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Store:
