@@ -19,7 +19,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from ostiary import hardening, home, logs
+from ostiary import hardening, home, logs, signers
 from ostiary.api.app import create_app
 from ostiary.api.at_the_door import AtTheDoor
 from ostiary.api.patience import PatientOnce
@@ -114,6 +114,7 @@ async def _running(
         sealer,
         committed=partial(_tell, waiting),
         custody=home.custodians(settings),
+        signers=signers.for_this_machine(),
         door=enrolment.door(settings, paths.api_socket),
         public_url=settings.public_url,
     )
@@ -134,6 +135,7 @@ async def _running(
             yield failed, gateway_failed
         for server, _ in servers:
             server.should_exit = True
+        system.signers.close()
         if not settings.leave_gateway:
             await asyncio.to_thread(keeper.stop, settings.data_dir)
 

@@ -13,13 +13,17 @@ from ostiary.model.request import CertificateRequest
 from ostiary.model.revocation import HOLD
 from ostiary.ops import profiles, requests
 from ostiary.ops.caller import Caller
+from ostiary.ops.desk import Desk
+from ostiary.ops.desk import at as desk_at
 from ostiary.ops.facts import record
 from ostiary.ops.idempotency import Once, before, once_only
-from ostiary.ops.issuing import Signed, Wanted, profile_now, signed, stored, wanted
+from ostiary.ops.issuing import Signed, Wanted, described, names_from, profile_now, signed, stored, wanted
 from ostiary.ops.signing import parsed
 from ostiary.ops.system import System
 from ostiary.pki import request
+from ostiary.pki.profile import Profile
 from ostiary.pki.renewal import names_in, refuse_kept_key, refuse_unless_in_window
+from ostiary.signers import Order
 from ostiary.store.kinds import CERTIFICATE
 from ostiary.store.store import Facts, Reader
 
@@ -31,18 +35,29 @@ def ask(
 
     Raises `Conflict` when it would have to wait and may not.
     """
+    with system.signers.counted() as many:
+        with system.store.read() as reader:
+            profile = profile_now(reader, system, new.profile)
+            known = before(reader, caller, once, CERTIFICATE)
+            desk = desk_at(reader, system, new.authority_id)
+        if known is not None:
+            return known
+        if profile.approval != "automatic" and may_wait:
+            return requests.submit(system, caller, new, once)
+        if profile.approval != "automatic":
+            raise Conflict(f"Profile '{new.profile}' asks for approval; submit a certificate request.", "profile")
+        caller.must("certificate:issue")
+        return _recorded(system, caller, "certificate:issue", _made(system, new, profile, desk, many=many), once)
+
+
+def _made(system: System, new: NewCertificate, profile: Profile, desk: Desk, *, many: bool) -> Signed:
+    """The certificate, signed here, or by a process of its own when many are asked for and the key may be handed to it."""
+    if many and desk.authority.custody == "file":
+        order = Order(desk.name, new.csr, profile, names_from(new.names), new.lifetime, system.clock())
+        return described(desk, new, system.signers.make(order, lambda: desk.bench))
     asked = request.read(new.csr)  # parsing hostile input is nobody else's wait: no transaction is open
     with system.store.read() as reader:
-        waits = profile_now(reader, system, new.profile).approval != "automatic"
-        if waits and not may_wait:
-            raise Conflict(f"Profile '{new.profile}' asks for approval; submit a certificate request.", "profile")
-        if not waits:
-            caller.must("certificate:issue")
-            known = before(reader, caller, once, CERTIFICATE)
-            if known is not None:
-                return known
-            made = signed(system, reader, wanted(reader, system, new, asked), system.clock())
-    return requests.submit(system, caller, new, once) if waits else _recorded(system, caller, "certificate:issue", made, once)
+        return signed(system, reader, wanted(reader, system, new, asked), system.clock())
 
 
 def issue(system: System, caller: Caller, new: NewCertificate, once: Once | None = None) -> Certificate:

@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 
-from cryptography import x509
-
 from ostiary.errors import Invalid
 from ostiary.model.authority import Authority
 from ostiary.ops import series
 from ostiary.ops.signing import certificates_above, chain_above, open_issuer, parsed
 from ostiary.ops.system import System
-from ostiary.pki.issue import Issuer
 from ostiary.pki.keys import key_sha256
-from ostiary.pki.urls import Urls, below
+from ostiary.pki.making import Bench
+from ostiary.pki.urls import below
 from ostiary.store.kinds import AUTHORITY
 from ostiary.store.store import Reader
 
@@ -22,11 +20,13 @@ class Desk:
 
     revision: int
     authority: Authority
-    issuer: Issuer
-    above: tuple[x509.Certificate, ...]
+    bench: Bench
     chain: str
-    urls: Urls
-    authority_keys: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """What it is called, which no other desk is."""
+        return f"{self.authority.id}/{self.revision}"
 
 
 def at(reader: Reader, system: System, authority_id: str) -> Desk:
@@ -48,9 +48,11 @@ def _gathered(reader: Reader, system: System, authority_id: str, revision: int) 
     return Desk(
         revision=revision,
         authority=authority,
-        issuer=open_issuer(system, authority),
-        above=certificates_above(reader, authority),
+        bench=Bench(
+            issuer=open_issuer(system, authority),
+            above=certificates_above(reader, authority),
+            urls=below(system.public_url, authority.id),
+            authority_keys=frozenset(key_sha256(parsed(one).public_key()) for one in reader.all(AUTHORITY)),
+        ),
         chain=chain_above(reader, authority),
-        urls=below(system.public_url, authority.id),
-        authority_keys=frozenset(key_sha256(parsed(one).public_key()) for one in reader.all(AUTHORITY)),
     )

@@ -11,12 +11,13 @@ from ostiary.model.authority import Certificate, NewCertificate, RequestedNames
 from ostiary.ops import profiles
 from ostiary.ops.desk import Desk
 from ostiary.ops.desk import at as desk_at
-from ostiary.ops.signing import parsed, pem_text
+from ostiary.ops.signing import parsed
 from ostiary.ops.system import System
-from ostiary.pki.issue import issue as sign
+from ostiary.pki import making
 from ostiary.pki.keys import key_sha256
-from ostiary.pki.names import NAME_KINDS, Names, fingerprint_sha256, sans_text, serial_hex, subject_text
-from ostiary.pki.policy import Approved, approve
+from ostiary.pki.making import Made
+from ostiary.pki.names import NAME_KINDS, Names
+from ostiary.pki.policy import Approved
 from ostiary.pki.profile import Profile
 from ostiary.pki.renewal import names_in
 from ostiary.pki.request import SigningRequest
@@ -72,37 +73,41 @@ def profile_now(reader: Reader, system: System, name: str) -> Profile:
 
 @dataclass(frozen=True)
 class Signed:
-    """A certificate that is signed but not yet on record. Nobody gets to see it before it is."""
+    """A certificate that is signed but not yet on record. Nobody gets to see it before it is. `names` are those approved."""
 
     desk: Desk
-    approved: Approved
+    names: Names
     certificate: Certificate
 
 
 def signed(system: System, reader: Reader, wanted: Wanted, at: datetime) -> Signed:
     """What policy grants, signed. Raises `Invalid` for the first thing that it does not grant."""
     desk, approved = _approved(system, reader, wanted, at)
-    made = sign(approved, desk.issuer, at, desk.urls)
+    return described(desk, wanted, making.made(approved, desk.bench, at))
+
+
+def described(desk: Desk, wanted: Wanted | NewCertificate, made: Made) -> Signed:
+    """A certificate with whose it is and what it is for."""
     certificate = Certificate(
         id=new_id(),
         name=wanted.name,
         project_id=wanted.project_id,
         authority_id=desk.authority.id,
-        profile=wanted.profile.name,
-        serial=serial_hex(made),
-        fingerprint_sha256=fingerprint_sha256(made),
-        key_sha256=key_sha256(approved.public_key),
-        subject=subject_text(made),
-        sans=sans_text(made),
-        not_before=made.not_valid_before_utc,
-        not_after=made.not_valid_after_utc,
+        profile=wanted.profile if isinstance(wanted.profile, str) else wanted.profile.name,
+        serial=made.serial,
+        fingerprint_sha256=made.fingerprint_sha256,
+        key_sha256=made.key_sha256,
+        subject=made.subject,
+        sans=made.sans,
+        not_before=made.not_before,
+        not_after=made.not_after,
         owner=wanted.owner,
         groups=wanted.groups,
-        certificate=pem_text(made),
+        certificate=made.certificate,
         chain=desk.chain,
-        replaces=wanted.replaces,
+        replaces=wanted.replaces if isinstance(wanted, Wanted) else None,
     )
-    return Signed(desk, approved, certificate)
+    return Signed(desk, made.names, certificate)
 
 
 def preview(system: System, reader: Reader, wanted: Wanted, at: datetime) -> tuple[str, ...]:
@@ -113,20 +118,10 @@ def preview(system: System, reader: Reader, wanted: Wanted, at: datetime) -> tup
 
 def _approved(system: System, reader: Reader, wanted: Wanted, at: datetime) -> tuple[Desk, Approved]:
     desk = desk_at(reader, system, wanted.authority_id)
-    approved = approve(
-        wanted.request,
-        wanted.profile,
-        names=wanted.names,
-        lifetime=wanted.lifetime,
-        issuer=desk.issuer.certificate,
-        above=desk.above,
-        at=at,
-    )
-    if key_sha256(approved.public_key) in desk.authority_keys:
-        raise Invalid("csr", "its key is that of an authority; make a key for each certificate.")
+    approved = making.granted(wanted.request, wanted.profile, wanted.names, wanted.lifetime, desk.bench, at)
     # Asked again where it is stored; here so that one who comes with such a key does not undo the work of others there.
     for other in with_key(reader, key_sha256(approved.public_key)):
-        refuse_shared_key(approved, wanted.owner, other)
+        refuse_shared_key(approved.names, wanted.owner, other)
     return desk, approved
 
 
@@ -137,16 +132,14 @@ def stored(facts: Facts, signed: Signed) -> Certificate:
         authority = facts.get(AUTHORITY, desk.authority.id)
         if authority is None or not authority.may_sign:
             raise Conflict(f"Authority {desk.authority.id} was revoked or removed meanwhile; choose another.")
-    return facts.insert_later(
-        CERTIFICATE, certificate, "key_sha256", partial(refuse_shared_key, signed.approved, certificate.owner)
-    )
+    return facts.insert_later(CERTIFICATE, certificate, "key_sha256", partial(refuse_shared_key, signed.names, certificate.owner))
 
 
-def refuse_shared_key(approved: Approved, owner: str, other: Certificate) -> None:
+def refuse_shared_key(names: Names, owner: str, other: Certificate) -> None:
     """A key is one holder's: `Invalid` when it was compromised, or is in a certificate of another holder or of other names."""
     if other.revocation_reason in COMPROMISED:
         raise Invalid("csr", f"its key was revoked as compromised (certificate {other.id}); make a new key.")
-    if other.owner != owner or names_in(parsed(other)) != approved.names:
+    if other.owner != owner or names_in(parsed(other)) != names:
         raise Invalid("csr", f"its key is in certificate {other.id}, which has another holder or other names; make a new key.")
 
 

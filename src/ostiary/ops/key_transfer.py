@@ -122,6 +122,7 @@ def _removed(system: System, caller: Caller, authority: Authority, wanted: KeyEx
         offline = transaction.replace(AUTHORITY, held, held.model_copy(update={"sealed_key": Private(b"")}))
     system.custody.forget(authority.id)
     system.desks.clear()
+    system.signers.close()
     return offline
 
 

@@ -11,6 +11,7 @@ from ostiary.ops.custodians import Custodians
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.watch import Watch
 from ostiary.pki.sealing import Sealer
+from ostiary.signers import Signers
 from ostiary.store.store import Store
 
 
@@ -30,6 +31,7 @@ class System:
     custody: Custodians = field(default_factory=Custodians)
     desks: Kept = field(default_factory=lambda: Kept(64))  # see ops.desk
     linted: Kept = field(default_factory=lambda: Kept(1000))  # see ops.relint
+    signers: Signers = field(default_factory=Signers)
     answers: Answers = field(default_factory=Answers)  # see ops.ocsp
     door: EnrolmentDoor | None = None
     public_url: str = ""

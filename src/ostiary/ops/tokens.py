@@ -150,8 +150,8 @@ def _grant(system: System, caller: Caller, wanted: NewToken) -> Token:
         profile,
         names=names,
         lifetime=wanted.lifetime,
-        issuer=desk.issuer.certificate,
-        above=desk.above,
+        issuer=desk.bench.issuer.certificate,
+        above=desk.bench.above,
         at=at,
     )
     return Token(
