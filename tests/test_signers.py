@@ -9,6 +9,7 @@ import psutil
 import pytest
 from cryptography import x509
 
+from ostiary import signers
 from ostiary.errors import Invalid, Unavailable
 from ostiary.model.authority import Authority, Certificate, NewCertificate
 from ostiary.ops import audit, certificates
@@ -104,6 +105,16 @@ def test_one_that_is_killed_is_told_loses_nothing_that_was_acknowledged_and_is_s
     for one in acknowledged:
         assert certificates.get(system, ADMIN, one.id) == one
     assert started(system, authority).pid != process.pid
+
+
+def test_they_follow_the_configuration_however_often_it_changes(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signers, "_BENCHES", 2)
+    authority = an_authority(system)
+    started(system, authority)
+    for number in range(6):  # each is another revision, and so another bench
+        other = an_authority(system, f"CA {number}")
+        made = [*together(system, authority, ["a"] * MANY), *together(system, other, ["b"] * MANY)]
+        assert [one.authority_id for one in made] == [authority.id] * MANY + [other.id] * MANY
 
 
 def test_they_end_when_they_are_let_go_and_with_them_what_they_know(system: System) -> None:

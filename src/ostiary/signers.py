@@ -37,6 +37,7 @@ copyreg.pickle(MappingProxyType, lambda mapping: (MappingProxyType, (dict(mappin
 
 MANY: Final = 4  # this many at once are worth a process of their own
 _AT_A_TIME: Final = 16
+_BENCHES: Final = 32
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,13 @@ class _Process:
         try:
             if self._pipe is None:
                 raise EOFError  # noqa: TRY301 (as when it ends now)
+            # Each revision of the configuration has benches of its own: now and then they forget the old ones.
+            anew = len(self._known) >= _BENCHES
+            if anew:
+                self._known.clear()
             news = {task.order.bench: task for task in batch if task.order.bench not in self._known}
-            self._pipe.send(({name: _material(task.bench()) for name, task in news.items()}, [task.order for task in batch]))
+            materials = {name: _material(task.bench()) for name, task in news.items()}
+            self._pipe.send((anew, materials, [task.order for task in batch]))
             self._known.update(news)
             answers = self._pipe.recv()
         except Exception:  # noqa: BLE001 (whatever it is, those who wait must be told)
@@ -209,7 +215,9 @@ def _serve(pipe: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         pipe.send("ready")
         while True:
-            news, orders = pipe.recv()
+            anew, news, orders = pipe.recv()
+            if anew:
+                benches.clear()
             benches.update((name, _bench(material)) for name, material in news.items())
             pipe.send([_answer(order, benches) for order in orders])
 
