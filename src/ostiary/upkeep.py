@@ -4,6 +4,7 @@ Level-triggered, as publishing is: each round looks at what is due and does it, 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -36,6 +37,11 @@ NEWS: Final[Chores] = (
 # What takes a while and hurries nobody.
 LEISURE: Final[Chores] = (("found certificates that break a rule", relint.look_over),)
 
+# What somebody has to see to; said when it changes, not each minute.
+ALARMS: Final[tuple[tuple[str, Callable[[System], tuple[str, ...]]], ...]] = (
+    ("revocation lists end soon and their keys are offline: bring these back", list_upkeep.ending),
+)
+
 
 class Upkeep:
     """Does the chores each minute, and whenever something was committed; asks for news beside that. `wake` from any thread."""
@@ -55,6 +61,7 @@ class Upkeep:
             group.create_task(self._rounds(CHORES, ROUND_SECONDS, self._changed))
             group.create_task(self._rounds(NEWS, NEWS_SECONDS, asyncio.Event()))
             group.create_task(self._rounds(LEISURE, ROUND_SECONDS, asyncio.Event()))
+            group.create_task(self._watch())
 
     async def _rounds(self, chores: Chores, seconds: float, wanted: asyncio.Event) -> None:
         while True:
@@ -77,3 +84,14 @@ class Upkeep:
         else:
             if count:
                 log.info(name, count=count)
+
+    async def _watch(self) -> None:
+        said: dict[str, tuple[str, ...]] = {}
+        while True:
+            for name, look in ALARMS:
+                with contextlib.suppress(Refusal):  # the database does not answer, which others say already
+                    found = await asyncio.to_thread(look, self._system)
+                    if found and found != said.get(name):
+                        log.warning(name, authorities=found)
+                    said[name] = found
+            await asyncio.sleep(ROUND_SECONDS)

@@ -9,13 +9,16 @@ from cryptography.x509 import ReasonFlags
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ostiary.errors import Conflict, Denied, Invalid, NotFound
+from ostiary.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from ostiary.model.authority import Authority, Certificate
+from ostiary.model.key_transfer import KeyExport
 from ostiary.model.revocation import Matching, RevocationList, Revoke
-from ostiary.ops import audit, authorities, certificates, list_upkeep, revocation
+from ostiary.ops import audit, authorities, certificates, key_transfer, list_upkeep, revocation
 from ostiary.ops.caller import Caller
 from ostiary.ops.idempotency import Once
+from ostiary.ops.signing import open_issuer
 from ostiary.ops.system import System
+from ostiary.pki.issue import Issuer
 from ostiary.store import revocations
 from ostiary.store.desired import desired
 from support.made import a_certificate, an_authority
@@ -322,3 +325,29 @@ def test_an_authority_that_goes_takes_its_lists_with_it(system: System) -> None:
     authorities.delete(system, ADMIN, authority.id)
     with system.store.read() as reader:
         assert revocations.current_list(reader, authority.id) is None
+
+
+def test_an_authority_that_cannot_sign_now_keeps_no_other_list_waiting(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    lame, well = an_authority(system, "Lame"), an_authority(system, "Well")
+    for authority in (lame, well):
+        revoke(system, a_certificate(system, authority))
+    real = open_issuer
+
+    def without_token(system: System, authority: Authority) -> Issuer:
+        if authority.id == lame.id:
+            raise Unavailable("the token is not there")
+        return real(system, authority)
+
+    monkeypatch.setattr(list_upkeep, "open_issuer", without_token)
+    with pytest.raises(Unavailable, match="token"):
+        list_upkeep.sign_due(system)
+    assert len(entries(the_list(system, well))) == 1
+
+
+def test_somebody_is_told_in_time_that_the_list_of_an_offline_authority_ends(system: System, clock: FakeClock) -> None:
+    root = an_authority(system, "Offline root")
+    key_transfer.export_key(system, ADMIN, root.id, KeyExport(passphrase="correct horse battery", remove=True))
+    assert list_upkeep.ending(system) == ()
+    clock.advance(days=(the_list(system, root).next_update - clock()).days - 20)
+    (told,) = list_upkeep.ending(system)
+    assert told.startswith("Offline root (")

@@ -133,6 +133,9 @@ class RequestedNames(Data):
     """The names a certificate is to carry. What the profile does not allow is refused."""
 
     common_name: Annotated[Text, Field(max_length=64)] | None = None
+    organization: Annotated[Text, Field(max_length=64)] | None = None
+    organizational_unit: Annotated[Text, Field(max_length=64)] | None = None
+    serial_number: Annotated[Text, Field(max_length=64)] | None = None
     dns: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     ip: Annotated[tuple[IPAddress, ...], Field(max_length=100)] = ()
     uri: Annotated[tuple[Reference, ...], Field(max_length=100)] = ()

@@ -1,10 +1,10 @@
 """Keep every revocation list fresh: signed anew after each revocation, and long before it ends."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
-from ostiary.model.authority import Authority
-from ostiary.model.revocation import RevocationList
+from ostiary.errors import Refusal
 from ostiary.ops.revocation_lists import sign_list
 from ostiary.ops.signing import open_issuer
 from ostiary.ops.system import System
@@ -12,12 +12,43 @@ from ostiary.store import revocations
 from ostiary.store.kinds import AUTHORITY
 from ostiary.store.store import Facts, Reader
 
+# Who keeps a key offline needs time to fetch it: the engine refuses every client once the list has ended.
+ALARM: Final = timedelta(days=30)
+
 
 def sign_due(system: System) -> int:
-    """Sign anew each list that is behind its revocations or past half of its life. Returns how many."""
+    """Sign anew each list that is behind its revocations or past half of its life. Returns how many.
+
+    One that cannot be signed now (its token is gone) keeps none of the others waiting; the first of them is raised at the end.
+    """
     with system.store.read() as reader:
         due = [authority_id for authority_id, _ in _due(reader, system.clock())]
-    return sum(_sign(system, authority_id) for authority_id in due)
+    signed, refusals = 0, []
+    for authority_id in due:
+        try:
+            signed += _sign(system, authority_id)
+        except Refusal as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
+    return signed
+
+
+def ending(system: System) -> tuple[str, ...]:
+    """The names of authorities of ours whose key is offline and whose list ends within 30 days: somebody has to bring the key."""
+    at = system.clock()
+    with system.store.read() as reader:
+        lists = revocations.lists_without_content(reader)
+        return tuple(
+            f"{authority.name} ({current.next_update:%Y-%m-%d %H:%M} UTC)"
+            for authority in reader.all(AUTHORITY)
+            if not authority.has_key
+            and authority.revoked_at is None
+            and (current := lists.get((authority.id, "complete"))) is not None
+            and current.source == "signed"
+            and current.next_update - at <= ALARM
+            and current.next_update < authority.not_after
+        )
 
 
 def _sign(system: System, authority_id: str) -> bool:
@@ -44,12 +75,8 @@ def _due(reader: Reader, at: datetime, only: str | None = None) -> Iterable[tupl
         if not authority.has_key or authority.cross_of is not None or at >= authority.not_after:
             continue
         current = lists.get((authority.id, "complete"))
-        if current is None or at >= min(current.half_life, _near_the_end(authority, current)):
+        # A list that ends with its authority cannot be made any longer.
+        if current is None or (at >= current.half_life and current.next_update < authority.not_after):
             yield authority.id, True
         elif changes.get(authority.id, 0) > current.sequence:
             yield authority.id, False
-
-
-def _near_the_end(authority: Authority, current: RevocationList) -> datetime:
-    """A list that ends with its authority cannot be made any longer."""
-    return current.next_update if current.next_update >= authority.not_after else current.half_life
