@@ -55,7 +55,7 @@ def test_a_key_that_was_compromised_gets_no_certificate_ever_again(system: Syste
 def test_the_key_of_any_authority_is_refused(system: System) -> None:
     authority, other = an_authority(system), an_authority(system, "Other CA")
     a_certificate(system, authority)
-    key = system.desks.get(authority.id).issuer.key
+    key = system.desks.get(authority.id).bench.issuer.key
     for signer in (authority, other):
         with pytest.raises(Invalid, match=r"csr: its key is .*authority"):
             certificates.issue(system, ADMIN, new(signer, "x", key))
