@@ -2,16 +2,15 @@
 
 Protobuf refuses a whole message for one text that is not UTF-8, and Envoy copies what clients show byte for byte: one certificate
 with a strange name, or one ClientHello, would hide all that is told together with it. So texts are read as the bytes they are.
+
+The few fields that we read are described here, by their numbers (opentelemetry-proto 1.x never changes them), and not taken from a
+package: xds-protos brings an old `opentelemetry.proto` of its own, and which of two is there depends on what was installed last.
 """
 
 from collections.abc import Iterator
 from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
-from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
-from opentelemetry.proto.common.v1 import common_pb2
-from opentelemetry.proto.logs.v1 import logs_pb2
-from opentelemetry.proto.resource.v1 import resource_pb2
 
 from ostiary.errors import Invalid
 
@@ -25,7 +24,7 @@ def read(data: bytes) -> Iterator[tuple[dict[str, str], list[tuple[int, str]]]]:
     What is no UTF-8 is shown by its octets, in hexadecimal. Raises `Invalid` for anything that is no export request.
     """
     try:
-        request = _REQUEST.FromString(data)
+        request = ExportLogsServiceRequest.FromString(data)
     except message.DecodeError as err:
         raise Invalid("access log", "not an export of log records") from err
     for source in request.resource_logs:
@@ -38,18 +37,34 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
 
 
-def _with_bytes_for_texts() -> Any:
+_Field = descriptor_pb2.FieldDescriptorProto
+_PACKAGE: Final = "ostiary.otlp"  # a name of ours, so that theirs is not taken
+
+# Message → (field, number, type, repeated); what we do not read is left out, and protobuf skips it.
+_SHAPES: Final[dict[str, tuple[tuple[str, int, int | str, bool], ...]]] = {
+    "AnyValue": (("string_value", 1, _Field.TYPE_BYTES, False),),
+    "KeyValue": (("key", 1, _Field.TYPE_BYTES, False), ("value", 2, "AnyValue", False)),
+    "Resource": (("attributes", 1, "KeyValue", True),),
+    "LogRecord": (("time_unix_nano", 1, _Field.TYPE_FIXED64, False), ("body", 5, "AnyValue", False)),
+    "ScopeLogs": (("log_records", 2, "LogRecord", True),),
+    "ResourceLogs": (("resource", 1, "Resource", False), ("scope_logs", 2, "ScopeLogs", True)),
+    "ExportLogsServiceRequest": (("resource_logs", 1, "ResourceLogs", True),),
+}
+
+
+def _described() -> Any:
+    file = descriptor_pb2.FileDescriptorProto(name="ostiary/otlp.proto", package=_PACKAGE, syntax="proto3")
+    for name, fields in _SHAPES.items():
+        kind = file.message_type.add(name=name)
+        for field, number, of, repeated in fields:
+            added = kind.field.add(name=field, number=number)
+            added.label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
+            added.type = _Field.TYPE_MESSAGE if isinstance(of, str) else of
+            if isinstance(of, str):
+                added.type_name = f".{_PACKAGE}.{of}"
     pool = descriptor_pool.DescriptorPool()
-    for module in (common_pb2, resource_pb2, logs_pb2, logs_service_pb2):  # what is used before what uses it
-        file = descriptor_pb2.FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb)
-        for kind in file.message_type:
-            for field in kind.field:
-                if field.type == field.TYPE_STRING:
-                    field.type = field.TYPE_BYTES
-        pool.Add(file)
-    return message_factory.GetMessageClass(
-        pool.FindMessageTypeByName(logs_service_pb2.ExportLogsServiceRequest.DESCRIPTOR.full_name)
-    )
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.ExportLogsServiceRequest"))
 
 
-_REQUEST: Final = _with_bytes_for_texts()
+ExportLogsServiceRequest: Final = _described()
