@@ -3,7 +3,7 @@
 Protobuf refuses a whole message for one text that is not UTF-8, and Envoy copies what clients show byte for byte: one certificate
 with a strange name, or one ClientHello, would hide all that is told together with it. So texts are read as the bytes they are.
 
-The few fields that we read are described here, by their numbers (opentelemetry-proto 1.x never changes them), and not taken from a
+The few fields that we read are described here by their numbers (opentelemetry-proto 1.x never changes them), not taken from a
 package: xds-protos brings an old `opentelemetry.proto` of its own, and which of two is there depends on what was installed last.
 """
 
