@@ -10,7 +10,7 @@ from cryptography import x509
 
 from support.backend import Backend
 from support.certs import csr, key_pem, new_key
-from support.stack import Door, Ostiary
+from support.stack import LB, Door, Ostiary
 from support.tls_clients import Refused, TLSClient
 from support.wait import eventually
 
@@ -186,3 +186,21 @@ def test_the_addresses_in_a_certificate_lead_to_its_list_and_the_engine_takes_li
         assert freshest.full_name is not None
         delta = x509.load_der_x509_crl(httpx.get(freshest.full_name[0].value, trust_env=False).content)
         assert delta.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
+
+
+def test_an_authority_that_a_listener_trusts_by_name_can_be_revoked_and_then_nobody_gets_in(
+    house: Ostiary, inside: Backend, tmp_path: Path
+) -> None:
+    root = new_authority(house, "Root of a lost one")
+    lost = new_authority(house, "Lost", kind="intermediate", parent_id=root["id"])
+    door = house.door(inside.port, client_authentication="MANDATORY", client_ca_tls_container_ref=lost["href"])
+    alice = Place(house, lost, door, tmp_path).person("alice")
+    assert alice.knock() == 200
+    house.call("POST", f"/v1/authorities/{lost['id']}/revoke", {"reason": "cACompromise"})
+    eventually(lambda: isinstance(alice.knock(), str))
+    # Anything else of the listener can still be changed, and it can be turned to another authority, but not to this one.
+    house.change(door.id, connection_limit=100)
+    other = new_authority(house, "Another")
+    house.change(door.id, client_ca_tls_container_ref=other["href"])
+    refused = house.request("PUT", f"{LB}/listeners/{door.id}", {"listener": {"client_ca_tls_container_ref": lost["href"]}})
+    assert (refused.status_code, "was revoked" in refused.text) == (400, True)

@@ -21,7 +21,7 @@ from ostiary.ops.system import System
 from ostiary.pki.issue import Issuer
 from ostiary.store import revocations
 from ostiary.store.desired import desired
-from support.made import a_certificate, an_authority
+from support.made import a_balancer, a_certificate, a_listener, an_authority
 from support.systems import ADMIN, FakeClock
 
 
@@ -351,3 +351,21 @@ def test_somebody_is_told_in_time_that_the_list_of_an_offline_authority_ends(sys
     clock.advance(days=(the_list(system, root).next_update - clock()).days - 20)
     (told,) = list_upkeep.ending(system)
     assert told.startswith("Offline root (")
+
+
+def test_what_is_below_a_revoked_authority_is_neither_trusted_nor_signs(system: System) -> None:
+    root = an_authority(system, "Root")
+    middle = an_authority(system, "Middle", kind="intermediate", parent_id=root.id, path_length=1)
+    low = an_authority(system, "Low", kind="intermediate", parent_id=middle.id)
+    a_certificate(system, low)
+    door = a_listener(
+        system, a_balancer(system), client_authentication="MANDATORY", client_ca_tls_container_ref=f"/v1/authorities/{root.id}"
+    )
+    assert door.client_authentication == "MANDATORY"
+    revocation.revoke_authority(system, ADMIN, middle.id, Revoke(reason="cACompromise"))
+    with system.store.read() as reader:
+        (entry,) = desired(reader, system.sealer, system.clock()).listeners
+    assert entry.trust is not None
+    assert entry.trust.certificates == root.certificate
+    with pytest.raises(Invalid, match="one above it was"):
+        a_certificate(system, low, "too late")

@@ -92,6 +92,8 @@ def _check_trust(
     at: datetime,
 ) -> None:
     anchors = materials.anchors(*ca)
+    if anchors.closed:
+        raise Invalid(ca[1], f"authority {anchors.id} was revoked, or one above it was; choose another")
     # Of an authority in the system the one that was chosen has to be good today; others of its series may have ended.
     chosen = [one.certificate.encode() for one in anchors.authorities if one.id == anchors.id]
     authorities = read(chosen[0] if chosen else anchors.pem, at, ca[1])

@@ -38,11 +38,18 @@ def issuing(reader: Reader, authority: Authority) -> Authority:
     ]
     if ends and ends[-1][0] == authority.series_id:
         return issuing(reader, reader.require(AUTHORITY, ends[-1][1]))
-    able = [one for one in members(reader, authority.series_id) if one.may_sign]
+    able = [one for one in members(reader, authority.series_id) if one.may_sign and not _is_below_revoked(reader, one)]
     if able:
         return able[-1]
-    why = "was revoked" if authority.revoked_at else "has no key here (it was imported without, or its key is offline)"
+    revoked = authority.revoked_at or _is_below_revoked(reader, authority)
+    why = "was revoked, or one above it was" if revoked else "has no key here (it was imported without, or its key is offline)"
     raise Invalid("authority_id", f"authority {authority.id} {why}, so it cannot issue; choose another")
+
+
+def _is_below_revoked(reader: Reader, authority: Authority) -> bool:
+    """Whether an authority above it was revoked: nobody that checks the whole chain believes what it signs."""
+    parent = reader.get(AUTHORITY, authority.parent_id) if authority.parent_id else None
+    return parent is not None and (parent.revoked_at is not None or _is_below_revoked(reader, parent))
 
 
 def roll(system: System, caller: Caller, authority_id: str) -> Authority:

@@ -118,11 +118,12 @@ def trust(ca_text: str | None, crl_text: str | None, materials: Materials, field
         return None
     anchors = materials.anchors(ca_text, fields[0])
     certificates = _plain_certificates(anchors.pem, fields[0])
-    lists = authority_lists(materials.reader, anchors)
+    lists = NOBODYS_LIST if anchors.closed else authority_lists(materials.reader, anchors)
     if crl_text is None:
         return Trust(name=f"trust/{anchors.id}", certificates=certificates, crls=lists)
     crl_id, crls = materials.secret(crl_text, fields[1])
-    return Trust(name=f"trust/{anchors.id}/{crl_id}", certificates=certificates, crls=_plain_crls(crls, fields[1]) + lists)
+    given = "" if anchors.closed else _plain_crls(crls, fields[1])
+    return Trust(name=f"trust/{anchors.id}/{crl_id}", certificates=certificates, crls=given + lists)
 
 
 def authority_lists(reader: Reader, anchors: Anchors) -> str:

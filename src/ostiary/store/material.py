@@ -38,11 +38,15 @@ class Parts:
 
 @dataclass(frozen=True)
 class Anchors:
-    """Who may have signed: PEM from a secret, or authorities of the system with all that belongs to them."""
+    """Who may have signed: PEM from a secret, or authorities of the system with all that belongs to them.
+
+    `closed`: the authority was revoked, so nobody that it signed is to be let in.
+    """
 
     id: str
     pem: bytes
     authorities: tuple[Authority, ...] = ()
+    closed: bool = False
 
 
 class Materials:
@@ -63,7 +67,7 @@ class Materials:
             if authority is not None:
                 trusted = self._with_its_own(authority)
                 if not trusted:
-                    raise Invalid(field, f"authority {authority.id} ({authority.name}) was revoked; choose another")
+                    return Anchors(ref.id, authority.certificate.encode(), (authority,), closed=True)
                 return Anchors(ref.id, "".join(one.certificate for one in trusted).encode(), trusted)
             if ref.kind == "authority":
                 raise Invalid(field, f"there is no authority {ref.id}")
@@ -79,13 +83,16 @@ class Materials:
             ends = {rotation.from_series_id, rotation.to_series_id}
             if rotation.state == "UNDER_WAY" and ends & series:
                 series |= ends
-        found = {one.id: one for one in every if one.series_id in series and one.revoked_at is None}
+        gone = {one.id for one in every if one.revoked_at is not None}
+        while below := {one.id for one in every if one.parent_id in gone} - gone:
+            gone |= below
+        found = {one.id: one for one in every if one.series_id in series and one.id not in gone}
         size = -1
         while size != len(found):
             size = len(found)
             # A cross-signed certificate has the name and key of another authority: what that one signed is below it too.
             parents = found.keys() | {one.cross_of for one in found.values() if one.cross_of is not None}
-            found |= {one.id: one for one in every if one.parent_id in parents and one.revoked_at is None}
+            found |= {one.id: one for one in every if one.parent_id in parents and one.id not in gone}
         return tuple(one for one in every if one.id in found)
 
     def secret(self, text: str, field: str) -> tuple[str, bytes]:
