@@ -6,7 +6,7 @@ from ostiary.errors import Conflict, Invalid
 from ostiary.model.authority import Authority
 from ostiary.model.listener import Listener
 from ostiary.model.revocation import Revoke
-from ostiary.ops import audit, certificates, listeners, revocation, rotations
+from ostiary.ops import audit, authorities, certificates, listeners, revocation, rotations
 from ostiary.ops.system import System
 from ostiary.store.desired import desired
 from support.certs import csr, new_key
@@ -139,3 +139,21 @@ def test_the_lists_of_both_are_handed_on(system: System) -> None:
         (door,) = desired(reader, system.sealer, system.clock()).listeners
     assert door.trust is not None
     assert door.trust.crls.count("BEGIN X509 CRL") == 2
+
+
+def test_neither_end_of_a_rotation_under_way_can_be_deleted_and_afterwards_the_old_one_can(system: System) -> None:
+    old, new = an_authority(system, "Old CA"), an_authority(system, "New CA")
+    rotation = rotations.start(system, ADMIN, old.id, new.id)
+    for one in (old, new):
+        with pytest.raises(Conflict, match="is part of rotation"):
+            authorities.delete(system, ADMIN, one.id)
+    rotations.finish(system, ADMIN, rotation.id)
+    authorities.delete(system, ADMIN, old.id)
+    assert a_certificate(system, new, "x").authority_id == new.id
+
+
+def test_when_the_new_one_is_gone_again_the_old_one_signs(system: System) -> None:
+    old, new = an_authority(system, "Old CA"), an_authority(system, "New CA")
+    rotations.finish(system, ADMIN, rotations.start(system, ADMIN, old.id, new.id).id)
+    authorities.delete(system, ADMIN, new.id)
+    assert a_certificate(system, old, "x").authority_id == old.id

@@ -12,7 +12,7 @@ from ostiary.ops.series import members
 from ostiary.ops.signing import make_authority, new_key
 from ostiary.ops.system import System
 from ostiary.store import revocations
-from ostiary.store.kinds import AUTHORITY, CERTIFICATE
+from ostiary.store.kinds import AUTHORITY, CERTIFICATE, ROTATION
 from ostiary.store.store import Transaction
 
 
@@ -74,6 +74,9 @@ def _refuse_needed(transaction: Transaction, authority: Authority, together: set
     crossed = [one for one in transaction.all(AUTHORITY) if one.cross_of == authority.id and one.id not in together]
     if crossed:
         raise Conflict(f"Authority {authority.id} is cross-signed as {crossed[0].id} ({crossed[0].name}); delete that first.")
+    for rotation in transaction.all(ROTATION, state="UNDER_WAY"):
+        if authority.series_id in {rotation.from_series_id, rotation.to_series_id}:
+            raise Conflict(f"Authority {authority.id} is part of rotation {rotation.id}; finish or undo that first.")
     issued = transaction.count(CERTIFICATE, authority_id=authority.id)
     if issued:
         raise Conflict(f"Authority {authority.id} has issued {issued} certificates that are on record; it cannot be deleted.")

@@ -36,8 +36,9 @@ def issuing(reader: Reader, authority: Authority) -> Authority:
         for rotation in reader.all(ROTATION)
         if rotation.state != "UNDONE" and authority.series_id in {rotation.from_series_id, rotation.to_series_id}
     ]
-    if ends and ends[-1][0] == authority.series_id:
-        return issuing(reader, reader.require(AUTHORITY, ends[-1][1]))
+    successor = reader.get(AUTHORITY, ends[-1][1]) if ends and ends[-1][0] == authority.series_id else None
+    if successor is not None:
+        return issuing(reader, successor)
     able = [one for one in members(reader, authority.series_id) if one.may_sign and not _is_below_revoked(reader, one)]
     if able:
         return able[-1]
