@@ -45,9 +45,14 @@ golden: .venv/dev.stamp ## Rewrite the golden files; review their diff as you wo
 	@git status --short tests/envoy docs/conformance.md
 
 .PHONY: bench
-bench: .venv/dev.stamp tools ## Measure: switches under load, and how soon what was killed serves again
+bench: .venv/dev.stamp tools ## Measure: switches under load, what was killed serves again, issuing, lists, OCSP, lint, the deny set
 	@$(BIN)/python benchmarks/switch.py
 	@$(BIN)/python benchmarks/survival.py
+	@$(BIN)/python benchmarks/issuance.py
+	@$(BIN)/python benchmarks/crl.py
+	@$(BIN)/python benchmarks/ocsp.py
+	@$(BIN)/python benchmarks/lint.py
+	@$(BIN)/python benchmarks/deny.py
 
 .PHONY: lock
 lock: .venv/run.stamp ## Choose dependency versions anew (ARGS=--upgrade for the newest) and write requirements/
