@@ -42,11 +42,10 @@ _BENCHES: Final = 32
 
 @dataclass(frozen=True)
 class Order:
-    """One certificate to make: what `pki.making` takes, and by which name the bench is known."""
+    """One certificate to make: what `pki.making` takes. `bench` names a bench and a profile, which travel once."""
 
     bench: str
     csr: str
-    profile: Profile
     names: Names | None
     lifetime: timedelta | None
     at: datetime
@@ -54,13 +53,14 @@ class Order:
 
 @dataclass(frozen=True)
 class _Material:
-    """A bench, as it travels: the key in clear, over a pipe between two processes of ours."""
+    """A bench and a profile, as they travel: the key in clear, over a pipe between two processes of ours."""
 
     certificate: bytes
     key: bytes
     above: tuple[bytes, ...]
     urls: Urls
     authority_keys: frozenset[str]
+    profile: Profile
 
     def __repr__(self) -> str:
         return "<_Material>"
@@ -90,7 +90,7 @@ class Signers:
             with self._lock:
                 self._asking -= 1
 
-    def make(self, order: Order, bench: Callable[[], Bench]) -> Made:
+    def make(self, order: Order, bench: Callable[[], tuple[Bench, Profile]]) -> Made:
         """The certificate. Raises what policy raises, and `Unavailable` when the process ended meanwhile."""
         with self._lock:
             self._turn = (self._turn + 1) % len(self.processes)
@@ -111,7 +111,7 @@ def for_this_machine() -> Signers:
 class _Task:
     __slots__ = ("bench", "done", "error", "made", "order")
 
-    def __init__(self, order: Order, bench: Callable[[], Bench]) -> None:
+    def __init__(self, order: Order, bench: Callable[[], tuple[Bench, Profile]]) -> None:
         self.order, self.bench = order, bench
         self.made: Made | None = None
         self.error: Refusal | None = None
@@ -137,7 +137,7 @@ class _Process:
             threading.Thread(target=self._start, daemon=True).start()
         return False
 
-    def make(self, order: Order, bench: Callable[[], Bench]) -> Made:
+    def make(self, order: Order, bench: Callable[[], tuple[Bench, Profile]]) -> Made:
         task = _Task(order, bench)
         self._waiting.append(task)
         while not task.done:
@@ -184,7 +184,7 @@ class _Process:
             if anew:
                 self._known.clear()
             news = {task.order.bench: task for task in batch if task.order.bench not in self._known}
-            materials = {name: _material(task.bench()) for name, task in news.items()}
+            materials = {name: _material(*task.bench()) for name, task in news.items()}
             self._pipe.send((anew, materials, [task.order for task in batch]))
             self._known.update(news)
             answers = self._pipe.recv()
@@ -197,13 +197,14 @@ class _Process:
             task.done = True
 
 
-def _material(bench: Bench) -> _Material:
+def _material(bench: Bench, profile: Profile) -> _Material:
     return _Material(
         certificate=bench.issuer.certificate.public_bytes(Encoding.DER),
         key=keys.to_pem(bench.issuer.key),
         above=tuple(one.public_bytes(Encoding.DER) for one in bench.above),
         urls=bench.urls,
         authority_keys=bench.authority_keys,
+        profile=profile,
     )
 
 
@@ -211,7 +212,7 @@ def _serve(pipe: Connection) -> None:
     """What a process does: make what is ordered, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started us; we end with the pipe
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    benches: dict[str, Bench] = {}
+    benches: dict[str, tuple[Bench, Profile]] = {}
     with contextlib.suppress(EOFError, OSError):
         pipe.send("ready")
         while True:
@@ -222,17 +223,17 @@ def _serve(pipe: Connection) -> None:
             pipe.send([_answer(order, benches) for order in orders])
 
 
-def _bench(material: _Material) -> Bench:
+def _bench(material: _Material) -> tuple[Bench, Profile]:
     issuer = Issuer(x509.load_der_x509_certificate(material.certificate), keys.load(material.key, None, "authority_id"))
     above = tuple(x509.load_der_x509_certificate(one) for one in material.above)
-    return Bench(issuer, above, material.urls, material.authority_keys)
+    return Bench(issuer, above, material.urls, material.authority_keys), material.profile
 
 
-def _answer(order: Order, benches: dict[str, Bench]) -> Made | Refusal:
-    bench = benches[order.bench]
+def _answer(order: Order, benches: dict[str, tuple[Bench, Profile]]) -> Made | Refusal:
+    bench, profile = benches[order.bench]
     try:
         asked = request.read(order.csr)
-        return made(granted(asked, order.profile, order.names, order.lifetime, bench, order.at), bench, order.at)
+        return made(granted(asked, profile, order.names, order.lifetime, bench, order.at), bench, order.at)
     except Invalid as refusal:
         return _Refused(refusal.field, refusal.message)
     except Refusal as refusal:

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 # Enough that the wait for the disk no longer counts; few enough that writers of another kind get their turn soon.
 LARGEST_BATCH: Final = 100
-_PAUSE: Final = 0.001  # seconds; what a commit costs, so that waiting for one more is never dearer than another commit
+_PAUSE: Final = 0.0005  # seconds; what a commit costs, so that waiting for one more is never dearer than another commit
 
 
 class _Task(Generic[TX]):
