@@ -1,6 +1,6 @@
 """Issue certificates as fast as they come, from CSR to commit.
 
-    .venv/bin/python benchmarks/issuance.py [--seconds 10] [--threads 32]
+    .venv/bin/python benchmarks/issuance.py [--seconds 10] [--threads 40]
 
 Every certificate takes the whole way: read the request, prove possession, policy, lint gate, signature, store, audit, commit
 with `synchronous=FULL`. What is computed is computed by processes of their own, one a processor (`ostiary.signers`). Requests are
@@ -38,7 +38,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--threads", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=40)
     parser.add_argument("--requests", type=int, default=24_000, help="requests made beforehand")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=os.environ.get("OSTIARY_BENCH_DIR")) as folder:  # noqa: TID251 (where to measure)
