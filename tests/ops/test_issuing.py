@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ostiary.errors import Conflict, Denied, Invalid
 from ostiary.kept import Kept
 from ostiary.model.authority import Authority, Certificate, NewCertificate, RequestedNames
+from ostiary.model.query import Query
 from ostiary.model.revocation import Revoke
 from ostiary.ops import audit, authorities, certificates, profiles, requests, revocation, series
 from ostiary.ops.caller import Caller
@@ -206,6 +207,18 @@ def test_what_needs_approval_waits_for_another_person(system: System) -> None:
     assert (made.owner, made.subject) == ("alice", "CN=alice")
     with pytest.raises(Conflict, match="was decided"):
         requests.approve(system, CAROL, asked.id)
+
+
+def test_a_request_that_waits_and_is_sent_again_is_one_request(system: System) -> None:
+    authority = an_authority(system)
+    with_approval(system, "one")
+    wanted, once = new(authority), Once("key", "1" * 64)
+    asked = certificates.ask(system, ALICE, wanted, once)
+    assert certificates.ask(system, ALICE, wanted, once) == asked
+    assert len(requests.find(system, ADMIN, Query()).items) == 1
+    with_approval(system, "automatic")
+    with pytest.raises(Conflict, match="Idempotency-Key"):
+        certificates.ask(system, ALICE, wanted, once)
 
 
 def test_two_approvals_are_two_people(system: System) -> None:

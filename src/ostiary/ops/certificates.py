@@ -41,7 +41,7 @@ def ask(
             return quick
         with system.store.read() as reader:
             profile = profile_now(reader, system, new.profile)
-            known = before(reader, caller, once, CERTIFICATE)
+            known = before(reader, caller, once, CERTIFICATE) if profile.approval == "automatic" else None
             desk = desk_at(reader, system, new.authority_id)
         if known is not None:
             return known

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
+from ostiary.errors import Conflict
 from ostiary.model.resource import Resource
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
@@ -30,7 +31,12 @@ def before(reader: Reader, caller: Caller, once: Once | None, kind: Kind[R]) -> 
     if once is None:
         return None
     known = idempotency.done(reader, caller.name, once.key, once.request_sha256)
-    return None if known is None else reader.require(kind, known)
+    if known is None:
+        return None
+    found = reader.get(kind, known)
+    if found is None:  # the profile has come to ask for approval, or does no longer
+        raise Conflict(f"what was made under this key is no {kind.title.lower()}, but {known}; use a new key.", "Idempotency-Key")
+    return found
 
 
 def once_only(facts: Facts, caller: Caller, once: Once | None, kind: Kind[R], make: Callable[[], R]) -> R:
