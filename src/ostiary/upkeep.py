@@ -19,14 +19,8 @@ NEWS_SECONDS: Final = 5.0
 Chores = tuple[tuple[str, Callable[[System], int]], ...]
 log = structlog.get_logger(source="upkeep")
 
-# What to do, in this order, and what the log calls it. A revocation list is what somebody waits for.
-CHORES: Final[Chores] = (
-    ("signed revocation lists", list_upkeep.sign_due),
-    ("rolled to the next issuing CA", series.roll_due),
-    ("let requests lapse that nobody decided", requests.lapse_due),
-    ("forgot idempotency keys", idempotency.forget_old),
-    ("forgot tokens that expired long ago", tokens.forget_old),
-)
+# At once after each commit: a revocation list is what somebody waits for.
+CHORES: Final[Chores] = (("signed revocation lists", list_upkeep.sign_due),)
 
 # Asking others takes as long as they take to answer, so nothing of ours waits for it.
 NEWS: Final[Chores] = (
@@ -34,8 +28,14 @@ NEWS: Final[Chores] = (
     ("learned who is refused, or is no longer, by an imported authority", foreign_status.learn_due),
 )
 
-# What takes a while and hurries nobody.
-LEISURE: Final[Chores] = (("found certificates that break a rule", relint.look_over),)
+# Each minute: what hurries nobody, and last what takes a while.
+LEISURE: Final[Chores] = (
+    ("rolled to the next issuing CA", series.roll_due),
+    ("let requests lapse that nobody decided", requests.lapse_due),
+    ("forgot idempotency keys", idempotency.forget_old),
+    ("forgot tokens that expired long ago", tokens.forget_old),
+    ("found certificates that break a rule", relint.look_over),
+)
 
 # What somebody has to see to; said when it changes, not each minute.
 ALARMS: Final[tuple[tuple[str, Callable[[System], tuple[str, ...]]], ...]] = (
@@ -44,7 +44,7 @@ ALARMS: Final[tuple[tuple[str, Callable[[System], tuple[str, ...]]], ...]] = (
 
 
 class Upkeep:
-    """Does the chores each minute, and whenever something was committed; asks for news beside that. `wake` from any thread."""
+    """Signs lists whenever something was committed, and does the other chores in their time. `wake` from any thread."""
 
     def __init__(self, system: System) -> None:
         self._system = system
