@@ -4,7 +4,6 @@ Level-triggered, as publishing is: each round looks at what is due and does it, 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -89,9 +88,12 @@ class Upkeep:
         said: dict[str, tuple[str, ...]] = {}
         while True:
             for name, look in ALARMS:
-                with contextlib.suppress(Refusal):  # the database does not answer, which others say already
+                try:
                     found = await asyncio.to_thread(look, self._system)
-                    if found and found != said.get(name):
-                        log.warning(name, authorities=found)
-                    said[name] = found
+                except Exception:
+                    log.exception("failed; will try again", chore=name)
+                    continue
+                if found and found != said.get(name):
+                    log.warning(name, authorities=found)
+                said[name] = found
             await asyncio.sleep(ROUND_SECONDS)
