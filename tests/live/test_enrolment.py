@@ -27,6 +27,7 @@ from support.grants import WithDoor, ostiary
 from support.ports import free_port
 from support.stack import Door
 from support.tls_clients import Refused, TLSClient
+from support.visitors import forged
 from support.wait import eventually
 
 pytestmark = pytest.mark.live
@@ -260,20 +261,9 @@ def test_a_look_alike_that_another_authority_signed_cannot_renew(house: WithDoor
     folder = enrolled(house, devices, tmp_path / "device", lifetime=RENEWABLE, names={"common_name": "victim"})
     victim = x509.load_pem_x509_certificate((folder / "cert.pem").read_bytes())
     forger = Authority.root("Devices")
-    key = new_key()
-    forged = (
-        x509.CertificateBuilder()
-        .subject_name(victim.subject)
-        .issuer_name(victim.issuer)
-        .public_key(key.public_key())
-        .serial_number(victim.serial_number)
-        .not_valid_before(victim.not_valid_before_utc)
-        .not_valid_after(victim.not_valid_after_utc)
-    )
-    for extension in victim.extensions:
-        forged = forged.add_extension(extension.value, extension.critical)
+    look_alike, key = forged(victim, forger)
     cert, key_file = tmp_path / "forged.pem", tmp_path / "forged.key"
-    cert.write_bytes(forged.sign(forger.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    cert.write_bytes(look_alike.public_bytes(serialization.Encoding.PEM))
     pkcs8 = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     key_file.write_bytes(key.private_bytes(*pkcs8))
     with pytest.raises((Refused, ssl.SSLError)):

@@ -21,9 +21,11 @@ from ostiary.ops.system import System
 from ostiary.store.engine import migrate, open_engine
 from ostiary.store.kinds import CERTIFICATE
 from ostiary.store.store import Store
+from support.certs import Authority as Elsewhere
 from support.certs import Key, csr, new_key
 from support.made import a_certificate, an_authority
 from support.systems import ADMIN, FakeClock
+from support.visitors import forged
 
 ALICE, BOB, CAROL = (Caller(name=name, role="operator") for name in ("alice", "bob", "carol"))
 
@@ -122,21 +124,11 @@ def test_a_look_alike_is_not_the_certificate_on_record(system: System) -> None:
     authority = an_authority(system)
     held = a_certificate(system, authority)
     real = x509.load_pem_x509_certificate(held.certificate.encode())
-    key = new_key()
-    forged = (
-        x509.CertificateBuilder()
-        .subject_name(real.subject)
-        .issuer_name(real.issuer)
-        .public_key(key.public_key())
-        .serial_number(real.serial_number)
-        .not_valid_before(real.not_valid_before_utc)
-        .not_valid_after(real.not_valid_after_utc)
-        .sign(key, real.signature_hash_algorithm)  # type: ignore[arg-type]  # SHA-256
-    )
+    look_alike, _ = forged(real, Elsewhere.root("Test CA"))
     with system.store.read() as reader:
         assert certificates.held_by(reader, real.public_bytes(Encoding.DER)) == held
         with pytest.raises(Denied):
-            certificates.held_by(reader, forged.public_bytes(Encoding.DER))
+            certificates.held_by(reader, look_alike.public_bytes(Encoding.DER))
 
 
 def test_a_retried_request_gets_the_same_certificate(system: System, clock: FakeClock) -> None:

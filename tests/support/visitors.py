@@ -14,7 +14,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from support.certs import CLIENT_AUTH, NO_EKU, SERVER_AUTH, Authority, Leaf, Paths, new_key, self_signed_client
+from support.certs import CLIENT_AUTH, NO_EKU, SERVER_AUTH, Authority, Key, Leaf, Paths, new_key, self_signed_client
 from support.tls_clients import OpenSSLResult, Refused, TLSClient, Version, curl, s_client
 
 ADMITTED: Final = ("valid", "for any purpose", "for client and server")
@@ -57,14 +57,14 @@ def strangers(valid: Leaf, namesake: Authority) -> dict[str, Visitor]:
         "self-signed": self_signed_client("valid", sans=("URI:spiffe://test/valid",)),
         "of another CA": Authority.root("Another root").client("valid"),
         "of a CA of the same name": namesake.client("valid"),
-        "forged": _forged(valid, namesake),
+        "forged": Leaf(*forged(valid.certificate, namesake), valid.authorities),
         "signed by a client": Authority(valid.certificate, valid.key, valid.authorities).client("signed by a client"),
     }
 
 
-def _forged(valid: Leaf, namesake: Authority) -> Leaf:
-    """A real client's certificate word for word, key identifiers of its issuer too: only key and signature are another's."""
-    key, real = new_key(), valid.certificate
+def forged(real: x509.Certificate, forger: Authority) -> tuple[x509.Certificate, Key]:
+    """A certificate word for word, key identifiers of its issuer too: only key and signature are another's."""
+    key = new_key()
     builder = (
         x509.CertificateBuilder()
         .subject_name(real.subject)
@@ -76,7 +76,7 @@ def _forged(valid: Leaf, namesake: Authority) -> Leaf:
     )
     for extension in real.extensions:
         builder = builder.add_extension(extension.value, extension.critical)
-    return Leaf(builder.sign(namesake.key, hashes.SHA256()), key, valid.authorities)
+    return builder.sign(forger.key, hashes.SHA256()), key
 
 
 def _common_name(certificate: x509.Certificate) -> str:
