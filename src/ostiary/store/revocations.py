@@ -29,19 +29,6 @@ def put(transaction: Transaction, revocation: Revocation) -> None:
     transaction.connection.execute(_TABLE.insert(), asdict(revocation))
 
 
-def of_key(reader: Reader, key_sha256: str, reasons: Sequence[str]) -> str | None:
-    """The id of a certificate for this key that was revoked for one of these reasons."""
-    certificates = tables.certificates
-    same = and_(_TABLE.c.authority_id == certificates.c.authority_id, _TABLE.c.serial == certificates.c.serial)
-    statement = (
-        select(certificates.c.id)
-        .join(_TABLE, same)
-        .where(certificates.c.key_sha256 == key_sha256, certificates.c.revoked_at.is_not(None), _TABLE.c.reason.in_(reasons))
-        .limit(1)
-    )
-    return reader.connection.execute(statement).scalar()
-
-
 def entries(reader: Reader, authority_id: str, *, expired_since: datetime, after: int | None = None) -> Iterator[bytes]:
     """How a list writes those revoked, streamed; with `after`, only what changed since that sequence, releases among it.
 
