@@ -9,7 +9,7 @@ from ostiary.model.resource import Configured
 from ostiary.model.tls import ALPNProtocols, Ciphers, TLSVersions
 
 ListenerProtocol = Literal["HTTP", "TCP", "TERMINATED_HTTPS"]
-ClientAuthentication = Literal["NONE", "OPTIONAL", "MANDATORY"]
+ClientAuthentication = Literal["NONE", "OPTIONAL", "MANDATORY", "REHEARSAL"]
 InsertableHeader = Literal[
     "X-Forwarded-For",
     "X-Forwarded-Port",
@@ -43,7 +43,8 @@ class Listener(Configured):
 
     client_authentication: ClientAuthentication = setting(
         "NONE",
-        "Whether a client certificate is not asked for, checked when shown, or demanded.",
+        "Whether a client certificate is not asked for, checked when shown, demanded, or (REHEARSAL) asked for and checked while "
+        "everybody is served as before.",
         advanced=True,
     )
     client_ca_tls_container_ref: Reference | None = setting(
@@ -54,6 +55,8 @@ class Listener(Configured):
     client_crl_container_ref: Reference | None = setting(
         None, "A secret with the PEM revocation list of each of those authorities.", advanced=True
     )
+
+    trust_revision: int = setting(0, "The revision that last changed who may have signed client certificates.", derived=True)
 
     default_tls_container_ref: Reference | None = setting(
         None,

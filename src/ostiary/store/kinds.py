@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy import Table
 
+from ostiary.model.access import AccessException, AccessRule
 from ostiary.model.authority import Authority, Certificate
 from ostiary.model.balancer import LoadBalancer
 from ostiary.model.health import HealthMonitor
@@ -47,6 +48,8 @@ POOL = Kind("pool", "Pool", Pool, tables.pools)
 LISTENER = Kind("listener", "Listener", Listener, tables.listeners)
 MEMBER = Kind("member", "Member", Member, tables.members)
 HEALTH_MONITOR = Kind("healthmonitor", "Health Monitor", HealthMonitor, tables.health_monitors)
+ACCESS_RULE = Kind("access_rule", "Access rule", AccessRule, tables.access_rules)
+ACCESS_EXCEPTION = Kind("access_exception", "Access exception", AccessException, tables.access_exceptions)
 
 # What is referred to comes first: the order to create in; deleting goes backwards.
 KINDS: tuple[Kind[Resource], ...] = (  # type: ignore[assignment]  # a tuple of kinds of different models
@@ -63,5 +66,7 @@ KINDS: tuple[Kind[Resource], ...] = (  # type: ignore[assignment]  # a tuple of 
     LISTENER,
     MEMBER,
     HEALTH_MONITOR,
+    ACCESS_RULE,
+    ACCESS_EXCEPTION,
 )
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -116,6 +116,16 @@ health_monitors = _resource(
     Column("pool_id", ForeignKey("pools.id"), nullable=False, unique=True),
     Column("tags", TextList, nullable=False),
 )
+access_rules = _resource(
+    "access_rules",
+    Column("listener_id", ForeignKey("listeners.id"), nullable=False, index=True),
+    Column("position", Integer, nullable=False),
+)
+access_exceptions = _resource(
+    "access_exceptions",
+    Column("listener_id", ForeignKey("listeners.id"), nullable=False, index=True),
+    Column("not_after", UTCDateTime, nullable=False),
+)
 secrets = _resource("secrets", Column("payload", LargeBinary, nullable=False))
 containers = _resource("containers")
 authorities = _resource(
@@ -140,6 +150,7 @@ certificates = _resource(
     Column("revoked_at", UTCDateTime, index=True),
     Column("last_seen", UTCDateTime, index=True),
     UniqueConstraint("authority_id", "serial"),
+    Index("ix_certificates_updated_at", "updated_at"),
 )
 profiles = _resource("profiles", UniqueConstraint("name"))
 certificate_requests = _resource(
