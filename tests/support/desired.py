@@ -157,6 +157,8 @@ def listeners(draw: st.DrawFn, listener_id: str, port: int) -> DesiredListener:
         timeout_member_connect=draw(_MILLISECONDS),
         timeout_member_data=draw(_MILLISECONDS),
         timeout_tcp_inspect=draw(_MILLISECONDS),
+        stream_recheck=draw(st.sampled_from((1, 5, 3600))),
+        max_stream_duration=draw(st.sampled_from((0, 1, 2_073_600))),
     )
 
 

@@ -1,8 +1,8 @@
 """What Envoy tells of every request and every connection, as OpenTelemetry records to the keeper beside it; and how to read them.
 
-Requests are told by the HTTP manager, at their end and each minute of a long one; connections by the listener, at their end: only
-the latter knows why a handshake failed. A listener's message cannot change without closing its connections, so what is told hangs
-on no setting.
+Requests are told by the HTTP manager, at their end, every few seconds of a long one, and as soon as it is a WebSocket;
+connections by the listener, at their end: only the latter knows why a handshake failed. A listener's message cannot change
+without closing its connections, so what is told there hangs on no setting.
 
 A record is one line of text, its fields set apart by a character: attributes of their own would cost Envoy half as much again,
 and who reads them ten times as much (docs/decisions/0008-who-is-seen.md).
@@ -33,7 +33,9 @@ _REST: Final = "unclear"  # of a record with more fields than it should have: al
 _OURS: Final = {
     "connection": "%CONNECTION_ID%",
     "client": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
-    "duration": "%DURATION%",  # milliseconds; of a request that is under way, none
+    "client_port": "%DOWNSTREAM_DIRECT_REMOTE_PORT%",
+    "local": "%DOWNSTREAM_DIRECT_LOCAL_ADDRESS%",  # with the two above, which connection it is (gateway.streams)
+    "duration": "%DURATION%",  # milliseconds; of a request that is under way, none is told (`read`)
     "flags": "%RESPONSE_FLAGS%",
 }
 _FINGERPRINT: Final = {"fingerprint": "%DOWNSTREAM_PEER_FINGERPRINT_256%"}
@@ -47,6 +49,7 @@ _THEIR_NAMES: Final = {
     "san_ip": "%DOWNSTREAM_PEER_IP_SAN%",
 }
 _REQUEST: Final = {
+    "moment": "%ACCESS_LOG_TYPE%",
     "status": "%RESPONSE_CODE%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "protocol": "%PROTOCOL%",
@@ -63,6 +66,8 @@ _CONNECTION: Final = {
     "not_before": "%DOWNSTREAM_PEER_CERT_V_START%",
     "certificate": "%DOWNSTREAM_PEER_CERT%",  # PEM, percent-encoded; here only, as it is long
 }
+
+_AT_THE_END: Final = "DownstreamEnd"
 
 # Of what is told: first what clients cannot write into, then what they can.
 _FIELDS: Final[dict[Kind, tuple[dict[str, str], dict[str, str]]]] = {
@@ -121,7 +126,7 @@ _NAMES: Final[dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 
 
 def read(kind: Kind, line: str) -> Record:
-    """What a record says, by field; what there was nothing of is left out.
+    """What a record says, by field; what there was nothing of is left out. A request that goes on has no duration yet.
 
     Where a client's names hold the character between fields, all that clients can write into comes as one field, `unclear`.
     """
@@ -132,7 +137,10 @@ def read(kind: Kind, line: str) -> Record:
     else:
         names = (*ours, _REST)
         values = [*values[: len(ours)], " ".join(values[len(ours) :])]
-    return {name: value for name, value in zip(names, values, strict=False) if value != _NOTHING}
+    record = {name: value for name, value in zip(names, values, strict=False) if value != _NOTHING}
+    if record.pop("moment", _AT_THE_END) != _AT_THE_END:
+        record.pop("duration", None)
+    return record
 
 
 def refusal(record: Record) -> str | None:

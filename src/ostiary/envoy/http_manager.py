@@ -19,8 +19,6 @@ _HEADERS_WITHIN: Final = 10_000
 # A connection on which a certificate was shown, whatever flows on it: the handshake is where certificates are judged, so it has
 # to come again. No certificate that was revoked before that time need be refused request by request (ostiary.store.desired).
 _OLDEST: Final = 24 * 3_600_000
-# How often a request that goes on, such as a WebSocket, is told of.
-_STILL_HERE: Final = 60_000
 # A keep-alive connection between requests, when the listener sets no limit: Envoy's own default.
 _IDLE: Final = 3_600_000
 
@@ -43,7 +41,7 @@ def http_manager(desired: DesiredListener) -> Any:
         upgrade_configs=[Manager.UpgradeConfig(upgrade_type="websocket")],
         generate_request_id=wire.flag(False),  # Nobody asked for a header; it costs a random number a request.
     )
-    manager.access_log_options.access_log_flush_interval.CopyFrom(wire.milliseconds(_STILL_HERE))
+    _tell_of_long_streams(manager, listener)
     _client_address(manager)
     _one_reading_of_the_path(manager)
     _identity(manager, desired)
@@ -68,7 +66,15 @@ def _common(listener: Listener) -> Any:
     )
     if listener.client_authentication != "NONE":
         options.max_connection_duration.CopyFrom(wire.milliseconds(_OLDEST))
+    if listener.max_stream_duration:
+        options.max_stream_duration.CopyFrom(wire.seconds(listener.max_stream_duration))
     return options
+
+
+def _tell_of_long_streams(manager: Any, listener: Listener) -> None:
+    """A request that goes on is told of every few seconds, a WebSocket at once too: whose permission is gone is then cut off."""
+    manager.access_log_options.access_log_flush_interval.CopyFrom(wire.seconds(listener.stream_recheck))
+    manager.access_log_options.flush_log_on_tunnel_successfully_established = True
 
 
 def _http2() -> Any:

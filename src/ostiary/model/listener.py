@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ostiary.model.fields import CIDR, Milliseconds, Port, Reference, setting
+from ostiary.model.fields import CIDR, MILLISECONDS_MAX, Milliseconds, Port, Reference, setting
 from ostiary.model.resource import Configured
 from ostiary.model.tls import ALPNProtocols, Ciphers, TLSVersions
 
@@ -81,6 +81,16 @@ class Listener(Configured):
     )
     insert_headers: dict[InsertableHeader, Literal["true", "false"]] = setting(
         {}, "Headers added to each request for the members.", advanced=True
+    )
+    stream_recheck: Annotated[int, Field(ge=1, le=3600)] = setting(
+        5,
+        "How soon a long download or stream of a client that lost its permission is found, and ended a second later, at most; "
+        "WebSockets are ended at once.",
+        advanced=True,
+        unit="s",
+    )
+    max_stream_duration: Annotated[int, Field(ge=0, le=MILLISECONDS_MAX // 1000)] = setting(
+        0, "How long any request or stream may last, WebSockets too; 0 is no limit.", advanced=True, unit="s"
     )
     timeout_client_data: Milliseconds = setting(50_000, "How long a client may be silent.", advanced=True, unit="ms")
     timeout_member_connect: Milliseconds = setting(
