@@ -1,14 +1,30 @@
 """Everything an engine needs to know, whole and resolved: the one thing that is translated to Envoy's terms."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, InstanceOf
 
+from ostiary.model.access import AccessException, AccessRule
 from ostiary.model.fields import Data, IPAddress, Port
 from ostiary.model.health import HealthMonitor
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Member, Pool
+from ostiary.model.roster import Roster
 from ostiary.model.tls import Identity, Trust
+
+
+class DesiredAccess(Data):
+    """What a listener's clients may reach.
+
+    `authorities`: for each authority that rules name, the SHA-256 fingerprints of its certificates and of those below it;
+    `trusted`: those of all that the listener trusts.
+    """
+
+    rules: tuple[AccessRule, ...] = ()
+    exceptions: tuple[AccessException, ...] = ()
+    authorities: Mapping[str, tuple[str, ...]] = {}
+    trusted: tuple[str, ...] = ()
 
 
 class DesiredListener(Data):
@@ -22,6 +38,7 @@ class DesiredListener(Data):
     address: str
     identities: tuple[Identity, ...] = ()
     trust: Trust | None = None
+    access: DesiredAccess = DesiredAccess()
 
 
 class DesiredPool(Data):
@@ -50,7 +67,8 @@ class DesiredEnrolment(Data):
 class Desired(Data):
     """The configuration at one revision. Holds only what is in service: disabled things have been left out.
 
-    `denied` are certificates that are refused request by request, on open connections too: SHA-256 fingerprints, lower-case hex.
+    `denied` are certificates that are refused request by request, on open connections too: SHA-256 fingerprints, lower-case hex;
+    `retired` are authorities that were revoked, likewise. `roster` says who is in which group.
     """
 
     revision: int = 0
@@ -58,3 +76,5 @@ class Desired(Data):
     pools: tuple[DesiredPool, ...] = ()
     enrolment: DesiredEnrolment | None = None
     denied: frozenset[str] = frozenset()
+    retired: frozenset[str] = frozenset()
+    roster: InstanceOf[Roster] = Roster()

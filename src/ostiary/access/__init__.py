@@ -1,0 +1,1 @@
+"""What decides about a request: one list of checks, which the engine is given and which explains itself. Pure."""
