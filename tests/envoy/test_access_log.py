@@ -48,7 +48,7 @@ def test_a_client_that_writes_what_stands_between_fields_changes_none_but_its_ow
 
 def test_what_we_refused_is_told_from_what_a_member_refused() -> None:
     assert access_log.refusal({"details": "rbac_access_denied_matched_policy[revoked]", "status": "403"}) == "revoked"
-    assert access_log.refusal({"details": "rbac_access_denied_matched_policy[unclean names]", "status": "403"}) == "malformed"
+    assert access_log.refusal({"details": "rbac_access_denied_matched_policy[denied_by_rule:4711]", "status": "403"}) == "denied_by_rule"
     assert access_log.refusal({"details": "via_upstream", "status": "403"}) is None
     assert access_log.refusal({}) is None
 
@@ -73,11 +73,12 @@ def test_what_is_noted_of_a_certificate_is_the_fingerprint_and_what_records_tell
     """Golden files cannot show it: to xds-protos the field is unknown."""
     values = [
         value_pb2.FilterStateValue.FromString(field.data)
-        for field in UnknownFieldSet(noted.noted(access_log.CERTIFICATE))
+        for field in UnknownFieldSet(noted.noted(access_log.CERTIFICATE, 7))
         if (field.field_number, field.wire_type) == (2, 2)
     ]
-    fingerprint, details = values
-    assert (fingerprint.object_key, details.object_key) == (noted.FINGERPRINT, noted.DETAILS)
+    by_key = {value.object_key: value for value in values}
+    fingerprint, details = by_key[noted.FINGERPRINT], by_key[noted.DETAILS]
+    assert by_key.keys() == {*noted.KEYS.values(), noted.NOT_AFTER, noted.DETAILS}
     assert fingerprint.format_string.text_format_source.inline_string == "%DOWNSTREAM_PEER_FINGERPRINT_256%"
     assert fingerprint.skip_if_empty
     assert fingerprint.format_string.omit_empty_values

@@ -16,7 +16,7 @@ from envoy.config.core.v3 import grpc_service_pb2
 from envoy.extensions.access_loggers.open_telemetry.v3 import logs_service_pb2
 from opentelemetry.proto.common.v1 import common_pb2
 
-from ostiary.envoy import deny, names, noted, wire
+from ostiary.envoy import access, names, noted, wire
 from ostiary.model.listener import Listener
 
 COLLECTOR: Final = "access-log"  # a cluster of the bootstrap
@@ -54,6 +54,8 @@ _REQUEST: Final = {
     "details": "%RESPONSE_CODE_DETAILS%",
     "protocol": "%PROTOCOL%",
 }
+# Of what is rehearsed: what would have been decided, by each filter in turn; and the certificate, whole, for nobody verified it.
+_REHEARSAL: Final = ("rehearsed", "certificate")
 _THEIR_REQUEST: Final = {
     "sni": "%REQUESTED_SERVER_NAME%",
     "method": "%REQ(:METHOD):32%",
@@ -71,7 +73,10 @@ _AT_THE_END: Final = "DownstreamEnd"
 
 # Of what is told: first what clients cannot write into, then what they can.
 _FIELDS: Final[dict[Kind, tuple[dict[str, str], dict[str, str]]]] = {
-    "request": (_OURS | _REQUEST | _FINGERPRINT | _CERTIFICATE, _THEIR_NAMES | _THEIR_REQUEST),
+    "request": (
+        _OURS | _REQUEST | dict.fromkeys(_REHEARSAL, _NOTHING) | _FINGERPRINT | _CERTIFICATE,
+        _THEIR_NAMES | _THEIR_REQUEST,
+    ),
     "connection": (
         _OURS | _CONNECTION | _FINGERPRINT | _CERTIFICATE,
         _THEIR_NAMES | {"sni": "%REQUESTED_SERVER_NAME%"},
@@ -95,9 +100,11 @@ def of_connections(listener_id: str) -> Any:
 def of_requests(listener: Listener) -> Any:
     """What is told of a listener's requests (AccessLog)."""
     if listener.client_authentication == "NONE":
-        certificate = [_NOTHING] * (1 + len(_CERTIFICATE | _THEIR_NAMES))
+        certificate = [_NOTHING] * (len(_REHEARSAL) + 1 + len(_CERTIFICATE | _THEIR_NAMES))
     else:
-        certificate = [noted.told(noted.FINGERPRINT), noted.told(noted.DETAILS)]
+        whole = listener.client_authentication == "REHEARSAL"
+        rehearsal = [access.told_of_rehearsals(whole=whole), noted.told(noted.PEM) if whole else _NOTHING]
+        certificate = [*rehearsal, noted.told(noted.FINGERPRINT), noted.told(noted.DETAILS)]
     theirs = dict(_THEIR_REQUEST)
     if listener.id == names.ENROLMENT:
         theirs |= {"path": _NOTHING}  # it may be a token, which is good for a certificate
@@ -146,7 +153,4 @@ def read(kind: Kind, line: str) -> Record:
 def refusal(record: Record) -> str | None:
     """Why a request was refused by us, as a stable code; None when it was not. What a member refuses is its own affair."""
     _, found, rest = record.get("details", "").partition("rbac_access_denied_matched_policy[")
-    return _REASONS.get(rest.removesuffix("]"), "denied_by_rule") if found else None
-
-
-_REASONS: Final = {deny.REASON: "revoked", "unclean names": "malformed"}
+    return rest.removesuffix("]").partition(":")[0] if found else None

@@ -98,8 +98,9 @@ def _stream() -> Any:
 
 def _runtime() -> Any:
     # One regular expression names all headers that a client may not send (identity_headers: a program of 423 steps, walked
-    # once for each header). Envoy's limit of 100 is meant for expressions that operators write; they cannot write any here.
-    layer = struct_pb2.Struct(fields={"re2.max_program_size.error_level": struct_pb2.Value(number_value=1000)})
+    # once for each header), others are made from the names and paths of rules. Envoy's limit of 100 is meant for expressions that
+    # operators write; they cannot write any here, and what they can write is limited (ostiary.model.patterns).
+    layer = struct_pb2.Struct(fields={"re2.max_program_size.error_level": struct_pb2.Value(number_value=20_000)})
     return bootstrap_pb2.LayeredRuntime(layers=[bootstrap_pb2.RuntimeLayer(name="ostiary", static_layer=layer)])
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from envoy.config.core.v3 import base_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 
+from ostiary.access.policy import may_knock_without
 from ostiary.envoy import tls, wire
 from ostiary.errors import Invalid
 from ostiary.model.desired import DesiredListener
@@ -25,7 +26,7 @@ def downstream_tls(desired: DesiredListener) -> Any:
     # Said out loud also where it is the default: a fragment or a strange name must not pick another certificate by luck.
     context.full_scan_certs_on_sni_mismatch.value = False
     if trust is not None:
-        _demand(context, mandatory=listener.client_authentication == "MANDATORY")
+        _demand(context, mandatory=not may_knock_without(desired))
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=wire.packed(context))
 
 
@@ -47,7 +48,7 @@ def client_trust(desired: DesiredListener) -> Trust | None:
 
 
 def _demand(context: Any, *, mandatory: bool) -> None:
-    """Ask for a certificate; one that is shown is always verified, whether or not it had to be shown."""
+    """Ask for a certificate; one that is shown is always verified, whether or not it had to be shown (`Trust.rehearsed`)."""
     context.require_client_certificate.value = mandatory
     # A resumed session skips verification, so a certificate that has expired or was revoked would still get in
     # (seen: TLS 1.2 and 1.3, tickets chain on past notAfter).

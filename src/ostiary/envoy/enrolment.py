@@ -5,7 +5,6 @@ elsewhere. What the API hears of who knocks, it hears from the gateway: the addr
 handshake verified one (`Client-Cert`, RFC 9440).
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -14,7 +13,7 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
-from ostiary.envoy import identity_headers, names, wire
+from ostiary.envoy import access, identity_headers, names, wire
 from ostiary.model.desired import DesiredEnrolment, DesiredListener
 from ostiary.model.listener import Listener
 
@@ -42,7 +41,7 @@ def as_listener(desired: DesiredEnrolment) -> DesiredListener:
     return DesiredListener(listener=listener, address=desired.address, identities=desired.identities, trust=desired.trust)
 
 
-def route(door: DesiredListener, denied: Mapping[str, Any]) -> Any:
+def route(door: DesiredListener, denied: frozenset[str]) -> Any:
     """Where its requests go (RouteConfiguration): to the API, and only below `PATHS`; anything else is not found."""
     asking = door.listener.client_authentication != "NONE"
     routes = [
@@ -55,7 +54,7 @@ def route(door: DesiredListener, denied: Mapping[str, Any]) -> Any:
         virtual_hosts=[route_components_pb2.VirtualHost(name="all", domains=["*"], routes=routes)],
         # A certificate that nobody verified is nobody's; X-Forwarded-For may hold what a client wrote.
         request_headers_to_remove=["x-envoy-external-address", "x-forwarded-for"],
-        typed_per_filter_config=denied if asking else {},
+        typed_per_filter_config=access.denied(denied) if asking else {},
     )
 
 

@@ -60,7 +60,8 @@ def _limit(listener: Listener) -> list[Any]:
 def _noted(listener: Listener) -> list[Any]:
     if listener.client_authentication == "NONE":
         return []
-    return [_filter("envoy.filters.network.set_filter_state", noted.noted(CERTIFICATE))]
+    whole = listener.client_authentication == "REHEARSAL"
+    return [_filter("envoy.filters.network.set_filter_state", noted.noted(CERTIFICATE, listener.trust_revision, whole=whole))]
 
 
 def _protocol(desired: DesiredListener, pool: Pool | None) -> Any:

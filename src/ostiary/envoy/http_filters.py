@@ -1,5 +1,6 @@
 """What a request passes through on its way to a member, in order. The order is behaviour; the reasons stand beside it."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
@@ -13,7 +14,7 @@ from envoy.extensions.rbac.principals.mtls_authenticated.v3 import mtls_authenti
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher
 from envoy.type.matcher.v3 import string_pb2
 
-from ostiary.envoy import deny, identity_headers, wire
+from ostiary.envoy import access, identity_headers, wire
 from ostiary.model.listener import InsertableHeader, Listener
 
 # Shared by the Lua headers: the certificate, only if the handshake verified it.
@@ -51,8 +52,8 @@ _LUA: Final[dict[InsertableHeader, str]] = {
 }
 
 
-def _denied(listener: Listener) -> Any | None:
-    return deny.nobody() if listener.client_authentication != "NONE" else None
+def _brought_by_routes(listener: Listener) -> Any | None:
+    return access.waiting() if listener.is_tls else None
 
 
 def _identity_trailers(_listener: Listener) -> Any:
@@ -84,7 +85,7 @@ def _router(_listener: Listener) -> Any:
 
 
 def _clean_names(listener: Listener) -> Any | None:
-    """Refuse (403) certificates whose names could write parts of X-Forwarded-Client-Cert of their own.
+    """Refuse (403) certificates whose names could be read as several, in X-Forwarded-Client-Cert or by a rule.
 
     Envoy escapes the subject there, but neither URI nor DNS names: `spiffe://a;URI=spiffe://b` would be read as two names.
     """
@@ -92,12 +93,20 @@ def _clean_names(listener: Listener) -> Any | None:
         return None
     policy = rbac_pb2.Policy(
         permissions=[rbac_pb2.Permission(any=True)],
-        principals=[
-            _name_holding(kind, sign) for kind in (SubjectAltNameMatcher.URI, SubjectAltNameMatcher.DNS) for sign in ',;"\r\n'
-        ],
+        principals=[_name_holding(kind, sign) for kind, signs in _SEPARATING.items() for sign in signs],
     )
-    rules = rbac_pb2.RBAC(action=rbac_pb2.RBAC.DENY, policies={"unclean names": policy})
+    rules = rbac_pb2.RBAC(action=rbac_pb2.RBAC.DENY, policies={"malformed": policy})
+    if listener.client_authentication == "REHEARSAL":
+        return http_rbac_pb2.RBAC(shadow_rules=rules, shadow_rules_stat_prefix=access.NAMES)
     return http_rbac_pb2.RBAC(rules=rules)
+
+
+# E-mail addresses are not in that header; rules read them with commas between (access.patterns).
+_SEPARATING: Final = {
+    SubjectAltNameMatcher.URI: ',;"\r\n',
+    SubjectAltNameMatcher.DNS: ',;"\r\n',
+    SubjectAltNameMatcher.EMAIL: ",\r\n",
+}
 
 
 def _name_holding(kind: Any, sign: str) -> Any:
@@ -108,11 +117,21 @@ def _name_holding(kind: Any, sign: str) -> Any:
     )
 
 
+# Comes by extension discovery, under a name of its own for each listener.
+MEMBERS: Final = "ostiary.members"
+
 _FILTERS: Final = (
-    # First: who must not come in at all takes up no more of our time. The table of fingerprints comes with the routes, and this
-    # stands here also while it is empty, so that the first entry need not change the chain, which would drain connections.
-    (deny.DENY, _denied),
+    # First: who must not come in at all takes up no more of our time. These stand here also while routes bring nothing for them,
+    # so that the first entry, rule or Client CA need not change the chain, which would drain connections.
+    (access.DENIED, _brought_by_routes),
+    # Before any rule reads a name.
     ("envoy.filters.http.rbac", _clean_names),
+    # Expired since the handshake, or meant for another host: before rules, which cannot see that.
+    (access.GUARD, _brought_by_routes),
+    # Who is in which group, for the rules after it: the long table, then what changed lately.
+    (MEMBERS, lambda _: None),
+    (access.RECENT, _brought_by_routes),
+    (access.ACCESS, _brought_by_routes),
     # Before what reads headers: no later filter may see an identity that a client wrote into its trailers.
     ("envoy.filters.http.header_mutation", _identity_trailers),
     # Only when asked for, as it costs about 18 µs a request; after the removal of forged headers, which is earlier still.
@@ -124,9 +143,12 @@ _FILTERS: Final = (
 
 def http_filters(listener: Listener) -> list[Any]:
     """The listener's HTTP filters (http_connection_manager.v3.HttpFilter)."""
-    made = ((name, make(listener)) for name, make in _FILTERS)
-    return [
-        http_connection_manager_pb2.HttpFilter(name=name, typed_config=wire.packed(config))
-        for name, config in made
-        if config is not None
-    ]
+    made = (_filter(name, make, listener) for name, make in _FILTERS)
+    return [one for one in made if one is not None]
+
+
+def _filter(name: str, make: Callable[[Listener], Any | None], listener: Listener) -> Any | None:
+    if name == MEMBERS:
+        return access.members_filter(listener.id) if listener.client_authentication != "NONE" else None
+    config = make(listener)
+    return None if config is None else http_connection_manager_pb2.HttpFilter(name=name, typed_config=wire.packed(config))

@@ -23,6 +23,11 @@ def pool(pool_id: str) -> str:
     return f"pool/{pool_id}"
 
 
+def members(listener_id: str) -> str:
+    """Of the filter that knows who is in which group (ECDS)."""
+    return f"members/{listener_id}"
+
+
 def stat(listener_id: str) -> str:
     """Of a listener's statistics."""
     return f"listener/{listener_id}"

@@ -9,21 +9,56 @@ from envoy.config.core.v3 import substitution_format_string_pb2
 from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 
+from ostiary.access.patterns import padded
 from ostiary.envoy import wire
 
 FINGERPRINT: Final = "ostiary.fingerprint"
 DETAILS: Final = "ostiary.certificate"
+NOT_AFTER: Final = "ostiary.not_after"
+PEM: Final = "ostiary.pem"
+
+# Where the texts of `access.conditions.Noted` are kept, and how Envoy writes them.
+KEYS: Final = {
+    "fingerprint": FINGERPRINT,
+    "issuer_fingerprint": "ostiary.issuer_fingerprint",
+    "serial": "ostiary.serial",
+    "subject": "ostiary.subject",
+    "dns": "ostiary.dns",
+    "uri": "ostiary.uri",
+    "email": "ostiary.email",
+    "trust_revision": "ostiary.trust_revision",
+}
+_FORMATS: Final = {
+    "fingerprint": "%DOWNSTREAM_PEER_FINGERPRINT_256%",
+    "issuer_fingerprint": "%DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256%",  # of the verified chain, not of what the client sent
+    "serial": "%DOWNSTREAM_PEER_SERIAL%",
+    "subject": "%DOWNSTREAM_PEER_SUBJECT%",
+    "dns": "%DOWNSTREAM_PEER_DNS_SAN%",
+    "uri": "%DOWNSTREAM_PEER_URI_SAN%",
+    "email": "%DOWNSTREAM_PEER_EMAIL_SAN%",
+}
+# Without a certificate there is none of these; a certificate without such a name has an empty text.
+_ALWAYS: Final = ("fingerprint", "issuer_fingerprint", "serial")
+_UNTIL: Final = "%DOWNSTREAM_PEER_CERT_V_END(%Y-%m-%dT%H:%M:%SZ)%"
 
 # Of set_filter_state's Config, and not in xds-protos 1.85: on_downstream_tls_handshake (Envoy 1.40). Protobuf never gives a
 # number to another field.
 _AFTER_THE_HANDSHAKE: Final = 2
 
 
-def noted(details: str) -> Any:
-    """Keep the fingerprint (SHA-256, lower-case hex), if a certificate was shown, and `details`, a format (SetFilterState)."""
+def noted(details: str, trust_revision: int, *, whole: bool = False) -> Any:
+    """Keep what rules ask of a certificate, and `details`, a format, for the log; the `whole` certificate too (SetFilterState).
+
+    `trust_revision` is the listener's: connections that were opened under an earlier one are told by it.
+    """
     config = set_filter_state_pb2.Config()
-    fingerprint = _value(FINGERPRINT, "%DOWNSTREAM_PEER_FINGERPRINT_256%", nothing=False)
-    for value in (fingerprint, _value(DETAILS, details, nothing=True)):
+    values = [_value(KEYS[name], text, nothing=name not in _ALWAYS) for name, text in _FORMATS.items()]
+    values.append(_value(NOT_AFTER, _UNTIL, nothing=False))
+    values.append(_value(KEYS["trust_revision"], padded(trust_revision), nothing=True))
+    values.append(_value(DETAILS, details, nothing=True, told=True))
+    if whole:
+        values.append(_value(PEM, "%DOWNSTREAM_PEER_CERT%", nothing=False))
+    for value in values:
         config.MergeFromString(wire.field(_AFTER_THE_HANDSHAKE, value))
     return config
 
@@ -33,8 +68,8 @@ def told(key: str) -> str:
     return f"%FILTER_STATE({key}:PLAIN)%"
 
 
-def _value(key: str, text: str, *, nothing: bool) -> Any:
-    """`nothing` is whether it is noted also where there is no certificate."""
-    form = substitution_format_string_pb2.SubstitutionFormatString(omit_empty_values=not nothing)
+def _value(key: str, text: str, *, nothing: bool, told: bool = False) -> Any:
+    """`nothing`: whether it is noted also where there is none, as an empty text or, if it is `told`, as Envoy's word for it."""
+    form = substitution_format_string_pb2.SubstitutionFormatString(omit_empty_values=not told)
     form.text_format_source.inline_string = text
     return value_pb2.FilterStateValue(object_key=key, factory_key="envoy.string", format_string=form, skip_if_empty=not nothing)

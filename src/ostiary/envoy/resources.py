@@ -11,10 +11,11 @@ CLUSTER: Final = _PREFIX + "cluster.v3.Cluster"
 ENDPOINT: Final = _PREFIX + "endpoint.v3.ClusterLoadAssignment"
 LISTENER: Final = _PREFIX + "listener.v3.Listener"
 ROUTE: Final = _PREFIX + "route.v3.RouteConfiguration"
+EXTENSION: Final = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
 SECRET: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a type, not a password)
 
 # Make before break: what is referred to goes out before what refers to it (xDS protocol, "eventual consistency").
-ORDER: Final = (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET)
+ORDER: Final = (CLUSTER, ENDPOINT, LISTENER, EXTENSION, ROUTE, SECRET)
 
 Key = tuple[str, str]  # (type URL, name)
 

@@ -1,24 +1,25 @@
 """Where a listener's requests go, with which headers, and how long a member may think."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 
-from ostiary.envoy import identity_headers, names, stickiness, wire
+from ostiary.access.policy import Policy
+from ostiary.envoy import access, identity_headers, names, stickiness, wire
 from ostiary.model.desired import DesiredListener
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Pool
+from ostiary.model.roster import Roster
 
 _NOBODY_SERVES = "No server is assigned to this address.\n"
 
 
-def route(desired: DesiredListener, pool: Pool | None, denied: Mapping[str, Any]) -> Any:
-    """The listener's routes (RouteConfiguration): everything goes to the default pool, but for who is denied (`deny.these`)."""
+def route(desired: DesiredListener, pool: Pool | None, policy: Policy, roster: Roster | None = None) -> Any:
+    """The listener's routes (RouteConfiguration): everything goes to the default pool, but for what the policy refuses."""
     listener = desired.listener
-    host = route_components_pb2.VirtualHost(name="all", domains=["*"], routes=_routes(listener, pool))
+    host = route_components_pb2.VirtualHost(name="all", domains=["*"], routes=_routes(desired, pool, policy))
     if listener.is_tls and listener.hsts_max_age is not None:
         host.response_headers_to_add.append(identity_headers.overwrite("Strict-Transport-Security", _hsts(listener)))
     return route_pb2.RouteConfiguration(
@@ -26,22 +27,42 @@ def route(desired: DesiredListener, pool: Pool | None, denied: Mapping[str, Any]
         virtual_hosts=[host],
         # Envoy's own note of the client's address: members are told what the operator asked for, and no more.
         request_headers_to_remove=["x-envoy-external-address"],
-        typed_per_filter_config=denied if listener.client_authentication != "NONE" else {},
+        typed_per_filter_config=access.for_every_route(policy, roster),
     )
 
 
-def _routes(listener: Listener, pool: Pool | None) -> list[Any]:
+def _routes(desired: DesiredListener, pool: Pool | None, policy: Policy) -> list[Any]:
     """With client certificates on there are two, told apart by the handshake itself.
 
-    So headers about a certificate are set only where one was verified.
+    So headers about a certificate are set only where one was verified, and rules about certificates are asked only there.
     """
+    listener = desired.listener
     anyone = _match()
     if listener.client_authentication == "NONE":
         return [_route(listener, pool, anyone, certified=False)]
     holder = _match()
     holder.tls_context.presented.value = True
     holder.tls_context.validated.value = True
-    return [_route(listener, pool, holder, certified=True), _route(listener, pool, anyone, certified=False)]
+    routes = [_route(listener, pool, holder, certified=True), _route(listener, pool, anyone, certified=False)]
+    for certified, made in zip((True, False), routes, strict=True):
+        for name, config in access.for_route(policy, certified=certified).items():
+            made.typed_per_filter_config[name].CopyFrom(config)
+        made.request_headers_to_remove.extend(_removed(desired, certified=certified))
+    return routes
+
+
+# By these a client can have some backends take its request for another one than the rules judged.
+_OTHER_READINGS = (
+    *("x-original-url", "x-rewrite-url", "x-original-uri", "x-forwarded-uri", "x-forwarded-path"),
+    *("x-http-method-override", "x-http-method", "x-method-override"),
+    *("x-forwarded-host", "x-original-host", "x-host", "x-forwarded-server", "x-forwarded-method", "x-forwarded-prefix"),
+)
+
+
+def _removed(desired: DesiredListener, *, certified: bool) -> tuple[str, ...]:
+    """What members must not be told: who nobody verified, and another host, path or method than was judged."""
+    unverified = () if certified else ("x-forwarded-client-cert",)
+    return (*unverified, *_OTHER_READINGS) if desired.access.rules else unverified
 
 
 def _match() -> Any:

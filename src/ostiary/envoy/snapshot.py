@@ -1,10 +1,10 @@
 """Translate what is desired, whole, into everything an Envoy should have. Pure: equal input, equal bytes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
-from typing import Any
 
-from ostiary.envoy import deny, enrolment, names, secret
+from ostiary.access.policy import policy, uses_members
+from ostiary.envoy import access, enrolment, names, secret
 from ostiary.envoy.cluster import cluster
 from ostiary.envoy.downstream_tls import client_trust
 from ostiary.envoy.endpoint import endpoint
@@ -23,26 +23,29 @@ def snapshot(desired: Desired) -> Snapshot:
     It is whole: whatever one resource refers to by name is there, but a listener may stand without its pool.
     """
     pools = {each.pool.id: each for each in desired.pools}
-    denied = deny.these(desired.denied)
     made = _once(
         (
-            *(resource for each in desired.listeners for resource in _of_listener(each, pools, denied)),
+            *(resource for each in desired.listeners for resource in _of_listener(each, pools, desired)),
             *(resource for each in desired.pools for resource in _of_pool(each, _connect_timeout(each, desired))),
-            *(_of_enrolment(desired.enrolment, denied) if desired.enrolment else ()),
+            *(_of_enrolment(desired.enrolment, desired.denied) if desired.enrolment else ()),
         )
     )
     in_order = sorted(made.items(), key=lambda item: (ORDER.index(item[0][0]), item[0][1]))
     return Snapshot(desired.revision, MappingProxyType(dict(in_order)))
 
 
-def _of_listener(desired: DesiredListener, pools: dict[str, DesiredPool], denied: Mapping[str, Any]) -> Iterator[Resource]:
+def _of_listener(desired: DesiredListener, pools: dict[str, DesiredPool], whole: Desired) -> Iterator[Resource]:
     given = desired.listener
     owners = (given.id, given.loadbalancer_id)
     default = pools.get(given.default_pool_id or "")
     pool = default.pool if default else None
     yield pack(LISTENER, names.listener(given.id), listener(desired, pool), owners)
     if given.is_http:
-        yield pack(ROUTE, names.route(given.id), route(desired, pool, denied), owners)
+        roster = whole.roster if uses_members(desired) else None
+        its = policy(desired, whole.denied, whole.retired)
+        yield pack(ROUTE, names.route(given.id), route(desired, pool, its, roster), owners)
+        if given.client_authentication != "NONE":
+            yield access.members(given.id, roster.settled if roster else None, owners)
     yield from _of_tls(desired, owners)
 
 
@@ -69,11 +72,13 @@ def _of_pool(desired: DesiredPool, connect_timeout: int) -> Iterator[Resource]:
         yield pack(SECRET, trust.name, secret.trust(trust, ""), owners)
 
 
-def _of_enrolment(desired: DesiredEnrolment, denied: Mapping[str, Any]) -> Iterator[Resource]:
+def _of_enrolment(desired: DesiredEnrolment, denied: frozenset[str]) -> Iterator[Resource]:
     door, owners = enrolment.as_listener(desired), (names.ENROLMENT,)
     yield pack(CLUSTER, names.API, enrolment.api(desired.socket), owners)
     yield pack(LISTENER, names.listener(names.ENROLMENT), listener(door, None), owners)
     yield pack(ROUTE, names.route(names.ENROLMENT), enrolment.route(door, denied), owners)
+    if door.listener.client_authentication != "NONE":
+        yield access.members(names.ENROLMENT, None, owners)
     yield from _of_tls(door, owners)
 
 

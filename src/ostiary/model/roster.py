@@ -10,11 +10,15 @@ def _nothing() -> Mapping[str, str]:
 
 
 @dataclass(frozen=True, eq=False)
+class Table:
+    """Compared by identity: a new one is made because something changed, and 100,000 entries take long to compare."""
+
+    entries: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
 class Roster:
-    """By SHA-256 fingerprint of a certificate, what it is a member of (`access.members.entry`). `recent` overrides `settled`.
+    """By SHA-256 fingerprint of a certificate, what it is a member of (`access.members.entry`). `recent` overrides `settled`."""
 
-    Compared by identity: whoever makes a new one makes it because something changed, and 100,000 entries take long to compare.
-    """
-
-    settled: Mapping[str, str] = field(default_factory=_nothing)
+    settled: Table | None = None
     recent: Mapping[str, str] = field(default_factory=_nothing)

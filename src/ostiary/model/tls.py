@@ -70,3 +70,4 @@ class Trust(Data):
     name: str
     certificates: Annotated[str, Field(min_length=1)]  # PEM, one or more CA certificates
     crls: str = ""  # PEM, none or one for every one of those certificates
+    rehearsed: bool = False  # whoever fails is let in, and told apart

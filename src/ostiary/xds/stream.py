@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, SECRET, Key, Resource
+from ostiary.envoy.resources import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ORDER, ROUTE, SECRET, Key, Resource
 from ostiary.xds.references import clusters_of
 
 EVERYTHING: Final = "*"
@@ -70,17 +70,17 @@ class Etiquette:
 # It answers for a cluster when that is warm; a route that got there first would answer 503 until then (seen).
 ENVOY: Final = Etiquette(
     order=ORDER,
-    removal_order=(LISTENER, ROUTE, CLUSTER, ENDPOINT, SECRET),
+    removal_order=(LISTENER, EXTENSION, ROUTE, CLUSTER, ENDPOINT, SECRET),
     holds_removals=True,
-    patient=frozenset({SECRET}),
+    patient=frozenset({SECRET, EXTENSION}),
     comes_along=MappingProxyType({CLUSTER: ENDPOINT}),
     needs=clusters_of,
 )
 # A keeper hands on, and orders for its Envoy itself. What is referred to comes before what refers to it, so that whatever part of
 # a publication it has heard stands by itself. Nothing is held: it may be long before its Envoy answers.
 RELAY: Final = Etiquette(
-    order=(SECRET, ENDPOINT, CLUSTER, ROUTE, LISTENER),
-    removal_order=(LISTENER, ROUTE, CLUSTER, ENDPOINT, SECRET),
+    order=(SECRET, ENDPOINT, CLUSTER, EXTENSION, ROUTE, LISTENER),
+    removal_order=(LISTENER, EXTENSION, ROUTE, CLUSTER, ENDPOINT, SECRET),
     holds_removals=False,
 )
 
