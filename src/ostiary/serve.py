@@ -24,10 +24,11 @@ from ostiary.api.app import create_app
 from ostiary.api.at_the_door import AtTheDoor
 from ostiary.api.patience import PatientOnce
 from ostiary.clock import now
+from ostiary.envoy.resources import Snapshot
 from ostiary.errors import Conflict, Unavailable
 from ostiary.gateway import client as keeper
 from ostiary.gateway.log_tail import LogTail, from_keeper
-from ostiary.ops import enrolment, server_certificates, sightings
+from ostiary.ops import enrolment, server_certificates, sightings, streams
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.system import System
 from ostiary.paths import Paths
@@ -39,6 +40,7 @@ from ostiary.upkeep import Upkeep
 from ostiary.xds.server import listening
 from ostiary.xds.source import Source, StreamState
 from ostiary.xds.stream import RELAY
+from ostiary.xds.streams import Vigil
 
 RENEWAL_ROUND_SECONDS: Final = 3600.0
 KEEPER_ROUND_SECONDS: Final = 1.0
@@ -119,7 +121,8 @@ async def _running(
         public_url=settings.public_url,
     )
     source = Source(partial(_heard, system.fleet), RELAY)
-    publisher, upkeep = Publisher(system, source.publish), Upkeep(system)
+    vigil = Vigil(partial(streams.to_end, system))
+    publisher, upkeep = Publisher(system, partial(_publish, source, vigil)), Upkeep(system)
     waiting += [publisher.wake, upkeep.wake]
     await asyncio.to_thread(enrolment.prepare, system)
     app = create_app(system, token=token)
@@ -127,7 +130,7 @@ async def _running(
     if system.door is not None:
         servers.append((_server(AtTheDoor(app)), _listening_at(paths.api_socket)))
     parts = (publisher.run(), upkeep.run(), _renew(system), *(server.serve(sockets=[sock]) for server, sock in servers))
-    hearing = listening(paths.control_socket, source, partial(_told, system.fleet), partial(_saw, system))
+    hearing = listening(paths.control_socket, source, partial(_told, system.fleet), partial(_saw, system), vigil)
     async with hearing, _tasks(*parts) as failed:
         gateway_log = LogTail(paths.keeper_log, from_keeper)
         await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
@@ -162,6 +165,12 @@ def _listening_at(path: Path) -> socket.socket:
     sock.bind(str(path))
     path.chmod(0o600)
     return sock
+
+
+def _publish(source: Source, vigil: Vigil, snapshot: Snapshot) -> None:
+    """New requests by the gateways' own rules, and those that go on by what these rules say now."""
+    source.publish(snapshot)
+    vigil.wake()
 
 
 def _tell(waiting: Iterable[Callable[[int], None]], revision: int) -> None:

@@ -15,6 +15,7 @@ from ostiary.gateway.access_log import AccessLog, collecting
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.otlp import METHOD, SERVICE, ExportLogsServiceRequest
 from ostiary.gateway.seen import Seen
+from ostiary.gateway.streams import Streams
 
 AT = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 NANOSECONDS = int(AT.timestamp()) * 1_000_000_000
@@ -44,7 +45,8 @@ class Heard:
     def __init__(self, folder: Path) -> None:
         self.file = folder / "access.jsonl"
         self.seen = Seen()
-        self.log = AccessLog(Journal(self.file), self.seen, lambda: AT)
+        self.streams = Streams()
+        self.log = AccessLog(Journal(self.file), self.seen, self.streams, lambda: AT)
 
     def take(self, *lines: bytes, kind: str = "request") -> list[dict[str, Any]]:
         self.log.take(export(*lines, kind=kind))

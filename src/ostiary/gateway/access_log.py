@@ -17,6 +17,7 @@ from ostiary.errors import Invalid
 from ostiary.gateway import otlp
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.seen import Seen
+from ostiary.gateway.streams import Streams
 from ostiary.xds.server import serving
 
 _log = structlog.get_logger(source="keeper")
@@ -29,9 +30,10 @@ _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in get_args(Kind)}
 class AccessLog:
     """Takes what Envoy sends."""
 
-    def __init__(self, journal: Journal, seen: Seen, clock: Callable[[], datetime] = now) -> None:
+    def __init__(self, journal: Journal, seen: Seen, streams: Streams, clock: Callable[[], datetime] = now) -> None:
         self._journal = journal
         self._seen = seen
+        self._streams = streams
         self._clock = clock
         self._dropped = 0
 
@@ -41,7 +43,9 @@ class AccessLog:
             for about, lines in otlp.read(data):
                 kind, listener_id = _KINDS[about["kind"]], about["listener"]
                 for began, line in lines:
-                    self._note(kind, listener_id, began / _NANOSECONDS, access_log.read(kind, line))
+                    record = access_log.read(kind, line)
+                    is_news = kind == "connection" or self._is_news(listener_id, began, record)
+                    self._note(kind, listener_id, began / _NANOSECONDS, record, is_news=is_news)
         except (Invalid, KeyError) as err:
             _log.warning("a batch of the access log cannot be read", reason=repr(err))
         self._journal.write()
@@ -59,15 +63,23 @@ class AccessLog:
             self._journal.add({"at": _iso(self._clock().timestamp()), "kind": "lost", **lost})
         self._dropped = total
 
-    def _note(self, kind: Kind, listener_id: str, began: float, record: Record) -> None:
+    def _is_news(self, listener_id: str, began: int, record: Record) -> bool:
+        """Whether a request's record is to be written down: of one that goes on, the first and the last."""
+        if "duration" in record:
+            self._streams.ended(listener_id, began, record)
+            return True
+        return self._streams.goes_on(listener_id, began, record)
+
+    def _note(self, kind: Kind, listener_id: str, began: float, record: Record, *, is_news: bool) -> None:
         pem = unquote(record.pop("certificate", ""))
         handshake = "handshake" if "failure" in record else None  # the failure itself says why
         refused = handshake if kind == "connection" else access_log.refusal(record)
         entry: dict[str, Any] = {"at": _iso(began), "kind": kind, "listener": listener_id}
         if refused is not None:
             entry |= {"refused": refused, **({"certificate": pem} if pem else {})}
-        entry |= {name: value[:_LONGEST] for name, value in record.items()}
-        self._journal.add(entry)
+        entry |= {name: value[:_LONGEST] for name, value in record.items() if name != "local"}
+        if is_news:
+            self._journal.add(entry)
         if refused is None and (fingerprint := record.get("fingerprint")):
             if kind == "request":
                 self._seen.note(listener_id, record, self._until(began, record))

@@ -16,12 +16,14 @@ from ostiary.gateway import engine, report
 from ostiary.gateway.access_log import AccessLog, collecting
 from ostiary.gateway.admin import admin
 from ostiary.gateway.dialogue import Dialogue
+from ostiary.gateway.ending import Ending
 from ostiary.gateway.engine import Engine
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.last_good import LastGood
 from ostiary.gateway.ledger import Contents, Ledger
 from ostiary.gateway.log_tail import LogTail
 from ostiary.gateway.memory import Memory
+from ostiary.gateway.streams import Streams
 from ostiary.ids import new_id
 from ostiary.paths import Paths
 from ostiary.xds.client import Call, Gone, calling, reporting, tell_seen
@@ -57,7 +59,9 @@ class Keeper:
         self._memory = Memory(paths.sightings)
         self._seen = self._memory.load()
         self._journal = Journal(paths.access_log)
-        self._access_log = AccessLog(self._journal, self._seen)
+        self._streams = Streams()
+        self._ending = Ending(self._streams, self._journal)
+        self._access_log = AccessLog(self._journal, self._seen, self._streams)
         self._saved: Contents | None = None
         self._saving = asyncio.Lock()
         self._dialogue: Dialogue | None = None
@@ -79,7 +83,7 @@ class Keeper:
             self._source.publish(Snapshot(resources=self._ledger.resources()))
         async with (
             listening(self._paths.keeper_socket, self._source),
-            collecting(self._paths.access_log_socket, self._access_log.take),
+            collecting(self._paths.access_log_socket, self._take),
             asyncio.TaskGroup() as group,
         ):
             keeping = group.create_task(self._keep_running())
@@ -93,12 +97,14 @@ class Keeper:
                     self._measure(),
                     self._read_log(),
                     self._write_down(),
+                    self._ending.watch(),
                 )
             ]
             await self.stop.wait()
             _log.info("stopping", drain_seconds=self._drain_seconds)
             keeping.cancel()
             await asyncio.wait([keeping])
+            await self._ending.attend(None)
             if (running := self._engine or engine.running(self._paths)) is not None:
                 await engine.stop(running, self._paths, self._drain_seconds)
             for task in tasks:
@@ -126,9 +132,11 @@ class Keeper:
                 continue
             _log.info("adopted Envoy" if adopted else "started Envoy", pid=self._engine.process.pid)
             self._to_report.set()
+            await self._ending.attend(self._engine.process)
             since = time.monotonic()
             status = await self._engine.ended()
             self._engine = None
+            await self._ending.attend(None)
             self._last_error = f"Envoy ended with status {status}" if status is not None else "Envoy ended"
             self._restarts += 1
             self._to_report.set()
@@ -144,6 +152,10 @@ class Keeper:
                 await asyncio.sleep(_TAIL_EVERY)
             else:
                 await asyncio.sleep(0)
+
+    def _take(self, data: bytes) -> None:
+        self._access_log.take(data)
+        self._ending.heard()
 
     async def _write_down(self) -> None:
         """What Envoy tells of requests, on the disk each second; and who was seen, while nobody can be told."""
@@ -226,6 +238,7 @@ class Keeper:
             group.create_task(self._speak(call))
             group.create_task(reporting(channel, self._reports))
             group.create_task(self._forward(channel))
+            group.create_task(self._ending.talk(self._gateway_id, channel))
 
     async def _forward(self, channel: Any) -> None:
         """Tell who was seen, each second; what is not acknowledged is told again."""
@@ -265,6 +278,7 @@ class Keeper:
             while True:
                 pid = self._engine.process.pid if self._engine else None
                 told = report.about(self._gateway_id, pid, self._restarts, self._last_error)
+                told |= report.streams(len(self._streams), self._streams.cut, self._ending.unable)
                 with contextlib.suppress(httpx.HTTPError):
                     told |= await report.measured(envoy)
                     self._access_log.dropped(told["records_dropped"])

@@ -37,6 +37,11 @@ def about(gateway_id: str, pid: int | None, restarts: int, last_error: str | Non
     }
 
 
+def streams(going_on: int, ended: dict[str, int], unable: str | None) -> dict[str, Any]:
+    """Long streams: how many go on, how many were ended and why, and why none can be, if so."""
+    return {"streams": {"open": going_on, "ended": dict(ended), "unable": unable}}
+
+
 def members(clusters: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Pool → address:port → healthy, unhealthy, draining, or pending (not checked yet)."""
     return {

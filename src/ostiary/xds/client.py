@@ -75,6 +75,33 @@ async def tell_seen(channel: Any, gateway_id: str, batch: dict[str, Any]) -> boo
     return True
 
 
+class Vigil:
+    """Tells of the long streams that are open, and hears which are to end and why. Any failure of it is `Gone`."""
+
+    def __init__(self, gateway_id: str, channel: Any) -> None:
+        call = channel.stream_stream(
+            f"/{wire.REPORTS}/{wire.STREAMS}", lambda news: wire.write_seen(gateway_id, news), wire.read_ends
+        )
+        self._call = call()
+
+    async def say(self, news: dict[str, Any]) -> None:
+        """Tell what opened and what ended."""
+        with _translated():
+            await self._call.write(news)
+
+    async def hear(self) -> dict[int, str]:
+        """Wait for the next that are to end."""
+        with _translated():
+            why = await self._call.read()
+        if why is grpc.aio.EOF:
+            raise Gone("the server hung up")
+        return why  # type: ignore[no-any-return]
+
+    def hang_up(self) -> None:
+        """End the conversation."""
+        self._call.cancel()
+
+
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
     try:

@@ -20,6 +20,7 @@ from ostiary.errors import Conflict, Refusal, Unavailable
 from ostiary.xds import wire
 from ostiary.xds.source import Conversation, Source
 from ostiary.xds.stream import Request
+from ostiary.xds.streams import Vigil, Watch
 
 _log = structlog.get_logger(source="xds")
 
@@ -31,14 +32,18 @@ _PRIVATE: Final = 0o600
 
 @contextlib.asynccontextmanager
 async def listening(
-    socket: Path, source: Source, on_report: OnReport | None = None, on_seen: OnSeen | None = None
+    socket: Path,
+    source: Source,
+    on_report: OnReport | None = None,
+    on_seen: OnSeen | None = None,
+    vigil: Vigil | None = None,
 ) -> AsyncIterator[None]:
     """Answer on `socket` for as long as the block runs (`serving`).
 
     `on_report(gateway_id, report)` hears how keepers are. `on_seen(gateway_id, batch)` hears who was seen, in another thread;
-    what it returns from without raising is acknowledged, so it has to be on record by then.
+    what it returns from without raising is acknowledged, so it has to be on record by then. `vigil` says which long streams end.
     """
-    async with serving(socket, _handlers(source, on_report, on_seen)):
+    async with serving(socket, _handlers(source, on_report, on_seen, vigil)):
         yield
 
 
@@ -72,7 +77,7 @@ def _make_private(socket: Path) -> None:
     socket.chmod(_PRIVATE)
 
 
-def _handlers(source: Source, on_report: OnReport | None, on_seen: OnSeen | None) -> tuple[Any, ...]:
+def _handlers(source: Source, on_report: OnReport | None, on_seen: OnSeen | None, vigil: Vigil | None) -> tuple[Any, ...]:
     async def converse(requests: AsyncIterator[tuple[str, Request]], context: Any) -> None:
         introduction = await _introduction(requests, context)
         if introduction is None:
@@ -99,6 +104,8 @@ def _handlers(source: Source, on_report: OnReport | None, on_seen: OnSeen | None
     methods = {wire.REPORT: reports}
     if on_seen is not None:
         methods[wire.SEEN] = grpc.unary_unary_rpc_method_handler(_seen(on_seen), wire.read_seen)
+    if vigil is not None:
+        methods[wire.STREAMS] = grpc.stream_stream_rpc_method_handler(_streams(vigil), wire.read_seen, wire.write_ends)
     return (
         grpc.method_handlers_generic_handler(wire.ADS, {wire.DELTA: ads}),
         grpc.method_handlers_generic_handler(wire.REPORTS, methods),
@@ -119,6 +126,25 @@ def _seen(on_seen: OnSeen) -> Callable[[tuple[str, dict[str, Any]], Any], Awaita
         return b""  # on record
 
     return seen
+
+
+def _streams(vigil: Vigil) -> Callable[[AsyncIterator[tuple[str, dict[str, Any]]], Any], Awaitable[None]]:
+    async def streams(told: AsyncIterator[tuple[str, dict[str, Any]]], context: Any) -> None:
+        async for gateway_id, _ in told:  # the first only introduces
+            with vigil.watching(gateway_id) as watch:
+                await _until_either_ends(_take(told, watch), _end(context, watch))
+
+    return streams
+
+
+async def _take(told: AsyncIterator[tuple[str, dict[str, Any]]], watch: Watch) -> None:
+    async for _, news in told:
+        watch.hear(news)
+
+
+async def _end(context: Any, watch: Watch) -> None:
+    async for why in watch.ends():
+        await context.write(why)
 
 
 async def _introduction(requests: AsyncIterator[tuple[str, Request]], context: Any) -> tuple[str, Request] | None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
@@ -20,6 +20,7 @@ DELTA: Final = "DeltaAggregatedResources"
 REPORTS: Final = "ostiary.gateway.v1.Reports"
 REPORT: Final = "Report"
 SEEN: Final = "Seen"
+STREAMS: Final = "Streams"
 
 # Certificates with their chains and CRLs travel in one message each; gRPC's default of 4 MiB is too little for a large CRL.
 MESSAGE_LIMIT: Final = 64 * 1024 * 1024
@@ -125,6 +126,16 @@ def read_seen(data: bytes) -> tuple[str, dict[str, Any]]:
     except (ValueError, TypeError, RecursionError):
         return "", {}
     return str(batch.pop("gateway", "")), batch
+
+
+def write_ends(why: Mapping[int, str]) -> bytes:
+    """Which streams are to end, by the keeper's number of each, and why."""
+    return json.dumps(why).encode()
+
+
+def read_ends(data: bytes) -> dict[int, str]:
+    """What `write_ends` wrote."""
+    return {int(number): str(reason) for number, reason in json.loads(data).items()}
 
 
 def _resource(resource: Resource) -> Any:
