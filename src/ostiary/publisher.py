@@ -14,9 +14,11 @@ from ostiary.envoy.resources import Snapshot
 from ostiary.envoy.snapshot import snapshot
 from ostiary.errors import Refusal
 from ostiary.model.desired import Desired
+from ostiary.model.roster import Roster
 from ostiary.ops import enrolment
 from ostiary.ops.system import System
 from ostiary.store.desired import desired
+from ostiary.store.roster import RosterBook
 
 POLL_SECONDS: Final = 1.0
 log = structlog.get_logger(source="publisher")
@@ -31,6 +33,8 @@ class Publisher:
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._published = (-1, -1)  # revision and status sequence
+        self._members = RosterBook()
+        self._roster: Roster | None = None  # as it was published
         self._problem = ""
 
     def wake(self, _revision: int = 0) -> None:
@@ -63,15 +67,16 @@ class Publisher:
         newest, configuration, translated = wanted
         self._system.fleet.want(configuration, translated)
         self._publish(translated)
-        self._published = newest
+        self._published, self._roster = newest, configuration.roster
         log.info("published", revision=newest[0], status=newest[1], resources=len(translated.resources))
 
     def _translated(self) -> tuple[tuple[int, int], Desired, Snapshot] | None:
         """What is newest, by revision and status sequence, in both forms; None when it is out already."""
         with self._system.store.read() as reader:
-            newest = reader.revision(), reader.status_sequence()
-            if newest == self._published:
+            newest, now = (reader.revision(), reader.status_sequence()), self._system.clock()
+            roster = self._members.look(reader, now)
+            if newest == self._published and roster is self._roster:
                 return None
-            wanted = desired(reader, self._system.sealer, self._system.clock())
+            wanted = desired(reader, self._system.sealer, now, roster)
             wanted = wanted.model_copy(update={"enrolment": enrolment.desired(reader, self._system)})
         return newest, wanted, snapshot(wanted)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ostiary.errors import Invalid
+from ostiary.model.access import AccessRule
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Pool
 from ostiary.model.secret import Container
@@ -46,5 +47,7 @@ def references(thing: object) -> Iterator[tuple[str, str]]:
         for name in ("tls_container_ref", "ca_tls_container_ref", "crl_container_ref"):
             if text := getattr(thing, name):
                 yield name, text
+    elif isinstance(thing, AccessRule):
+        yield from (("certificate.authority_ids", text) for text in thing.certificate.authority_ids)
     elif isinstance(thing, Container):
         yield from (("secret_refs", part.secret_ref) for part in thing.secret_refs)

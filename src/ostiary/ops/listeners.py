@@ -18,7 +18,7 @@ from ostiary.ops.edit import edited
 from ostiary.ops.material import check_listener
 from ostiary.ops.system import System
 from ostiary.ops.within import within
-from ostiary.store.kinds import LISTENER, LOAD_BALANCER, POOL
+from ostiary.store.kinds import ACCESS_EXCEPTION, ACCESS_RULE, LISTENER, LOAD_BALANCER, POOL
 from ostiary.store.store import Transaction
 
 
@@ -47,7 +47,16 @@ def add(transaction: Transaction, system: System, listener: Listener) -> Listene
     if identified.is_tls and not identified.default_tls_container_ref and not identified.sni_container_refs:
         identified = server_certificates.give(transaction, system, balancer, identified)
     check_listener(transaction, system, identified)
-    return transaction.insert(LISTENER, identified, address=balancer.vip_address)
+    stored = trust_stamped(transaction, identified)
+    return transaction.insert(LISTENER, stored, address=balancer.vip_address)
+
+
+def trust_stamped(transaction: Transaction, listener: Listener, before: Listener | None = None) -> Listener:
+    """With the revision that last changed who may have signed client certificates: by it, older connections are told apart."""
+    since = None if before is None else (before.client_authentication, before.client_ca_tls_container_ref)
+    if since == (listener.client_authentication, listener.client_ca_tls_container_ref):
+        return listener.model_copy(update={"trust_revision": before.trust_revision if before else 0})
+    return listener.model_copy(update={"trust_revision": transaction.next_revision})
 
 
 def add_pool(transaction: Transaction, system: System, listener: Listener, whole: WholePool) -> Listener:
@@ -93,7 +102,7 @@ def update(system: System, caller: Caller, listener_id: str, changes: Mapping[st
             balancer = transaction.require(LOAD_BALANCER, after.loadbalancer_id)
             after = server_certificates.give(transaction, system, balancer, after)
         check_listener(transaction, system, after, before)
-        stored = transaction.replace(LISTENER, before, after)
+        stored = transaction.replace(LISTENER, before, trust_stamped(transaction, after, before))
         if before.default_tls_container_ref != stored.default_tls_container_ref:
             server_certificates.take_back(transaction, before)
         touch_balancer(transaction, stored.loadbalancer_id)
@@ -109,7 +118,11 @@ def delete(system: System, caller: Caller, listener_id: str) -> None:
 
 
 def remove(transaction: Transaction, listener: Listener) -> None:
-    """Take a listener, and the certificate ostiary made for it, out of the store."""
+    """Take a listener, its access rules, and the certificate ostiary made for it, out of the store."""
+    for rule in transaction.all(ACCESS_RULE, listener_id=listener.id):
+        transaction.delete(ACCESS_RULE, rule)
+    for exception in transaction.all(ACCESS_EXCEPTION, listener_id=listener.id):
+        transaction.delete(ACCESS_EXCEPTION, exception)
     transaction.delete(LISTENER, listener)
     server_certificates.take_back(transaction, listener)
 

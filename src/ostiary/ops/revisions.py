@@ -118,6 +118,7 @@ def _restore_listener(transaction: Transaction, system: System, wanted: Listener
         wanted = server_certificates.give(transaction, system, balancer, wanted)
     existing = transaction.get(LISTENER, wanted.id)
     check_listener(transaction, system, wanted, existing)
+    wanted = listeners.trust_stamped(transaction, wanted, existing)
     if existing is None:
         transaction.insert(LISTENER, wanted, address=balancer.vip_address)
         return

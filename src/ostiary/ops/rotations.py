@@ -13,9 +13,10 @@ from ostiary.model.reference import parse
 from ostiary.model.rotation import Rotation
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_balancer
+from ostiary.ops.listeners import trust_stamped
 from ostiary.ops.system import System
 from ostiary.store import clients
-from ostiary.store.kinds import AUTHORITY, LISTENER, POOL, ROTATION, Kind
+from ostiary.store.kinds import ACCESS_RULE, AUTHORITY, LISTENER, POOL, ROTATION, Kind
 from ostiary.store.store import Reader, Transaction
 
 # Who was seen in this time with a certificate of the old authority is taken for a client that would be shut out.
@@ -107,7 +108,7 @@ def undo(system: System, caller: Caller, rotation_id: str) -> Rotation:
             _authority(transaction, rotation.from_series_id, "from_id")
             _move_holders(transaction, rotation.to_series_id, rotation.from_series_id, only=rotation.moved)
         else:
-            _touch_holders(transaction, rotation.from_series_id)
+            _touch_holders(transaction, rotation.from_series_id, shrinks=True)
         news = {"state": "UNDONE", "ended_at": transaction.at, "ended_by": caller.name}
         return transaction.replace(ROTATION, rotation, rotation.model_copy(update=news))
 
@@ -172,11 +173,16 @@ def _holders(reader: Reader, series_id: str) -> list[tuple[str, str, str]]:
     return [holder for one in reader.ids(AUTHORITY, series_id=series_id) for holder in reader.holders(one)]
 
 
-def _touch_holders(transaction: Transaction, series_id: str) -> None:
+def _touch_holders(transaction: Transaction, series_id: str, *, shrinks: bool = False) -> None:
+    """Whom they trust changes though they stay as they are; where it `shrinks`, connections opened before are told apart."""
     for kind, holder_id, _ in _holders(transaction, series_id):
         if kind == LISTENER.name:
+            listener = transaction.require(LISTENER, holder_id)
+            if shrinks:
+                stamp = {"trust_revision": transaction.next_revision}
+                transaction.replace(LISTENER, listener, listener.model_copy(update=stamp))
             transaction.touch(LISTENER, holder_id)
-            touch_balancer(transaction, transaction.require(LISTENER, holder_id).loadbalancer_id)
+            touch_balancer(transaction, listener.loadbalancer_id)
         elif kind == POOL.name:
             transaction.touch(POOL, holder_id)
 
@@ -184,17 +190,26 @@ def _touch_holders(transaction: Transaction, series_id: str) -> None:
 def _move_holders(
     transaction: Transaction, from_series: str, to_series: str, only: tuple[str, ...] | None = None
 ) -> tuple[str, ...]:
-    """Turn listeners and pools from the one authority to the other; the ids of those turned."""
+    """Turn listeners, pools and access rules from the one authority to the other; the ids of those turned."""
     ours = set(transaction.ids(AUTHORITY, series_id=from_series))
     moved = []
     for kind_name, holder_id, field in _holders(transaction, from_series):
         if only is not None and holder_id not in only:
+            continue
+        if kind_name == ACCESS_RULE.name:
+            rule = transaction.require(ACCESS_RULE, holder_id)
+            named = tuple(dict.fromkeys(to_series if one in ours else one for one in rule.certificate.authority_ids))
+            certificate = rule.certificate.model_copy(update={"authority_ids": named})
+            transaction.replace(ACCESS_RULE, rule, rule.model_copy(update={"certificate": certificate}))
+            moved.append(holder_id)
             continue
         kind: Kind[Any] = LISTENER if kind_name == LISTENER.name else POOL
         before = transaction.require(kind, holder_id)
         if parse(getattr(before, field), field).id not in ours:
             continue
         after = before.model_copy(update={field: f"/v1/authorities/{to_series}"})
+        if isinstance(after, Listener):
+            after = trust_stamped(transaction, after, before)
         transaction.replace(kind, before, after)
         if isinstance(before, Listener):
             touch_balancer(transaction, before.loadbalancer_id)

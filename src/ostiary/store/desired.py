@@ -11,6 +11,7 @@ from ostiary.model.health import HealthMonitor
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Member, Pool
 from ostiary.model.revocation import RevocationList
+from ostiary.model.roster import Roster
 from ostiary.model.tls import Identity, Trust
 from ostiary.pki.chain import (
     crl_pem,
@@ -24,6 +25,7 @@ from ostiary.pki.chain import (
 from ostiary.pki.foreign_lists import NOBODYS_LIST
 from ostiary.pki.sealing import Sealer
 from ostiary.store import revocations
+from ostiary.store.access import AccessRecords, retired
 from ostiary.store.kinds import HEALTH_MONITOR, LISTENER, LOAD_BALANCER, MEMBER, POOL
 from ostiary.store.material import Anchors, Materials, Parts
 from ostiary.store.store import Reader
@@ -33,15 +35,17 @@ OLDEST_CONNECTION: Final = timedelta(hours=25)
 _LISTS: Final = Kept(512)  # as PEM: of hundreds of issuing CAs only one or two change at a time
 
 
-def desired(reader: Reader, sealer: Sealer, at: datetime) -> Desired:
+def desired(reader: Reader, sealer: Sealer, at: datetime, roster: Roster | None = None) -> Desired:
     """What every gateway should do. Raises `Invalid` where a reference leads nowhere: nothing is left out silently.
 
-    Time decides only how long a revoked certificate is also refused request by request.
+    Time decides only how long a revoked certificate is also refused request by request, and which exceptions are over. `roster`
+    says who is in which group (`store.roster`); whether all this can be carried out does not hang on it.
     """
     materials = Materials(reader, sealer, all_at_once=True)
     balancers = {balancer.id: balancer for balancer in reader.all(LOAD_BALANCER) if balancer.admin_state_up}
+    records = AccessRecords(reader, materials, at)
     listeners = tuple(
-        _listener(listener, balancers[listener.loadbalancer_id].vip_address, materials)
+        _listener(listener, balancers[listener.loadbalancer_id].vip_address, materials, records)
         for listener in reader.all(LISTENER)
         if listener.admin_state_up and listener.loadbalancer_id in balancers
     )
@@ -54,10 +58,17 @@ def desired(reader: Reader, sealer: Sealer, at: datetime) -> Desired:
         for pool in reader.all(POOL)
         if pool.admin_state_up and pool.loadbalancer_id in balancers
     )
-    return Desired(revision=reader.revision(), listeners=listeners, pools=pools, denied=denied(reader, listeners, at))
+    return Desired(
+        revision=reader.revision(),
+        listeners=listeners,
+        pools=pools,
+        denied=denied(reader, listeners, at),
+        retired=retired(reader, at),
+        roster=roster or Roster(),
+    )
 
 
-def _listener(listener: Listener, address: str, materials: Materials) -> DesiredListener:
+def _listener(listener: Listener, address: str, materials: Materials, records: AccessRecords) -> DesiredListener:
     if not listener.is_tls:
         return DesiredListener(listener=listener, address=address)
     texts = [("default_tls_container_ref", listener.default_tls_container_ref)]
@@ -71,7 +82,10 @@ def _listener(listener: Listener, address: str, materials: Materials) -> Desired
             materials,
             ("client_ca_tls_container_ref", "client_crl_container_ref"),
         )
-    return DesiredListener(listener=listener, address=address, identities=identities, trust=client_trust)
+    if client_trust is not None and listener.client_authentication == "REHEARSAL":
+        client_trust = client_trust.model_copy(update={"name": f"{client_trust.name}/rehearsal", "rehearsed": True})
+    access = records.of(listener.id, client_trust)
+    return DesiredListener(listener=listener, address=address, identities=identities, trust=client_trust, access=access)
 
 
 def _pool(pool: Pool, members: tuple[Member, ...], monitor: HealthMonitor | None, materials: Materials) -> DesiredPool:

@@ -1,0 +1,60 @@
+"""What a listener's clients may reach, as it is on record: rules in order, exceptions, and which certificates they speak of."""
+
+from datetime import datetime
+from functools import lru_cache
+
+from cryptography import x509
+
+from ostiary.errors import Invalid
+from ostiary.model.access import AccessException, AccessRule
+from ostiary.model.desired import DesiredAccess
+from ostiary.model.tls import Trust
+from ostiary.pki.names import fingerprint_sha256
+from ostiary.store.kinds import ACCESS_EXCEPTION, ACCESS_RULE, AUTHORITY
+from ostiary.store.material import Materials
+from ostiary.store.store import Reader
+
+
+class AccessRecords:
+    """The rules and exceptions of all listeners, read at once."""
+
+    def __init__(self, reader: Reader, materials: Materials, at: datetime) -> None:
+        self._materials = materials
+        self._rules: dict[str, list[AccessRule]] = {}
+        self._exceptions: dict[str, list[AccessException]] = {}
+        for rule in reader.all(ACCESS_RULE):
+            self._rules.setdefault(rule.listener_id, []).append(rule)
+        for exception in reader.all(ACCESS_EXCEPTION):
+            if exception.not_after > at:
+                self._exceptions.setdefault(exception.listener_id, []).append(exception)
+
+    def of(self, listener_id: str, trust: Trust | None) -> DesiredAccess:
+        """Those of one listener. Raises `Invalid` for a rule that names an authority which is not there."""
+        rules = tuple(sorted(self._rules.get(listener_id, ()), key=lambda rule: rule.position or 0))
+        named = dict.fromkeys(one for rule in rules for one in rule.certificate.authority_ids)
+        return DesiredAccess(
+            rules=rules,
+            exceptions=tuple(self._exceptions.get(listener_id, ())),
+            authorities={
+                one: fingerprints(self._materials.anchors(one, "certificate.authority_ids").pem.decode()) for one in named
+            },
+            trusted=fingerprints(trust.certificates) if trust is not None else (),
+        )
+
+
+@lru_cache(maxsize=1024)
+def fingerprints(certificates: str) -> tuple[str, ...]:
+    """The SHA-256 fingerprints of PEM certificates."""
+    try:
+        return tuple(fingerprint_sha256(one) for one in x509.load_pem_x509_certificates(certificates.encode()))
+    except ValueError as error:
+        raise Invalid("client_ca_tls_container_ref", "holds no PEM certificate that can be read.") from error
+
+
+def retired(reader: Reader, at: datetime) -> frozenset[str]:
+    """The fingerprints of authorities that were revoked, and of those below them; of those whose time is not over."""
+    every = reader.all(AUTHORITY)
+    gone = {one.id for one in every if one.revoked_at is not None}
+    while below := {one.id for one in every if one.parent_id in gone} - gone:
+        gone |= below
+    return frozenset(one.fingerprint_sha256 for one in every if one.id in gone and one.not_after > at)
