@@ -70,7 +70,7 @@ def oid(dotted: str) -> bytes:
 
 def integer(number: int) -> bytes:
     """A number, a negative one too."""
-    return tlv(0x02, number.to_bytes((number.bit_length() + (number < 0)) // 8 + 1, "big", signed=True))
+    return tlv(0x02, number.to_bytes((number if number >= 0 else ~number).bit_length() // 8 + 1, "big", signed=True))
 
 
 def attribute(dotted: str, value: bytes) -> bytes:
@@ -151,6 +151,7 @@ def _value(rng: Random) -> bytes:
         (
             integer(rng.randrange(-300, 300)),
             tlv(0x03, b"\x00", rng.randbytes(rng.randrange(4))),
+            tlv(0x02, rng.randbytes(2)),  # half of them in more octets than they need
             tlv(0x05),
             tlv(0x17, b"250101000000Z"),
             tlv(0x30, integer(1)),

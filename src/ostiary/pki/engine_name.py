@@ -28,6 +28,10 @@ _ESCAPED: Final = frozenset(b'\\",+<>;')
 _SPACE, _HASH = b" #"
 _SPACES: Final = re.compile(r"[\t\n\v\f\r ]+")
 
+EMAIL, DNS, DIRECTORY, URI, IP = 1, 2, 4, 6, 7  # tags of a GeneralName (RFC 5280 4.2.1.6)
+_PRIMITIVE: Final = frozenset({EMAIL, DNS, URI, IP, 8})
+_CONSTRUCTED_NAMES: Final = frozenset({0, 3, DIRECTORY, 5})
+
 _Attribute = tuple[tuple[int, ...], tlv.Value]
 
 
@@ -50,11 +54,41 @@ class EngineName:
         return [value for rdn in self.parts for held, value in rdn if held == kind]
 
 
+@dataclass(frozen=True)
+class GeneralName:
+    """One alternative name, or one part of a name constraint: its kind, and its octets as they are."""
+
+    tag: int
+    content: bytes
+
+
 def read(name: tlv.Value) -> EngineName:
     """Take a name apart. Raises `NotDER` for what the engine does not take for one."""
     if name.kind != tlv.SEQUENCE:
         raise tlv.NotDER("no name")
     return EngineName(tuple(tuple(map(_attribute, _set(rdn))) for rdn in name.parts(tlv.SET)))
+
+
+def general_names(value: tlv.Value) -> tuple[GeneralName, ...]:
+    """A list of names of any kind. Raises `NotDER`."""
+    if value.kind != tlv.SEQUENCE:
+        raise tlv.NotDER("no list of names")
+    return tuple(map(general_name, value.parts()))
+
+
+def general_names_in(content: bytes) -> tuple[GeneralName, ...]:
+    """The same where the list's own tag was replaced by another."""
+    return tuple(map(general_name, tlv.values(content)))
+
+
+def general_name(value: tlv.Value) -> GeneralName:
+    """One name of any kind. Raises `NotDER`."""
+    family, tag = value.kind
+    if family != tlv.CONTEXT or tag not in (_CONSTRUCTED_NAMES if value.is_constructed else _PRIMITIVE):
+        raise tlv.NotDER("no kind of name")
+    if tag == DIRECTORY:
+        read(value.inner())
+    return GeneralName(tag, value.content)
 
 
 def text(value: tlv.Value) -> str | None:
@@ -99,7 +133,8 @@ def is_number(octets: bytes) -> bool:
     return bool(octets) and not (len(octets) > 1 and (octets[0], octets[1] >> 7) in ((0, 0), (0xFF, 1)))
 
 
-def _is_bit_string(octets: bytes) -> bool:
+def is_bit_string(octets: bytes) -> bool:
+    """Whether it is a BIT STRING whose unused bits are none, or zero."""
     if not octets or octets[0] > 7 or (octets[0] and len(octets) == 1):
         return False
     return not octets[0] or octets[-1] & ((1 << octets[0]) - 1) == 0
@@ -158,7 +193,7 @@ _DECODERS: Final[dict[int, Callable[[bytes], str]]] = {_UTF8: _utf8, _UNIVERSAL_
 _CHECKS: Final[dict[int, Callable[[bytes], bool]]] = {
     1: lambda octets: octets in (b"\x00", b"\xff"),
     2: is_number,
-    3: _is_bit_string,
+    3: is_bit_string,
     5: lambda octets: not octets,
     6: _is_object_identifier,
     10: is_number,
