@@ -39,7 +39,11 @@ _OURS: Final = {
     "flags": "%RESPONSE_FLAGS%",
 }
 _FINGERPRINT: Final = {"fingerprint": "%DOWNSTREAM_PEER_FINGERPRINT_256%"}
-_CERTIFICATE: Final = {"serial": "%DOWNSTREAM_PEER_SERIAL%", "not_after": "%DOWNSTREAM_PEER_CERT_V_END%"}
+_CERTIFICATE: Final = {
+    "serial": "%DOWNSTREAM_PEER_SERIAL%",
+    "not_after": "%DOWNSTREAM_PEER_CERT_V_END%",
+    "issuer_fingerprint": "%DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256%",  # of the verified chain, not of what the client sent
+}
 _THEIR_NAMES: Final = {
     "subject": "%DOWNSTREAM_PEER_SUBJECT%",
     "issuer": "%DOWNSTREAM_PEER_ISSUER%",
@@ -53,6 +57,7 @@ _REQUEST: Final = {
     "status": "%RESPONSE_CODE%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "protocol": "%PROTOCOL%",
+    "trust_revision": _NOTHING,  # the listener's when the connection was opened: a connection keeps the format it began with
 }
 # Of what is rehearsed: what would have been decided, by each filter in turn; and the certificate, whole, for nobody verified it.
 _REHEARSAL: Final = ("rehearsed", "certificate")
@@ -105,10 +110,10 @@ def of_requests(listener: Listener) -> Any:
         whole = listener.client_authentication == "REHEARSAL"
         rehearsal = [access.told_of_rehearsals(whole=whole), noted.told(noted.PEM) if whole else _NOTHING]
         certificate = [*rehearsal, noted.told(noted.FINGERPRINT), noted.told(noted.DETAILS)]
-    theirs = dict(_THEIR_REQUEST)
+    ours, theirs = _OURS | _REQUEST | {"trust_revision": str(listener.trust_revision)}, dict(_THEIR_REQUEST)
     if listener.id == names.ENROLMENT:
         theirs |= {"path": _NOTHING}  # it may be a token, which is good for a certificate
-    return _access_log(listener.id, "request", [*(_OURS | _REQUEST).values(), *certificate, *theirs.values()])
+    return _access_log(listener.id, "request", [*ours.values(), *certificate, *theirs.values()])
 
 
 def _access_log(listener_id: str, kind: Kind, fields: Iterable[str]) -> Any:
