@@ -6,7 +6,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 
 from ostiary.access.policy import may_knock_without
-from ostiary.envoy import tls, wire
+from ostiary.envoy import stale, tls, wire
 from ostiary.errors import Invalid
 from ostiary.model.desired import DesiredListener
 from ostiary.model.tls import Trust
@@ -44,7 +44,7 @@ def client_trust(desired: DesiredListener) -> Trust | None:
         )
     if listener.client_crl_container_ref and not trust.crls.strip():
         raise Invalid("client_crl_container_ref", "holds no revocation list.")
-    return trust
+    return stale.named(trust, listener)
 
 
 def _demand(context: Any, *, mandatory: bool) -> None:

@@ -23,6 +23,7 @@ from ostiary.gateway.last_good import LastGood
 from ostiary.gateway.ledger import Contents, Ledger
 from ostiary.gateway.log_tail import LogTail
 from ostiary.gateway.memory import Memory
+from ostiary.gateway.stale import Alarms, Given, Staleness, is_alarm
 from ostiary.gateway.streams import Streams
 from ostiary.ids import new_id
 from ostiary.paths import Paths
@@ -41,6 +42,7 @@ _TAIL_EVERY: Final = 0.2
 _REPORT_EVERY: Final = 1.0
 _RETRY_EVERY: Final = 0.25
 _SAVE_LAZILY: Final = 0.25
+_LOOK_EVERY: Final = 0.5
 _FORWARD_EVERY: Final = 1.0
 
 
@@ -55,6 +57,8 @@ class Keeper:
         self._last_good = LastGood(paths.last_good, paths.gateway_key)
         self._ledger = Ledger(self._last_good.load())
         self._source = Source(self._heard_from_envoy, ENVOY)
+        self._staleness = Staleness()
+        self._given = Given({})
         self._tail = LogTail(paths.envoy_log)
         self._memory = Memory(paths.sightings)
         self._seen = self._memory.load()
@@ -80,7 +84,7 @@ class Keeper:
     async def run(self) -> None:
         """Keep Envoy until told to stop; then drain and stop it."""
         if self._ledger.whole:
-            self._source.publish(Snapshot(resources=self._ledger.resources()))
+            self._give(self._staleness.given(self._ledger.resources(), now()))
         async with (
             listening(self._paths.keeper_socket, self._source),
             collecting(self._paths.access_log_socket, self._take),
@@ -93,6 +97,7 @@ class Keeper:
                     self._publish(),
                     self._save(),
                     self._try_again(),
+                    self._watch_the_time(),
                     self._follow(),
                     self._measure(),
                     self._read_log(),
@@ -172,7 +177,7 @@ class Keeper:
         if gateway_id != self._gateway_id or not state.connected:
             return
         before = set(self._ledger.refused)
-        keys = self._ledger.note(state, time.monotonic())
+        keys = self._ledger.note(self._staleness.meant(state), time.monotonic())
         self._envoy_speaks.set()
         self._to_save.set()
         if not keys.isdisjoint(before | self._ledger.refused.keys()):
@@ -186,11 +191,26 @@ class Keeper:
             await self._to_publish.wait()
             self._to_publish.clear()
             if self._ledger.whole:
-                resources = self._ledger.resources()
+                given = self._staleness.given(self._ledger.resources(), now())
                 await self._store()
-                self._source.publish(Snapshot(resources=resources))
+                self._give(given)
                 retry, self._to_retry = self._to_retry, set()
                 self._source.retry(retry)
+
+    def _give(self, given: Given) -> None:
+        self._given = given
+        self._source.publish(Snapshot(resources=given.resources))
+
+    async def _watch_the_time(self) -> None:
+        """Revocation lists end by themselves: then Envoy is given what the listener's owner chose, and people are told."""
+        alarms = Alarms()
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            if self._given.look_again is not None and self._given.look_again <= now():
+                self._to_publish.set()
+            for words, stale in alarms.due(self._given.stale, now()):
+                say = _log.error if is_alarm(words) else _log.info
+                say(words, trust=stale.trust, **stale.told())
 
     async def _save(self) -> None:
         while True:
@@ -278,6 +298,7 @@ class Keeper:
             while True:
                 pid = self._engine.process.pid if self._engine else None
                 told = report.about(self._gateway_id, pid, self._restarts, self._last_error)
+                told |= report.stale(self._given.stale)
                 told |= report.streams(len(self._streams), self._streams.cut, self._ending.unable)
                 with contextlib.suppress(httpx.HTTPError):
                     told |= await report.measured(envoy)

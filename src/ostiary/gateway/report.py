@@ -1,10 +1,12 @@
 """What a keeper tells its control plane: how Envoy is, how the members are, what the listeners count."""
 
 import os
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any, Final
 
 from ostiary.gateway.admin import Admin
+from ostiary.gateway.stale import Stale
 
 _FILTER: Final = (
     r"^(listener\..*downstream_cx_(total|active)|(http|tcp)\.listener/.*downstream_(cx_[rt]x_bytes_total|rq_[45]xx)"
@@ -40,6 +42,11 @@ def about(gateway_id: str, pid: int | None, restarts: int, last_error: str | Non
 def streams(going_on: int, ended: dict[str, int], unable: str | None) -> dict[str, Any]:
     """Long streams: how many go on, how many were ended and why, and why none can be, if so."""
     return {"streams": {"open": going_on, "ended": dict(ended), "unable": unable}}
+
+
+def stale(lists: Iterable[Stale]) -> dict[str, Any]:
+    """Whose revocation lists have ended, and what follows."""
+    return {"stale": [one.told() for one in lists]}
 
 
 def members(clusters: dict[str, Any]) -> dict[str, dict[str, str]]:

@@ -10,6 +10,7 @@ from ostiary.model.tls import ALPNProtocols, Ciphers, TLSVersions
 
 ListenerProtocol = Literal["HTTP", "TCP", "TERMINATED_HTTPS"]
 ClientAuthentication = Literal["NONE", "OPTIONAL", "MANDATORY", "REHEARSAL"]
+StaleRevocation = Literal["REFUSE", "ALLOW"]
 InsertableHeader = Literal[
     "X-Forwarded-For",
     "X-Forwarded-Port",
@@ -54,6 +55,16 @@ class Listener(Configured):
     )
     client_crl_container_ref: Reference | None = setting(
         None, "A secret with the PEM revocation list of each of those authorities.", advanced=True
+    )
+
+    stale_revocation: StaleRevocation = setting(
+        "REFUSE",
+        "What a gateway does with clients when the revocation lists it holds have ended and nobody brings newer ones: REFUSE all, or "
+        "ALLOW those not known to be revoked, with an alarm.",
+        advanced=True,
+    )
+    stale_allow_hours: Annotated[int, Field(ge=1, le=720)] = setting(
+        24, "For how long ALLOW lets them in after a list has ended.", advanced=True, unit="h"
     )
 
     trust_revision: int = setting(0, "The revision that last changed who may have signed client certificates.", derived=True)
