@@ -85,6 +85,23 @@ def test_a_gateway_shows_what_it_has_applied(client: Client, listener: dict[str,
     assert listener["id"] in str(client.system.fleet.wanted)
 
 
+def test_a_gateway_shows_whose_revocation_lists_have_ended(client: Client, listener: dict[str, Any]) -> None:
+    fresh = {"stale_since": None, "stale": []}
+    allowed = {"listeners": [listener["id"]], "since": "2026-01-02T00:00:00+00:00", "until": "2026-01-03T00:00:00+00:00"}
+    refused = {"listeners": ["other"], "since": "2026-01-01T00:00:00+00:00", "until": None}
+    heard(client, report={"stale": [allowed, refused, {"since": "not a time"}, "nonsense"]})
+    (gateway,) = client.get("/v1/gateways").json()["gateways"]
+    assert gateway["stale_since"] == "2026-01-01T00:00:00Z"
+    assert gateway["stale"] == [
+        {"listener_ids": [listener["id"]], "since": "2026-01-02T00:00:00Z", "allowed_until": "2026-01-03T00:00:00Z"},
+        {"listener_ids": ["other"], "since": "2026-01-01T00:00:00Z", "allowed_until": None},
+    ]
+    for told in ({}, {"stale": []}, {"stale": "nonsense"}):
+        heard(client, report=told)
+        (gateway,) = client.get("/v1/gateways").json()["gateways"]
+        assert {name: gateway[name] for name in fresh} == fresh
+
+
 @pytest.mark.parametrize("last", ["status", "statuses"])
 def test_the_tree_shows_all_below_a_load_balancer(client: Client, listener: dict[str, Any], last: str) -> None:
     heard(client)

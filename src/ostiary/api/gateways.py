@@ -10,7 +10,15 @@ from ostiary.api.declared import Sys, Who, described, may
 from ostiary.api.nouns import zulu_time
 from ostiary.model.fields import Data
 from ostiary.ops import gateways
-from ostiary.ops.gateways import GatewayState
+from ostiary.ops.gateways import GatewayState, StaleLists
+
+
+class StaleItem(Data):
+    """Revocation lists that have ended on it: whose listeners, since when, until when clients are let in (null: refused)."""
+
+    listener_ids: tuple[str, ...]
+    since: datetime
+    allowed_until: datetime | None
 
 
 class GatewayItem(Data):
@@ -23,6 +31,8 @@ class GatewayItem(Data):
     applied_revision: int | None
     last_contact: datetime | None
     last_error: str | None
+    stale_since: datetime | None
+    stale: tuple[StaleItem, ...]
 
 
 class GatewayReply(Data):
@@ -61,4 +71,15 @@ def _shown(gateway: GatewayState) -> dict[str, Any]:
         "applied_revision": gateway.applied_revision,
         "last_contact": zulu_time(gateway.last_contact) if gateway.last_contact else None,
         "last_error": gateway.last_error,
+        "stale_since": min((zulu_time(one.since) for one in gateway.stale), default=None),
+        "stale": [_stale(one) for one in gateway.stale],
+    }
+
+
+def _stale(lists: StaleLists) -> dict[str, Any]:
+    until = lists.allowed_until
+    return {
+        "listener_ids": lists.listener_ids,
+        "since": zulu_time(lists.since),
+        "allowed_until": None if until is None else zulu_time(until),
     }

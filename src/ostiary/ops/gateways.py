@@ -1,12 +1,23 @@
 """Gateways: each Envoy as last heard of, and whether we are ready to serve."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from ostiary.errors import NotFound, Unavailable
 from ostiary.ops.caller import Caller
 from ostiary.ops.fleet import Gateway, Wanted
 from ostiary.ops.system import System
+
+
+@dataclass(frozen=True)
+class StaleLists:
+    """Revocation lists that a gateway holds and that have ended: since when, and until when clients are let in (None: refused)."""
+
+    listener_ids: tuple[str, ...]
+    since: datetime
+    allowed_until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -19,6 +30,7 @@ class GatewayState:
     version: str | None
     applied_revision: int | None
     last_error: str | None
+    stale: tuple[StaleLists, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,22 @@ def _state(gateway: Gateway, wanted: Wanted | None) -> GatewayState:
         version=None if version is None else str(version),
         applied_revision=wanted.snapshot.revision if wanted is not None and _has_all(gateway, wanted) else None,
         last_error=_last_error(gateway),
+        stale=tuple(_stale(gateway.report.get("stale"))),
     )
+
+
+def _stale(told: Any) -> Iterator[StaleLists]:
+    """What the keeper told of it. What cannot be read is left out: an older or newer keeper may say it in other words."""
+    for one in told if isinstance(told, list) else ():
+        try:
+            until = one["until"]
+            yield StaleLists(
+                listener_ids=tuple(map(str, one["listeners"])),
+                since=datetime.fromisoformat(one["since"]),
+                allowed_until=None if until is None else datetime.fromisoformat(until),
+            )
+        except (KeyError, TypeError, ValueError):
+            continue
 
 
 def _has_all(gateway: Gateway, wanted: Wanted) -> bool:
