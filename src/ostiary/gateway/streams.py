@@ -65,7 +65,9 @@ class Streams:
             return False
         number = next(self._count)
         self._numbers[key], self._keys[number] = number, key
-        self._open[number] = Stream(listener_id, where, record, began / 1e9, _seconds(record.get("not_after")))
+        # A rehearsal refuses nobody; only its records bring the certificate along.
+        not_after = None if "certificate" in record else _seconds(record.get("not_after"))
+        self._open[number] = Stream(listener_id, where, record, began / 1e9, not_after)
         self.changed = True
         return True
 

@@ -1,15 +1,22 @@
 """Long streams that are open at gateways: which of them may not go on, by the same rules as a new request."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from ostiary.model.desired import Desired
+from ostiary.access.facts import Holder, Request
+from ostiary.access.judge import judge
+from ostiary.access.policy import policy
+from ostiary.model.desired import Desired, DesiredListener
+from ostiary.model.fields import IPAddress
+from ostiary.model.roster import Roster
 from ostiary.ops.system import System
 
 _MALFORMED: Final = "malformed"
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+_NO_MEMBER: Final = ","
 
 Told = Annotated[str, StringConstraints(max_length=1024)]
 
@@ -20,32 +27,82 @@ class Stream(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     listener: Annotated[str, StringConstraints(max_length=36)]
+    client: IPAddress
+    authority: Told = ""
+    path: Told = "/"
+    method: Told = "GET"
+    sni: Told = ""
+    trust_revision: int | None = None
     fingerprint: Told = ""
-    not_after: datetime | None = None
+    issuer_fingerprint: Told = ""
+    serial: Told = ""
+    subject: Told = ""
+    san_dns: Told = ""
+    san_uri: Told = ""
+    san_email: Told = ""
+    not_after: datetime = _NEVER
 
 
 def to_end(system: System, told: Mapping[int, Mapping[str, Any]]) -> dict[int, str]:
-    """Which of these may not go on, each with its reason code. One that makes no sense may not."""
+    """Which of these may not go on, each with its reason code: by what was last published, as of now.
+
+    One that makes no sense may not.
+    """
     wanted = system.fleet.wanted
     if wanted is None:
         return {}
-    at = system.clock()
-    why = {number: _refused(one, wanted.desired, at) for number, one in told.items()}
-    return {number: reason for number, reason in why.items() if reason is not None}
+    desired, at = wanted.desired, system.clock()
+    listeners = {one.listener.id: one for one in desired.listeners}
+    why: dict[int, str] = {}
+    for number, one in told.items():
+        try:
+            stream = Stream.model_validate(one)
+        except ValidationError:
+            why[number] = _MALFORMED
+            continue
+        reason = refused(stream, desired, listeners.get(stream.listener), at)
+        if reason is not None:
+            why[number] = reason
+    return why
 
 
-def _refused(told: Mapping[str, Any], desired: Desired, at: datetime) -> str | None:
-    try:
-        stream = Stream.model_validate(told)
-    except ValidationError:
-        return _MALFORMED
-    return refused(stream, desired, at)
+def refused(stream: Stream, desired: Desired, listener: DesiredListener | None, at: datetime) -> str | None:
+    """Why a stream may not go on; None if it may.
+
+    A listener that is gone is closed by the gateway itself; of it, and of the door to enrolment, only the certificate is judged.
+    """
+    if listener is None:
+        if stream.fingerprint in desired.denied:
+            return "revoked"
+        return "expired" if at > stream.not_after else None
+    verdict = judge(policy(listener, desired.denied, desired.retired), _request(stream, desired.roster, at))
+    return None if verdict.decision.allowed else verdict.decision.code
 
 
-def refused(stream: Stream, desired: Desired, at: datetime) -> str | None:
-    """Why a stream may not go on; None if it may."""
-    if stream.fingerprint in desired.denied:
-        return "revoked"
-    if stream.not_after is not None and at > stream.not_after:
-        return "expired"
-    return None
+def _request(stream: Stream, roster: Roster, at: datetime) -> Request:
+    """As if it began now."""
+    return Request(
+        host=stream.authority,
+        at=at,
+        path=stream.path,
+        method=stream.method,
+        source=stream.client,
+        sni=stream.sni,
+        holder=_holder(stream, roster) if stream.fingerprint else None,
+        trust_revision=stream.trust_revision,
+    )
+
+
+def _holder(stream: Stream, roster: Roster) -> Holder:
+    settled = roster.settled.entries if roster.settled is not None else {}
+    return Holder(
+        fingerprint=stream.fingerprint,
+        issuer_fingerprint=stream.issuer_fingerprint,
+        serial=stream.serial,
+        subject=stream.subject,
+        not_after=stream.not_after,
+        dns=stream.san_dns,
+        uri=stream.san_uri,
+        email=stream.san_email,
+        entry=roster.recent.get(stream.fingerprint) or settled.get(stream.fingerprint) or _NO_MEMBER,
+    )
