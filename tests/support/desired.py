@@ -5,13 +5,15 @@ The certificates are made anew in each run, so no key is kept in the repository 
 
 import base64
 import functools
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from hypothesis import strategies as st
 
-from ostiary.model.desired import Desired, DesiredListener, DesiredPool
+from ostiary.model.access import AccessException, AccessRule, ExceptionKind, Holders
+from ostiary.model.desired import Desired, DesiredAccess, DesiredListener, DesiredPool
 from ostiary.model.fields import MILLISECONDS_MAX, Private
 from ostiary.model.health import HealthMonitor
 from ostiary.model.listener import InsertableHeader, Listener
@@ -90,14 +92,19 @@ def trust(*names: str, crls: tuple[str, ...] = ()) -> Trust:
 
 
 def listener(
-    listener_id: str = "l1", *, address: str = "127.0.0.1", trust: Trust | None = None, **settings: Any
+    listener_id: str = "l1",
+    *,
+    address: str = "127.0.0.1",
+    trust: Trust | None = None,
+    access: DesiredAccess | None = None,
+    **settings: Any,
 ) -> DesiredListener:
     """A listener in service. TLS ones show `server` unless told otherwise."""
     identities = settings.pop("identities", None)
     usual: dict[str, Any] = {"id": listener_id, "loadbalancer_id": "lb1", "protocol": "TERMINATED_HTTPS", "protocol_port": 443}
     given = Listener(**usual | settings)
     shown = identities if identities is not None else ((identity(),) if given.is_tls else ())
-    return DesiredListener(listener=given, address=address, identities=shown, trust=trust)
+    return DesiredListener(listener=given, address=address, identities=shown, trust=trust, access=access or DesiredAccess())
 
 
 def pool(pool_id: str = "p1", *members: Member, **settings: Any) -> DesiredPool:
@@ -128,7 +135,7 @@ def listeners(draw: st.DrawFn, listener_id: str, port: int) -> DesiredListener:
     """Any listener that the model allows and that has what it needs, on this port."""
     protocol = draw(st.sampled_from(("HTTP", "TCP", "TERMINATED_HTTPS")))
     is_tls = protocol == "TERMINATED_HTTPS"
-    demands = draw(st.sampled_from(("NONE", "OPTIONAL", "MANDATORY"))) if is_tls else "NONE"
+    demands = draw(st.sampled_from(("NONE", "OPTIONAL", "MANDATORY", "REHEARSAL"))) if is_tls else "NONE"
     trusted = (
         trust("root"),
         trust("issuing"),
@@ -136,9 +143,14 @@ def listeners(draw: st.DrawFn, listener_id: str, port: int) -> DesiredListener:
         trust("issuing", crls=("issuing crl",)),
         trust("root", "issuing", "other root"),
     )
+    chosen = draw(st.sampled_from(trusted)) if demands != "NONE" else None
+    if chosen is not None and demands == "REHEARSAL":
+        chosen = chosen.model_copy(update={"name": f"{chosen.name}/rehearsal", "rehearsed": True})
     return listener(
         listener_id,
-        trust=draw(st.sampled_from(trusted)) if demands != "NONE" else None,
+        trust=chosen,
+        access=draw(accesses(listener_id)) if demands != "NONE" else DesiredAccess(),
+        trust_revision=draw(st.sampled_from((0, 1, 1000, 999_999))),
         identities=draw(st.sampled_from(((identity(),), (identity("second"), identity())))) if is_tls else (),
         protocol=protocol,
         protocol_port=port,
@@ -159,6 +171,63 @@ def listeners(draw: st.DrawFn, listener_id: str, port: int) -> DesiredListener:
         timeout_tcp_inspect=draw(_MILLISECONDS),
         stream_recheck=draw(st.sampled_from((1, 5, 3600))),
         max_stream_duration=draw(st.sampled_from((0, 1, 2_073_600))),
+    )
+
+
+_ENDS = datetime(2027, 1, 31, tzinfo=UTC)
+_PATHS = st.lists(st.sampled_from(("/", "/a", "/a/*", "/A!b*", "/*", "/x%20y")), unique=True).map(tuple)
+_SOURCES = st.lists(st.sampled_from(("10.0.0.0/8", "::/0", "192.0.2.1/32")), unique=True).map(tuple)
+
+
+@st.composite
+def accesses(draw: st.DrawFn, listener_id: str) -> DesiredAccess:
+    """Any few rules and exceptions."""
+    rules = draw(st.lists(access_rules(listener_id), max_size=3))
+    kinds = draw(st.lists(st.sampled_from(get_args(ExceptionKind)), max_size=2))
+    exceptions = [
+        AccessException(
+            id=f"e{place}", listener_id=listener_id, name=kind, kind=kind, owner="ann", not_after=_ENDS, paths=draw(_PATHS)
+        )
+        for place, kind in enumerate(kinds)
+    ]
+    numbered = [rule.model_copy(update={"id": f"r{place}"}) for place, rule in enumerate(rules)]
+    trusted = draw(st.sampled_from(((), ("e" * 64,), ("e" * 64, "f" * 64))))
+    return DesiredAccess(
+        rules=tuple(numbered), exceptions=tuple(exceptions), authorities={"ca1": ("e" * 64, "f" * 64)}, trusted=trusted
+    )
+
+
+@st.composite
+def access_rules(draw: st.DrawFn, listener_id: str) -> AccessRule:
+    """Any rule that the model allows."""
+    some: dict[str, tuple[str, ...]] = {
+        "groups": ("field", "été"),
+        "profiles": ("client",),
+        "authority_ids": ("ca1", "gone"),
+        "fingerprints_sha256": ("a" * 64, "b" * 64),
+        "serials": ("0a", "ff:01"),
+        "subject_cn": ("door-*", 'a,b+"c"', "*é", "#x "),
+        "subject_ou": ("Field",),
+        "san_dns": ("a.test", "*.a.test", "**.a.test"),
+        "san_uri": ("spiffe://a.test/*", "*x", "*"),
+        "san_email": ("*@a.test", "ann@a.test"),
+        "spiffe_ids": ("spiffe://a.test/x", "spiffe://a.test/*"),
+    }
+    asked = draw(st.sets(st.sampled_from(sorted(some)), max_size=3))
+    holders = {name: tuple(draw(st.lists(st.sampled_from(some[name]), min_size=1, unique=True))) for name in asked}
+    return AccessRule(
+        id="r",
+        listener_id=listener_id,
+        name="any",
+        action=draw(st.sampled_from(("ALLOW", "DENY"))),
+        certificate=Holders(**holders),
+        hosts=tuple(draw(st.lists(st.sampled_from(("a.test", "**.a.test", "*.a.test", "127.0.0.1", "[::1]")), unique=True))),
+        paths=draw(_PATHS),
+        methods=tuple(draw(st.lists(st.sampled_from(("GET", "PUT", "M-SEARCH")), unique=True))),
+        sources=draw(_SOURCES),
+        not_before=draw(st.none() | st.just(datetime(2026, 1, 1, tzinfo=UTC))),
+        not_after=draw(st.none() | st.just(_ENDS)),
+        shadow=draw(st.booleans()),
     )
 
 
