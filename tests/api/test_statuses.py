@@ -86,7 +86,7 @@ def test_a_gateway_shows_what_it_has_applied(client: Client, listener: dict[str,
 
 
 def test_a_gateway_shows_whose_revocation_lists_have_ended(client: Client, listener: dict[str, Any]) -> None:
-    fresh = {"stale_since": None, "stale": []}
+    fresh: dict[str, Any] = {"stale_since": None, "stale": []}
     allowed = {"listeners": [listener["id"]], "since": "2026-01-02T00:00:00+00:00", "until": "2026-01-03T00:00:00+00:00"}
     refused = {"listeners": ["other"], "since": "2026-01-01T00:00:00+00:00", "until": None}
     heard(client, report={"stale": [allowed, refused, {"since": "not a time"}, "nonsense"]})
@@ -96,7 +96,8 @@ def test_a_gateway_shows_whose_revocation_lists_have_ended(client: Client, liste
         {"listener_ids": [listener["id"]], "since": "2026-01-02T00:00:00Z", "allowed_until": "2026-01-03T00:00:00Z"},
         {"listener_ids": ["other"], "since": "2026-01-01T00:00:00Z", "allowed_until": None},
     ]
-    for told in ({}, {"stale": []}, {"stale": "nonsense"}):
+    reports: tuple[dict[str, Any], ...] = ({}, {"stale": []}, {"stale": "nonsense"})
+    for told in reports:
         heard(client, report=told)
         (gateway,) = client.get("/v1/gateways").json()["gateways"]
         assert {name: gateway[name] for name in fresh} == fresh

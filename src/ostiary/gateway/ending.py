@@ -17,7 +17,7 @@ from ostiary.gateway.cut import Ends
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.pids import Process
 from ostiary.gateway.streams import Stream, Streams
-from ostiary.xds.client import Vigil
+from ostiary.xds.client import Gone, Vigil
 
 _log = structlog.get_logger(source="keeper")
 
@@ -65,6 +65,9 @@ class Ending:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tell(vigil))
                 group.create_task(self._obey(vigil))
+        except* Gone:
+            if await vigil.is_understood():
+                raise  # Else it is an older control plane: the rest of the conversation goes on.
         finally:
             vigil.hang_up()
 
@@ -73,6 +76,7 @@ class Ending:
         while True:
             for _ in range(_SWEEP_EVERY):
                 await asyncio.sleep(_LOOK_EVERY)
+                await self._locate(self._streams.unlocated())  # soon, so that nobody who comes back is taken for who was there
                 if why := self._streams.expired(now().timestamp()):
                     await self._end(why)
             await self._locate(self._streams.connections())

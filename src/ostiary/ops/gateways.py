@@ -13,7 +13,7 @@ from ostiary.ops.system import System
 
 @dataclass(frozen=True)
 class StaleLists:
-    """Revocation lists that a gateway holds and that have ended: since when, and until when clients are let in (None: refused)."""
+    """Revocation lists that have ended on a gateway: since when, and until when clients are let in (None: they are refused)."""
 
     listener_ids: tuple[str, ...]
     since: datetime

@@ -97,6 +97,10 @@ class Vigil:
             raise Gone("the server hung up")
         return why  # type: ignore[no-any-return]
 
+    async def is_understood(self) -> bool:
+        """Once it has failed: whether the server knows what it is about. One older than we are does not."""
+        return bool(await self._call.code() != grpc.StatusCode.UNIMPLEMENTED)
+
     def hang_up(self) -> None:
         """End the conversation."""
         self._call.cancel()
