@@ -866,6 +866,7 @@ _BELOW: Final = ISSUING.server()
         ok({"timeout_member_connect": 1, "timeout_tcp_inspect": 1000}, id="short timeouts"),
         ok({"stream_recheck": 1, "max_stream_duration": 1}, id="short streams"),
         ok({"stream_recheck": 3600, "max_stream_duration": 2_073_600}, id="long streams"),
+        ok({"stale_revocation": "ALLOW", "stale_allow_hours": 720}, id="lists that end"),
         ok({"allowed_cidrs": ["0.0.0.0/0", "::/0", "127.0.0.1/32", "127.0.0.1/32"]}, id="networks within each other"),
         ok({"allowed_cidrs": ["::ffff:0:0/96", "127.0.0.1"]}, id="IPv4 in IPv6"),
         ok({"allowed_cidrs": [f"10.{n // 256}.{n % 256}.0/24" for n in range(999)] + ["127.0.0.0/8"]}, id="1000 networks"),
