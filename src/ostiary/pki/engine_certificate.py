@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from cryptography.hazmat.primitives import serialization
-
-from ostiary.pki import engine_name, pem, tlv
+from ostiary.pki import engine_keys, engine_name, tlv
 from ostiary.pki.engine_name import EngineName, GeneralName
+from ostiary.pki.engine_signature import Signed
 
 T = TypeVar("T")
 OID = tuple[int, ...]
@@ -76,15 +75,12 @@ class Subtrees:
     excluded: tuple[tuple[GeneralName, bool], ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EngineCertificate:
     """What BoringSSL knows of a certificate. `defect` is the extension it cannot read, for which it refuses every path."""
 
     der: bytes
-    to_be_signed: bytes
-    signature: bytes
-    algorithm: tlv.Value
-    algorithm_inside: tlv.Value
+    signed: Signed
     version: int
     serial: bytes
     issuer: EngineName
@@ -104,6 +100,12 @@ class EngineCertificate:
     alternatives: tuple[GeneralName, ...] | None
     constraints: Subtrees | None
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EngineCertificate) and self.der == other.der
+
+    def __hash__(self) -> int:
+        return hash(self.der)
+
     @functools.cached_property
     def fingerprint_sha256(self) -> str:
         """SHA-256 of the whole, hexadecimal."""
@@ -111,11 +113,8 @@ class EngineCertificate:
 
     @functools.cached_property
     def key(self) -> object | None:
-        """Its public key, None when that cannot be read."""
-        try:
-            return serialization.load_der_public_key(self.spki)
-        except pem.MALFORMED:
-            return None
+        """Its public key, None when the engine cannot verify with it."""
+        return engine_keys.of_authority(self.spki)
 
     @functools.cached_property
     def is_self_issued(self) -> bool:
@@ -163,17 +162,14 @@ def read(der: bytes) -> EngineCertificate:
     for one in (algorithm, inside):
         _refuse_no_algorithm(one)
     _require(spki.kind == tlv.SEQUENCE and len(spki.parts(tlv.SEQUENCE, tlv.BIT_STRING)) == 2, "no public key")
-    _require(signature.kind == tlv.BIT_STRING and bool(signature.content), "no signature")
+    _require(signature.kind == tlv.BIT_STRING and engine_name.is_bit_string(signature.content), "no signature")
     not_before, not_after = validity.parts()
     held = _extensions(rest, version)
     found = _Read(held)
     basic = found.of(BASIC_CONSTRAINTS, _basic_constraints)
     return EngineCertificate(
         der=der,
-        to_be_signed=to_be_signed.whole,
-        signature=signature.content[1:],
-        algorithm=algorithm,
-        algorithm_inside=inside,
+        signed=Signed(to_be_signed.whole, algorithm, inside, signature.content),
         version=version,
         serial=serial.content,
         issuer=engine_name.read(issuer),
@@ -187,7 +183,7 @@ def read(der: bytes) -> EngineCertificate:
         key_usage=found.of(KEY_USAGE, _key_usage),
         purposes=found.of(EXTENDED_KEY_USAGE, _purposes),
         key_identifier=found.of(SUBJECT_KEY_IDENTIFIER, _octets),
-        issuer_key=found.of(AUTHORITY_KEY_IDENTIFIER, _issuer_key),
+        issuer_key=found.of(AUTHORITY_KEY_IDENTIFIER, _read_issuer_key),
         alternatives=found.of(SUBJECT_ALTERNATIVE_NAME, engine_name.general_names),
         constraints=found.of(NAME_CONSTRAINTS, _constraints),
         unknown_critical=next((kind for kind, critical, _ in held if critical and kind not in UNDERSTOOD), None),
@@ -301,7 +297,7 @@ def _octets(value: tlv.Value) -> bytes:
     return value.content
 
 
-def _issuer_key(value: tlv.Value) -> KeyIdentifier:
+def _read_issuer_key(value: tlv.Value) -> KeyIdentifier:
     _require(value.kind == tlv.SEQUENCE, "no key identifier")
     said = {part.kind[1]: part for part in _in_order(value, 0, 1, 2)}
     issuers = engine_name.general_names_in(said[1].content) if 1 in said else ()
@@ -355,3 +351,8 @@ def _refuse_no_point(name: tlv.Value) -> None:
             name.parts(tlv.SEQUENCE)
         case _:
             raise tlv.NotDER("no point")
+
+
+def issuer_key(octets: bytes) -> KeyIdentifier:
+    """An authority key identifier, DER; of a revocation list, for example. Raises `NotDER`."""
+    return _read_issuer_key(tlv.only(octets))

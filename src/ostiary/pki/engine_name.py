@@ -37,8 +37,9 @@ _Attribute = tuple[tuple[int, ...], tlv.Value]
 
 @dataclass(frozen=True)
 class EngineName:
-    """A name that was taken apart, the most general part first."""
+    """A name that was taken apart, the most general part first; `whole` is its encoding."""
 
+    whole: bytes
     parts: tuple[tuple[_Attribute, ...], ...]
 
     def printed(self) -> str:
@@ -66,7 +67,7 @@ def read(name: tlv.Value) -> EngineName:
     """Take a name apart. Raises `NotDER` for what the engine does not take for one."""
     if name.kind != tlv.SEQUENCE:
         raise tlv.NotDER("no name")
-    return EngineName(tuple(tuple(map(_attribute, _set(rdn))) for rdn in name.parts(tlv.SET)))
+    return EngineName(name.whole, tuple(tuple(map(_attribute, _set(rdn))) for rdn in name.parts(tlv.SET)))
 
 
 def general_names(value: tlv.Value) -> tuple[GeneralName, ...]:
