@@ -65,7 +65,11 @@ def judge_handshake(certificate_pem: str | None, trust: Trust | None, mode: Mode
         return _let_in("The listener asks nobody for a certificate.", ())
     if certificate_pem is None:
         return _without(mode)
-    judged = _judged(_shown(certificate_pem), trust, at.replace(microsecond=0))
+    ders = _shown(certificate_pem)
+    shown = _read(ders)
+    if fault := next(_faults(ders, shown), None):
+        return _stopped(ders, shown, fault)  # in a rehearsal too: there is no handshake with it
+    judged = _judged(shown, trust, at.replace(microsecond=0))
     if judged.allowed or mode != "REHEARSAL":
         return judged
     return replace(

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 
 from ostiary.pki import keys, pem
 from ostiary.pki.engine_certificate import ANY_PURPOSE, CLIENT_AUTH, EngineCertificate
-from ostiary.pki.engine_path import Flaw, Step, Verified
+from ostiary.pki.engine_path import Step, Verified
 from ostiary.pki.name_rules import visible
 
 
@@ -77,8 +77,8 @@ _SAID: Final = {
     "certificate has expired": "{who} expired at {not_after}; it is {at}",
     "permitted subtree violation": "a name in {who} is not within the names that an authority above it may sign",
     "excluded subtree violation": "a name in {who} is one that an authority above it must not sign",
-    "unsupported name constraint type": "{who} has a name of a kind (such as an IP address) that an authority above it constrains, "
-    "and the engine cannot judge such constraints",
+    "unsupported name constraint type": "{who} has a name of a kind (such as an IP address) that an authority above it "
+    "constrains, and the engine cannot judge such constraints",
     "name constraints minimum and maximum not supported": _UNCLEAR,
     "unsupported or invalid name constraint syntax": _UNCLEAR,
     "unsupported or invalid name syntax": "a name in {who} is written in a way that cannot be held against the name constraints "
