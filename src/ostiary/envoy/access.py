@@ -4,6 +4,7 @@ The filters themselves (`http_filters`) stand in the chain of every listener tha
 routes bring them something. So do those of connections that were opened before client certificates were asked for.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -45,7 +46,7 @@ def for_every_route(policy: Policy, roster: Roster | None) -> dict[str, Any]:
     brought = dict(denied(policy.denied, rehearsed=policy.enforced is None))
     brought[GUARD] = _guard(rehearsed=policy.enforced is None)
     if roster is not None and roster.recent:
-        brought[RECENT] = _per_route(_groups(dict(roster.recent), matchers.RECENT))
+        brought[RECENT] = _per_route(_groups(roster.recent, matchers.RECENT))
     return brought
 
 
@@ -65,10 +66,10 @@ def denied(fingerprints: frozenset[str], *, rehearsed: bool = False) -> dict[str
     """These are refused, whatever they ask for."""
     if not fingerprints:
         return {}
-    table = matchers.table(noted.FINGERPRINT, dict.fromkeys(sorted(fingerprints), _REVOKED), _PASS)
+    table = matchers.table(noted.FINGERPRINT, dict.fromkeys(fingerprints, _REVOKED), _PASS)
     if rehearsed:
-        return {DENIED: _per_route(http_rbac_pb2.RBAC(shadow_matcher=table, shadow_rules_stat_prefix=_DENIED))}
-    return {DENIED: _per_route(http_rbac_pb2.RBAC(matcher=table))}
+        return {DENIED: _per_route(_with(http_rbac_pb2.RBAC(shadow_rules_stat_prefix=_DENIED), "shadow_matcher", table))}
+    return {DENIED: _per_route(_with(http_rbac_pb2.RBAC(), "matcher", table))}
 
 
 @lru_cache(maxsize=2)
@@ -116,7 +117,16 @@ def _misdirected() -> cel.Expression:
 
 
 def _per_route(made: Any) -> Any:
-    return wire.packed(http_rbac_pb2.RBACPerRoute(rbac=made))
+    """RBACPerRoute, packed; `made` is an RBAC, or its octets."""
+    octets = made if isinstance(made, bytes) else made.SerializeToString(deterministic=True)
+    number = http_rbac_pb2.RBACPerRoute.DESCRIPTOR.fields_by_name["rbac"].number
+    return wire.packed_octets(http_rbac_pb2.RBACPerRoute, wire.content(number, octets))
+
+
+def _with(made: Any, field: str, table: bytes) -> bytes:
+    """An RBAC with a matcher that is in its final form; never read again, for that takes seconds when it is long."""
+    octets: bytes = made.SerializeToString(deterministic=True)
+    return octets + wire.content(made.DESCRIPTOR.fields_by_name[field].number, table)
 
 
 # Groups. The long table travels apart from the routes, by extension discovery: it takes Envoy a second to read 100,000 entries.
@@ -131,16 +141,19 @@ def members_filter(listener_id: str) -> Any:
 @lru_cache(maxsize=1024)
 def members(listener_id: str, table: Table | None, owners: tuple[str, ...]) -> Resource:
     """That filter's content (TypedExtensionConfig); without a table it does nothing."""
-    made = _groups(dict(table.entries), matchers.MEMBERS) if table is not None and table.entries else waiting()
+    made = _groups(table.entries, matchers.MEMBERS) if table is not None and table.entries else b""
     name = names.members(listener_id)
-    return pack(EXTENSION, name, extension_pb2.TypedExtensionConfig(name=name, typed_config=wire.packed(made)), owners)
+    config = wire.packed_octets(http_rbac_pb2.RBAC, made)
+    return pack(EXTENSION, name, extension_pb2.TypedExtensionConfig(name=name, typed_config=config), owners)
 
 
-def _groups(entries: dict[str, str], prefix: str) -> Any:
+def _groups(entries: Mapping[str, str], prefix: str) -> bytes:
     """A look-up that decides nothing and leaves what it found for later filters (RBAC, shadow_matcher)."""
-    decisions = {fingerprint: Decision(allowed=True, code=entry) for fingerprint, entry in sorted(entries.items())}
-    table = matchers.table(noted.FINGERPRINT, decisions, _PASS)
-    return http_rbac_pb2.RBAC(shadow_matcher=table, shadow_rules_stat_prefix=prefix)
+    known = {entry: Decision(allowed=True, code=entry) for entry in set(entries.values())}
+    decisions = {fingerprint: known[entry] for fingerprint, entry in entries.items()}
+    return _with(
+        http_rbac_pb2.RBAC(shadow_rules_stat_prefix=prefix), "shadow_matcher", matchers.table(noted.FINGERPRINT, decisions, _PASS)
+    )
 
 
 def told_of_rehearsals(*, whole: bool) -> str:

