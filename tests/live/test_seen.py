@@ -211,8 +211,9 @@ def test_a_websocket_is_seen_when_it_ends_and_what_it_showed_is_known(
     with holder(alice).connect() as connection:
         assert connection.echo_over_websocket("hello") == "hello"
     eventually(lambda: requests(ostiary, alice) == 1)
-    (entry,) = told(ostiary, kind="request", fingerprint=fingerprint(alice))
-    assert entry["status"] == "101"
+    begun, ended = told(ostiary, kind="request", fingerprint=fingerprint(alice))
+    assert (begun["status"], "duration" in begun) == ("101", False)
+    assert (ended["status"], "duration" in ended) == ("101", True)
 
 
 def test_a_keeper_that_hangs_fails_no_request_and_what_was_lost_is_said(
