@@ -106,6 +106,11 @@ class Paths:
         return self.gateway / "sightings"
 
     @property
+    def denials(self) -> Path:
+        """Who was refused and the control plane has not been told of."""
+        return self.gateway / "denials"
+
+    @property
     def logs(self) -> Path:
         """What our processes wrote."""
         return self.data_dir / "logs"

@@ -35,6 +35,8 @@ def test_a_client_is_shown_with_all_that_is_known(client: Client) -> None:
         "listener_id": "l1",
         "requests": 1,
         "addresses": ("192.0.2.1",),
+        "address_count": 1,
+        "many_addresses": False,
     }
 
 
@@ -59,17 +61,32 @@ def test_filters(client: Client) -> None:
     assert found(listener_id="l2") == ["l2"]
     assert found(fingerprint_sha256="0" * 64) == ["l1"]
     assert found(certificate_id="none") == []
+    assert found(many_addresses="true") == []
+    assert found(many_addresses="false") == ["l1", "l2"]
     assert found(seen_after=(now - timedelta(minutes=1)).isoformat()) == ["l1", "l2"]
     assert found(seen_before=(now - timedelta(minutes=1)).isoformat()) == []
 
 
 @pytest.mark.parametrize(
-    "query", ["seen_after=never", "seen_before=", "marker=x", "marker=0001-01-01T00:00:00%2B23:59|a|b", "limit=x", "subject=CN"]
+    "query",
+    [
+        "seen_after=never",
+        "seen_before=",
+        "marker=x",
+        "marker=0001-01-01T00:00:00%2B23:59|a|b",
+        "limit=x",
+        "subject=CN",
+        "many_addresses=perhaps",
+    ],
 )
 def test_what_cannot_be_asked_for_is_named(client: Client, query: str) -> None:
     reply = client.get(f"/v1/clients?{query}")
     assert reply.status_code == 400
     assert query.partition("=")[0] in reply.text
+
+
+def test_whether_there_are_many_addresses_is_true_or_false(client: Client) -> None:
+    assert "neither true nor false" in client.get("/v1/clients?many_addresses=perhaps").text
 
 
 def test_a_marker_of_any_kind_is_only_a_place(client: Client) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostiary.envoy import access_log, names, noted
-from ostiary.envoy.access_log import _BETWEEN, _NAMES, Kind
+from ostiary.envoy.access_log import _BETWEEN, _NAMES, Kind, Refusal
 from support.desired import listener
 
 KINDS = st.sampled_from(("request", "connection"))
@@ -47,8 +47,9 @@ def test_a_client_that_writes_what_stands_between_fields_changes_none_but_its_ow
 
 
 def test_what_we_refused_is_told_from_what_a_member_refused() -> None:
-    assert access_log.refusal({"details": "rbac_access_denied_matched_policy[revoked]", "status": "403"}) == "revoked"
-    assert access_log.refusal({"details": "rbac_access_denied_matched_policy[denied_by_rule:4711]", "status": "403"}) == "denied_by_rule"
+    assert access_log.refusal({"details": "rbac_access_denied_matched_policy[revoked]", "status": "403"}) == Refusal("revoked")
+    by_rule = {"details": "rbac_access_denied_matched_policy[denied_by_rule:4711]", "status": "403"}
+    assert access_log.refusal(by_rule) == Refusal("denied_by_rule", "4711")
     assert access_log.refusal({"details": "via_upstream", "status": "403"}) is None
     assert access_log.refusal({}) is None
 

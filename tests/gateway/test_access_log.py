@@ -12,6 +12,7 @@ import pytest
 
 from ostiary.envoy.access_log import _BETWEEN, _NAMES, Kind
 from ostiary.gateway.access_log import AccessLog, collecting
+from ostiary.gateway.denied import Denied
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.otlp import METHOD, SERVICE, ExportLogsServiceRequest
 from ostiary.gateway.seen import Seen
@@ -46,11 +47,16 @@ class Heard:
         self.file = folder / "access.jsonl"
         self.seen = Seen()
         self.streams = Streams()
-        self.log = AccessLog(Journal(self.file), self.seen, self.streams, lambda: AT)
+        self.denied = Denied()
+        self.log = AccessLog(Journal(self.file), self.seen, self.denied, self.streams, lambda: AT)
 
     def take(self, *lines: bytes, kind: str = "request") -> list[dict[str, Any]]:
         self.log.take(export(*lines, kind=kind))
         return [json.loads(line) for line in self.file.read_text().splitlines()]
+
+    def told_of_refusals(self) -> list[list[dict[str, Any]]]:
+        self.denied.seal(AT.timestamp())
+        return [batch.body["denials"] for batch in [next(self.denied.batches())]]
 
     def told(self) -> list[dict[str, Any]]:
         self.seen.seal(AT.timestamp())
@@ -90,14 +96,28 @@ def test_a_request_is_written_down_and_its_certificate_seen_when_it_ended(heard:
 def test_who_is_refused_is_written_down_with_the_reason_and_is_not_seen(heard: Heard) -> None:
     (entry,) = heard.take(record(fingerprint="aa", status="403", details="rbac_access_denied_matched_policy[revoked]"))
     assert entry["refused"] == "revoked"
+    assert "rule" not in entry
     assert heard.told() == []
+    ((denial,),) = heard.told_of_refusals()
+    assert (denial["stage"], denial["code"], denial["who"], denial["count"]) == ("request", "revoked", "aa", 1)
+    assert denial["references"] == [NANOSECONDS // 1_000_000]
+
+
+def test_who_is_refused_by_a_rule_is_written_down_with_it(heard: Heard) -> None:
+    (entry,) = heard.take(record(fingerprint="aa", details="rbac_access_denied_matched_policy[denied_by_rule:r1]"))
+    assert (entry["refused"], entry["rule"]) == ("denied_by_rule", "r1")
+    ((denial,),) = heard.told_of_refusals()
+    assert (denial["code"], denial["rule_id"]) == ("denied_by_rule", "r1")
 
 
 def test_a_failed_handshake_is_written_down_with_the_certificate_that_was_shown(heard: Heard) -> None:
     pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    (entry,) = heard.take(record("connection", fingerprint="aa", failure="verify", certificate=quote(pem)), kind="connection")
-    assert (entry["refused"], entry["failure"], entry["certificate"]) == ("handshake", "verify", pem)
+    failure = "CERTIFICATE_VERIFY_FAILED:_certificate_has_expired"
+    (entry,) = heard.take(record("connection", fingerprint="aa", failure=failure, certificate=quote(pem)), kind="connection")
+    assert (entry["refused"], entry["failure"], entry["certificate"]) == ("expired", failure, pem)
     assert heard.told() == []
+    ((denial,),) = heard.told_of_refusals()
+    assert (denial["stage"], denial["code"], denial["certificate"], denial["references"]) == ("handshake", "expired", pem, [])
 
 
 def test_the_certificate_of_who_was_let_in_goes_to_the_control_plane_and_not_into_the_log(heard: Heard) -> None:

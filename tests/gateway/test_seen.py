@@ -34,7 +34,7 @@ def test_requests_of_one_certificate_at_one_listener_are_one_sighting() -> None:
     seen.note("l2", record(), AT + 1)
     (body,) = told(seen)
     first, second = body["sightings"]
-    assert first["addresses"] == ["192.0.2.1", "192.0.2.2"]
+    assert list(first["addresses"]) == ["192.0.2.1", "192.0.2.2"]
     assert (first["listener_id"], first["requests"], second["listener_id"], second["requests"]) == ("l1", 2, "l2", 1)
     assert first["first_seen"] < first["last_seen"]
 
@@ -95,6 +95,7 @@ def test_addresses_and_certificates_kept_have_a_limit(monkeypatch: pytest.Monkey
     (body,) = told(seen)
     assert len(body["sightings"]) == 3
     assert len(body["sightings"][0]["addresses"]) == 16
+    assert body["sightings"][0]["more_addresses"] == 83
     assert body["sightings"][0]["requests"] == 99
 
 

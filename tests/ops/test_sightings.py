@@ -32,9 +32,33 @@ def test_what_several_gateways_saw_is_added_up(system: System, clock: FakeClock)
     sightings.seen(system, "g1", told(7, sighting(clock, ago=60, requests=2)))
     sightings.seen(system, "g2", told(3, sighting(clock, ago=10, requests=3, addresses=["192.0.2.9"])))
     (client,) = sightings.of(system, ADMIN, ALICE)
-    assert (client.requests, client.addresses) == (5, ("192.0.2.1", "192.0.2.9"))
+    assert (client.requests, client.addresses) == (5, ("192.0.2.9", "192.0.2.1"))
     assert round((client.last_seen - client.first_seen).total_seconds()) == 50
     assert client.certificate_id is None
+
+
+def test_a_certificate_that_is_used_from_many_places_within_a_day_is_marked_at_all_its_listeners(
+    system: System, clock: FakeClock
+) -> None:
+    for number in range(6):
+        entry = sighting(clock, listener_id=f"l{number % 2}", addresses=[f"192.0.2.{number}"], subject="CN=alice")
+        sightings.seen(system, "g1", told(number + 1, entry))
+        found = sightings.clients(system, ADMIN, ClientQuery(many_addresses=True)).items
+        assert len(found) == (2 if number == 5 else 0)
+    assert sightings.crowded(system) == (f"CN=alice ({ALICE[:16]}…)",)
+    assert [one.many_addresses for one in sightings.of(system, ADMIN, ALICE)] == [True, True]
+    clock.at += timedelta(hours=25)
+    assert sightings.crowded(system) == ()
+    assert sightings.clients(system, ADMIN, ClientQuery(many_addresses=True)).items == ()
+    assert len(sightings.clients(system, ADMIN, ClientQuery(many_addresses=False)).items) == 2
+
+
+def test_addresses_within_one_network_of_ipv6_are_one_place(system: System, clock: FakeClock) -> None:
+    places = [f"2001:db8:0:7:{number:x}::1" for number in range(20)] + ["2001:db8:0:8::1", "::ffff:192.0.2.1"]
+    sightings.seen(system, "g1", told(1, sighting(clock, addresses=places)))
+    (client,) = sightings.of(system, ADMIN, ALICE)
+    assert sorted(client.addresses) == ["192.0.2.1", "2001:db8:0:7::/64", "2001:db8:0:8::/64"]
+    assert (client.address_count, client.many_addresses) == (3, False)
 
 
 def test_a_batch_that_is_told_again_changes_nothing(system: System, clock: FakeClock) -> None:

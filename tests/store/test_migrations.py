@@ -1,13 +1,17 @@
 """The schema that migrations make is the one the code expects, and starting again changes nothing."""
 
+from datetime import UTC, datetime
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import bindparam, select, text
 
 from ostiary.errors import Invalid, Unavailable
 from ostiary.store.engine import migrate, open_engine
-from ostiary.store.tables import metadata
+from ostiary.store.tables import UTCDateTime, metadata
+
+AT = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
 
 def test_the_migrated_schema_is_that_of_the_tables(url: str) -> None:
@@ -34,3 +38,23 @@ def test_a_database_of_a_newer_ostiary_is_refused_not_guessed_at(url: str) -> No
 def test_an_unsupported_database_is_named(bad: str) -> None:
     with pytest.raises(Invalid, match="--database"):
         open_engine(bad)
+
+
+def test_addresses_of_before_come_along_with_the_last_time_of_all(url: str) -> None:
+    engine = open_engine(url)
+    migrate(engine, "0004")
+    added = text(
+        "INSERT INTO sightings (fingerprint_sha256, listener_id, serial, subject, issuer, first_seen, last_seen, requests,"
+        " addresses) VALUES (:fingerprint, 'l1', '', '', '', :at, :at, 1, :addresses)"
+    ).bindparams(bindparam("at", type_=UTCDateTime()))
+    with engine.execution_options(writes=True).begin() as connection:
+        for fingerprint, addresses in (("a", '["192.0.2.1", "2001:db8::1"]'), ("b", "[]")):
+            connection.execute(added, {"fingerprint": fingerprint, "at": AT, "addresses": addresses})
+    migrate(engine)
+    with engine.connect() as connection:
+        seen = metadata.tables["sightings"].c
+        rows = connection.execute(select(seen.places, seen.address_count).order_by(seen.fingerprint_sha256)).all()
+    engine.dispose()
+    (both, two), (none, zero) = rows
+    assert {address: datetime.fromisoformat(at) for address, at in both.items()} == {"192.0.2.1": AT, "2001:db8::1": AT}
+    assert (none, two, zero) == ({}, 2, 0)

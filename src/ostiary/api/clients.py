@@ -1,6 +1,6 @@
 """/v1/clients: certificates that were let in, where and when they were last seen."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -8,10 +8,9 @@ from fastapi.responses import JSONResponse
 
 from ostiary.api.declared import Sys, Who, described, may
 from ostiary.api.nouns import Link, zulu_time
-from ostiary.api.queries import RECORD_LIMIT_MAX, page_limit, page_link, parameters
-from ostiary.errors import Invalid
+from ostiary.api.queries import RECORD_LIMIT_MAX, boolean, moment, page_limit, page_link, parameters
 from ostiary.model.fields import Data
-from ostiary.model.sighting import Client, ClientQuery
+from ostiary.model.sighting import MANY_ADDRESSES, Client, ClientQuery
 from ostiary.ops import sightings
 
 _QUERY: Final = {
@@ -20,13 +19,17 @@ _QUERY: Final = {
     "certificate_id": "Only this certificate, of those issued here.",
     "seen_after": "Only those last seen at this time or later.",
     "seen_before": "Only those last seen before this time.",
+    "many_addresses": f"true: only certificates that were used from more than {MANY_ADDRESSES} addresses within a day.",
     "limit": f"Most items in one page, at most {RECORD_LIMIT_MAX}.",
     "marker": "Where the page before ended, from its link.",
 }
 
 
 class ClientItem(Data):
-    """A certificate at a listener. `certificate_id` is null when it was not issued here."""
+    """A certificate at a listener. `certificate_id` is null when it was not issued here.
+
+    `addresses` are the last ones, each IPv6 network of 64 bits as one; `address_count` is how many there were.
+    """
 
     fingerprint_sha256: str
     certificate_id: str | None
@@ -39,6 +42,8 @@ class ClientItem(Data):
     last_seen: str
     requests: int
     addresses: tuple[str, ...]
+    address_count: int
+    many_addresses: bool
 
 
 class ClientList(Data):
@@ -56,10 +61,12 @@ def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
     """List certificates that were let in, last seen first."""
     given = parameters(request, _QUERY)
     words = {name: values[0] for name, values in given.items()}
+    moments = {name: moment(words[name], name) for name in ("seen_after", "seen_before") if name in words}
     query = ClientQuery(
         **{name: words.get(name) for name in ("listener_id", "fingerprint_sha256", "certificate_id")},
-        seen_after=_time(words, "seen_after"),
-        seen_before=_time(words, "seen_before"),
+        seen_after=moments.get("seen_after"),
+        seen_before=moments.get("seen_before"),
+        many_addresses=boolean(words["many_addresses"], "many_addresses") if "many_addresses" in words else None,
         limit=page_limit(given),
         marker=_marker(words),
     )
@@ -85,16 +92,4 @@ def _marker(words: dict[str, str]) -> tuple[datetime, str, str] | None:
         return None
     at, _, rest = words["marker"].partition("|")
     fingerprint, _, listener_id = rest.partition("|")
-    return _read_time(at, "marker"), fingerprint, listener_id
-
-
-def _time(words: dict[str, str], name: str) -> datetime | None:
-    return _read_time(words[name], name) if name in words else None
-
-
-def _read_time(text: str, parameter: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text.replace(" ", "+"))  # A '+' that was not escaped arrives as a space.
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Invalid(parameter, "is not a time such as 2027-01-31T12:00:00Z") from None
+    return moment(at, "marker"), fingerprint, listener_id

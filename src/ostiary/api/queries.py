@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -162,6 +163,15 @@ def boolean(text: str, parameter: str) -> bool:
     if text.lower() in {"false", "0", ""}:
         return False
     raise Invalid(parameter, f"'{_short(text)}' is neither true nor false")
+
+
+def moment(text: str, parameter: str) -> datetime:
+    """A time as people write it; UTC where it does not say. Raises `Invalid`."""
+    try:
+        at = datetime.fromisoformat(text.replace(" ", "+"))  # A '+' that was not escaped arrives as a space.
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Invalid(parameter, "is not a time such as 2027-01-31T12:00:00Z") from None
 
 
 def _sort(given: dict[str, list[str]], noun: Noun[Any]) -> tuple[tuple[str, bool], ...]:

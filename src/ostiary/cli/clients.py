@@ -8,7 +8,17 @@ from ostiary.cli.client import connect
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_json, as_table, refusals_in_one_line
 
-COLUMNS = ("subject", "issuer", "listener_id", "first_seen", "last_seen", "requests", "addresses", "certificate_id")
+COLUMNS = (
+    "subject",
+    "issuer",
+    "listener_id",
+    "first_seen",
+    "last_seen",
+    "requests",
+    "address_count",
+    "addresses",
+    "certificate_id",
+)
 _SHOWN = 3
 
 
@@ -17,6 +27,9 @@ def clients(
     listener: Annotated[str | None, typer.Option(help="Only those seen at this listener (id).")] = None,
     certificate: Annotated[str | None, typer.Option(help="Only this certificate (id).")] = None,
     since: Annotated[str | None, typer.Option(help="Only those seen since this time, such as 2027-01-31T12:00:00Z.")] = None,
+    many_addresses: Annotated[
+        bool, typer.Option("--many-addresses", help="Only certificates used from many addresses within a day: copied, perhaps.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 50,
     data_dir: DataDir = None,
     json: Json = False,
@@ -26,13 +39,14 @@ def clients(
     Example: `ostiary clients --since 2027-01-31T12:00:00Z`
     """
     wanted = {"listener_id": listener, "certificate_id": certificate, "seen_after": since, "limit": limit}
+    wanted["many_addresses"] = "true" if many_addresses else None
     given = {name: value for name, value in wanted.items() if value is not None}
     found = connect(data_dir).call("GET", "/v1/clients", **given)["clients"]
     if json:
         as_json(found)
         return
     rows = [{**client, "addresses": _few(client["addresses"])} for client in found]
-    as_table(rows, COLUMNS, "No client has been seen yet.")
+    as_table(rows, COLUMNS, "No certificate was used from many addresses." if many_addresses else "No client has been seen yet.")
 
 
 def _few(addresses: list[str]) -> str:

@@ -9,6 +9,7 @@ and who reads them ten times as much (docs/decisions/0008-who-is-seen.md).
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from envoy.config.accesslog.v3 import accesslog_pb2
@@ -155,7 +156,16 @@ def read(kind: Kind, line: str) -> Record:
     return record
 
 
-def refusal(record: Record) -> str | None:
-    """Why a request was refused by us, as a stable code; None when it was not. What a member refuses is its own affair."""
+@dataclass(frozen=True)
+class Refusal:
+    """Why somebody was refused: a stable code, and the rule that decided, if one did."""
+
+    code: str
+    rule_id: str | None = None
+
+
+def refusal(record: Record) -> Refusal | None:
+    """Why a request was refused by us; None when it was not. What a member refuses is its own affair."""
     _, found, rest = record.get("details", "").partition("rbac_access_denied_matched_policy[")
-    return rest.removesuffix("]").partition(":")[0] if found else None
+    code, _, rule_id = rest.removesuffix("]").partition(":")
+    return Refusal(code, rule_id or None) if found else None

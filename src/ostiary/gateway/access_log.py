@@ -12,27 +12,34 @@ import structlog
 
 from ostiary.clock import now
 from ostiary.envoy import access_log
-from ostiary.envoy.access_log import Kind, Record
+from ostiary.envoy.access_log import Kind, Record, Refusal
+from ostiary.envoy.failures import connection_code
 from ostiary.errors import Invalid
 from ostiary.gateway import otlp
+from ostiary.gateway.denied import Denied
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.seen import Seen
 from ostiary.gateway.streams import Streams
+from ostiary.model.denial import Stage
 from ostiary.xds.server import serving
 
 _log = structlog.get_logger(source="keeper")
 
 _NANOSECONDS: Final = 1_000_000_000
 _LONGEST: Final = 1024  # characters of any one field; a certificate may have hundreds of names
+_STAGES: Final[dict[Kind, Stage]] = {"connection": "handshake", "request": "request"}
 _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in get_args(Kind)}
 
 
 class AccessLog:
     """Takes what Envoy sends."""
 
-    def __init__(self, journal: Journal, seen: Seen, streams: Streams, clock: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self, journal: Journal, seen: Seen, denied: Denied, streams: Streams, clock: Callable[[], datetime] = now
+    ) -> None:
         self._journal = journal
         self._seen = seen
+        self._denied = denied
         self._streams = streams
         self._clock = clock
         self._dropped = 0
@@ -72,11 +79,11 @@ class AccessLog:
 
     def _note(self, kind: Kind, listener_id: str, began: float, record: Record, *, is_news: bool) -> None:
         pem = unquote(record.pop("certificate", ""))
-        handshake = "handshake" if "failure" in record else None  # the failure itself says why
-        refused = handshake if kind == "connection" else access_log.refusal(record)
+        refused = _refusal(kind, record)
         entry: dict[str, Any] = {"at": _iso(began), "kind": kind, "listener": listener_id}
         if refused is not None:
-            entry |= {"refused": refused, **({"certificate": pem} if pem else {})}
+            entry |= _why(refused, pem)
+            self._denied.note(listener_id, _STAGES[kind], refused, record, began, pem)
         entry |= {name: value[:_LONGEST] for name, value in record.items() if name != "local"}
         if is_news:
             self._journal.add(entry)
@@ -102,6 +109,18 @@ async def collecting(socket: Path, take: Callable[[bytes], None]) -> AsyncIterat
     method = grpc.unary_unary_rpc_method_handler(export)  # bytes in, bytes out
     async with serving(socket, (grpc.method_handlers_generic_handler(otlp.SERVICE, {otlp.METHOD: method}),)):
         yield
+
+
+def _refusal(kind: Kind, record: Record) -> Refusal | None:
+    if kind == "request":
+        return access_log.refusal(record)
+    code = connection_code(record)
+    return None if code is None else Refusal(code)
+
+
+def _why(refused: Refusal, pem: str) -> dict[str, str]:
+    rule = {"rule": refused.rule_id} if refused.rule_id else {}
+    return {"refused": refused.code, **rule, **({"certificate": pem} if pem else {})}
 
 
 def _iso(at: float) -> str:

@@ -15,19 +15,23 @@ from ostiary.files import write_private
 from ostiary.gateway import engine, report
 from ostiary.gateway.access_log import AccessLog, collecting
 from ostiary.gateway.admin import admin
+from ostiary.gateway.denied import Denied
 from ostiary.gateway.dialogue import Dialogue
 from ostiary.gateway.ending import Ending
 from ostiary.gateway.engine import Engine
+from ostiary.gateway.forwarding import Forwarding
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.last_good import LastGood
 from ostiary.gateway.ledger import Contents, Ledger
 from ostiary.gateway.log_tail import LogTail
 from ostiary.gateway.memory import Memory
+from ostiary.gateway.seen import Seen
 from ostiary.gateway.stale import Alarms, Given, Staleness, is_alarm
 from ostiary.gateway.streams import Streams
 from ostiary.ids import new_id
 from ostiary.paths import Paths
-from ostiary.xds.client import Call, Gone, calling, reporting, tell_seen
+from ostiary.xds import wire
+from ostiary.xds.client import Call, Gone, calling, reporting
 from ostiary.xds.server import listening
 from ostiary.xds.source import Source, StreamState
 from ostiary.xds.stream import ENVOY, Request
@@ -60,12 +64,12 @@ class Keeper:
         self._staleness = Staleness()
         self._given = Given({})
         self._tail = LogTail(paths.envoy_log)
-        self._memory = Memory(paths.sightings)
-        self._seen = self._memory.load()
+        self._seen = Forwarding(wire.SEEN, Memory(paths.sightings, Seen))
+        self._denied = Forwarding(wire.DENIED, Memory(paths.denials, Denied), a_round=1)  # a flood must not flood the database
         self._journal = Journal(paths.access_log)
         self._streams = Streams()
         self._ending = Ending(self._streams, self._journal)
-        self._access_log = AccessLog(self._journal, self._seen, self._streams)
+        self._access_log = AccessLog(self._journal, self._seen.told, self._denied.told, self._streams)
         self._saved: Contents | None = None
         self._saving = asyncio.Lock()
         self._dialogue: Dialogue | None = None
@@ -120,7 +124,8 @@ class Keeper:
             await self._store()
         self._access_log.second()
         self._journal.close()
-        await self._memory.save(self._seen)
+        await self._seen.save()
+        await self._denied.save()
         _log.info("stopped")
 
     # Envoy's process.
@@ -163,13 +168,14 @@ class Keeper:
         self._ending.heard()
 
     async def _write_down(self) -> None:
-        """What Envoy tells of requests, on the disk each second; and who was seen, while nobody can be told."""
+        """What Envoy tells of requests, on the disk each second; and who was seen or refused, while nobody can be told."""
         while True:
             await asyncio.sleep(_FORWARD_EVERY)
             self._access_log.second()
             await asyncio.to_thread(self._journal.sync)
-            if not self._following and self._seen.news:
-                await self._memory.save(self._seen)
+            if not self._following:
+                await self._seen.save_news()
+                await self._denied.save_news()
 
     # Towards Envoy.
 
@@ -261,18 +267,11 @@ class Keeper:
             group.create_task(self._ending.talk(self._gateway_id, channel))
 
     async def _forward(self, channel: Any) -> None:
-        """Tell who was seen, each second; what is not acknowledged is told again."""
+        """Tell who was seen and who was refused, each second."""
         while True:
             await asyncio.sleep(_FORWARD_EVERY)
-            if self._seen.seal(now().timestamp()):
-                await self._memory.save(self._seen)
-            for batch in self._seen.batches():
-                taken = await tell_seen(channel, self._gateway_id, batch.body)
-                if taken is None:
-                    break
-                if not taken:
-                    _log.error("the control plane refuses to hear who was seen; the access log has it", sequence=batch.sequence)
-                self._seen.taken(batch.sequence)
+            await self._seen.hand_over(channel, self._gateway_id, now().timestamp())
+            await self._denied.hand_over(channel, self._gateway_id, now().timestamp())
 
     async def _listen(self, call: Call, dialogue: Dialogue) -> None:
         while True:

@@ -1,11 +1,6 @@
-"""Who was let in since the control plane was last told: per certificate and listener, when, how often and from where.
-
-What is handed over travels in numbered batches. A batch has its number on disk before it is sent, and keeps it until it is
-acknowledged: so nothing is lost when either side dies, and what arrives twice is known by its number.
-"""
+"""Who was let in since the control plane was last told: per certificate and listener, when, how often and from where."""
 
 import json
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,12 +10,14 @@ from typing import Any, Final
 import structlog
 
 from ostiary.envoy.access_log import Record
+from ostiary.gateway.batches import Batch, Batches
+from ostiary.model.sighting import place
 
 _log = structlog.get_logger(source="keeper")
 
 _IN_A_BATCH: Final = 500
 _MOST: Final = 50_000  # pairs of certificate and listener that are kept while no control plane answers
-_ADDRESSES: Final = 16
+_ADDRESSES: Final = 16  # the last ones; of the others, how many
 _LONGEST: Final = 1024  # characters of a name
 _LONGEST_CERTIFICATE: Final = 16 * 1024
 _REMEMBERED: Final = 50_000
@@ -37,25 +34,17 @@ class Sighting:
     first_seen: float
     last_seen: float
     requests: int = 0
-    addresses: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What is told at once. `body` is JSON: `sequence`, `sightings`, `certificates` (ostiary.model.sighting)."""
-
-    sequence: int
-    body: dict[str, Any]
+    addresses: dict[str, float] = field(default_factory=dict)  # with the time each was last seen
+    more_addresses: int = 0
 
 
 class Seen:
-    """Pure bookkeeping; who calls it sends, saves and tells the time."""
+    """Pure bookkeeping; who calls it sends, saves and tells the time. A batch's body is `sightings`, and `certificates`."""
 
     def __init__(self, kept: bytes | None = None) -> None:
         """`kept` is what `dump` made; what cannot be read is logged and left out, for the access log has it too."""
         self.news = False  # whether there is something that `dump` was not asked for yet
-        self._last = 0
-        self._batches: deque[Batch] = deque()
+        self._batches = Batches()
         self._pending: dict[tuple[str, str], Sighting] = {}
         self._certificates: dict[str, str] = {}
         self._told: set[str] = set()
@@ -82,8 +71,8 @@ class Seen:
         known.first_seen = min(known.first_seen, at)
         known.last_seen = max(known.last_seen, at)
         known.requests += "duration" in record
-        if "client" in record and len(known.addresses) < _ADDRESSES:
-            known.addresses.add(record["client"])
+        if "client" in record:
+            _note_address(known, place(record["client"]), at)
         self.news = True
 
     def certificate(self, fingerprint: str, pem: str) -> None:
@@ -106,55 +95,53 @@ class Seen:
         sightings = iter([_told(key, one) for key, one in self._pending.items()])
         certificates = iter(self._certificates.items())
         while part := list(islice(sightings, _IN_A_BATCH)):
-            self._batch(at, part, {})
+            self._batches.add(at, sightings=part, certificates={})
         while some := dict(islice(certificates, _IN_A_BATCH)):
-            self._batch(at, [], some)  # after the sightings that they belong to
+            self._batches.add(at, sightings=[], certificates=some)  # after the sightings that they belong to
         self._pending, self._certificates, self._full = {}, {}, False
         return True
 
     def batches(self) -> Iterator[Batch]:
         """Those to be sent, in order; each again and again until it is `taken`."""
-        while self._batches:
-            yield self._batches[0]
+        return iter(self._batches)
 
     def taken(self, sequence: int) -> None:
         """The control plane has it, for good."""
-        if self._batches and self._batches[0].sequence == sequence:
-            self._batches.popleft()
+        self._batches.taken(sequence)
 
     def dump(self) -> bytes:
         """All of it as bytes."""
         self.news = False
         kept = {
-            "last": self._last,
-            "batches": [one.body for one in self._batches],
+            "last": self._batches.last,
+            "batches": self._batches.bodies(),
             "pending": [_told(key, one) for key, one in self._pending.items()],
             "certificates": self._certificates,
         }
         return json.dumps(kept).encode()
 
-    def _batch(self, at: float, sightings: list[dict[str, Any]], certificates: dict[str, str]) -> None:
-        # By the clock, so that numbers also grow when what was kept is lost.
-        self._last = max(self._last + 1, int(at * 1000))
-        body = {"sequence": self._last, "sightings": sightings, "certificates": certificates}
-        self._batches.append(Batch(self._last, body))
-
     def _load(self, kept: bytes) -> None:
         try:
             said = json.loads(kept)
-            batches = deque(Batch(int(body["sequence"]), body) for body in said["batches"])
+            batches = Batches(said["last"], said["batches"])
             pending = dict(map(_heard, said["pending"]))
             certificates = dict(said["certificates"])
-            last = int(said["last"])
         except (ValueError, KeyError, TypeError, AttributeError) as err:
             _log.error("who was seen before cannot be read and is left out; the access log has it", reason=repr(err))
         else:
-            self._last, self._batches, self._pending, self._certificates = last, batches, pending, certificates
+            self._batches, self._pending, self._certificates = batches, pending, certificates
 
     def _say_full(self) -> None:
         if not self._full:
             _log.warning("too many certificates were seen while no control plane answers; the others are in the access log only")
             self._full = True
+
+
+def _note_address(known: Sighting, address: str, at: float) -> None:
+    known.addresses[address] = max(at, known.addresses.get(address, at))
+    if len(known.addresses) > _ADDRESSES:
+        del known.addresses[min(known.addresses, key=known.addresses.__getitem__)]
+        known.more_addresses += 1
 
 
 def _told(key: tuple[str, str], one: Sighting) -> dict[str, Any]:
@@ -169,14 +156,17 @@ def _told(key: tuple[str, str], one: Sighting) -> dict[str, Any]:
         "first_seen": _iso(one.first_seen),
         "last_seen": _iso(one.last_seen),
         "requests": one.requests,
-        "addresses": sorted(one.addresses),
+        "addresses": {address: _iso(one.addresses[address]) for address in sorted(one.addresses)},
+        "more_addresses": one.more_addresses,
     }
 
 
 def _heard(told: dict[str, Any]) -> tuple[tuple[str, str], Sighting]:
     first, last = (datetime.fromisoformat(told[name]).timestamp() for name in ("first_seen", "last_seen"))
     names = {name: told[name] for name in ("serial", "subject", "issuer", "not_after")}
-    one = Sighting(**names, first_seen=first, last_seen=last, requests=int(told["requests"]), addresses=set(told["addresses"]))
+    one = Sighting(**names, first_seen=first, last_seen=last, requests=int(told["requests"]))
+    one.addresses = {address: datetime.fromisoformat(at).timestamp() for address, at in told["addresses"].items()}
+    one.more_addresses = int(told["more_addresses"])
     return (told["fingerprint_sha256"], told["listener_id"]), one
 
 

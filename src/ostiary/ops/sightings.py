@@ -10,17 +10,19 @@ from pydantic import ValidationError
 
 from ostiary.errors import Invalid, Refusal
 from ostiary.model.query import Page
-from ostiary.model.sighting import Client, ClientQuery, Sighting
+from ostiary.model.sighting import Client, ClientQuery, Sighting, place
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.pki.chain import read_certificates
 from ostiary.pki.names import name_text
+from ostiary.store import marks
 from ostiary.store import sightings as stored
 from ostiary.store.store import Facts
 
 T = TypeVar("T")
 
 _MOST: Final = 1000
+_SAID: Final = 20
 _NO_SUCH_NUMBER: Final = 2**63
 
 
@@ -40,11 +42,11 @@ def seen(system: System, gateway_id: str, told: Mapping[str, Any]) -> int:
     described = dict(one for one in map(_described, certificates.items()) if one is not None)
 
     def work(facts: Facts) -> None:
-        if sequence <= stored.mark(facts, gateway_id):
+        if sequence <= marks.mark(facts, gateway_id, marks.SEEN):
             return
         stored.merge(facts, sightings)
         stored.describe(facts, described)
-        stored.set_mark(facts, gateway_id, sequence)
+        marks.set_mark(facts, gateway_id, marks.SEEN, sequence)
 
     system.store.record(work)
     return len(entries) - len(sightings) + len(certificates) - len(described)
@@ -60,8 +62,14 @@ def clients(system: System, caller: Caller, query: ClientQuery) -> Page[Client]:
     """Certificates that were let in, by listener, last seen first."""
     caller.must("client:read")
     with system.store.read() as reader:
-        found, more = stored.clients(reader, query)
+        found, more = stored.clients(reader, query, system.clock())
     return Page(found, more)
+
+
+def crowded(system: System) -> tuple[str, ...]:
+    """Certificates that are used from many places: they may have been copied."""
+    with system.store.read() as reader:
+        return stored.crowded(reader, system.clock(), _SAID)
 
 
 def of(system: System, caller: Caller, fingerprint_sha256: str) -> tuple[Client, ...]:
@@ -82,7 +90,10 @@ def _sighting(entry: Any, now: datetime) -> Sighting | None:
         one = Sighting.model_validate(entry, strict=False)
     except ValidationError:
         return None
-    return one.model_copy(update={"first_seen": min(one.first_seen, now), "last_seen": min(one.last_seen, now)})
+    addresses = {place(address): min(at, now) for address, at in one.addresses.items()}
+    return one.model_copy(
+        update={"first_seen": min(one.first_seen, now), "last_seen": min(one.last_seen, now), "addresses": addresses}
+    )
 
 
 def _described(told: tuple[str, Any]) -> tuple[str, tuple[str, str, str]] | None:

@@ -61,17 +61,20 @@ def _sqlite(url: str) -> Engine:
     return engine
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the database to the newest schema. Raises `Unavailable` when it cannot be opened or was made by a newer ostiary."""
+def migrate(engine: Engine, to: str = "head") -> None:
+    """Bring the database to the newest schema, or `to` an older one.
+
+    Raises `Unavailable` when it cannot be opened or was made by a newer ostiary.
+    """
     try:
-        _upgrade(engine)
+        _upgrade(engine, to)
     except DBAPIError as error:
         # The driver's own first line: SQLAlchemy's words would add the statement and a link.
         why = str(error.orig).strip().partition("\n")[0]
         raise Unavailable(f"--database: it cannot be used: {why}") from error
 
 
-def _upgrade(engine: Engine) -> None:
+def _upgrade(engine: Engine, to: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.execution_options(writes=True).begin() as connection:
@@ -79,6 +82,6 @@ def _upgrade(engine: Engine) -> None:
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7681)")  # two control planes starting together
         config.attributes["connection"] = connection
         try:
-            command.upgrade(config, "head")
+            command.upgrade(config, to)
         except CommandError as error:
             raise Unavailable(f"the database was made by another version of ostiary: {error}") from error

@@ -1,32 +1,19 @@
 """Who was seen by gateways, in SQL."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, false, func, not_, or_, select
 
-from ostiary.model.sighting import ADDRESSES, Client, ClientQuery, Sighting
+from ostiary.model.sighting import ADDRESSES, MANY_ADDRESSES, MANY_WITHIN, Client, ClientQuery, Sighting
 from ostiary.store import tables
 from ostiary.store.store import Reader, Transaction
 
 _SEEN: Final = tables.sightings
 _CERTIFICATES: Final = tables.certificates
-_MARKS: Final = tables.gateway_marks
 _AT_ONCE: Final = 500
-
-
-def mark(reader: Reader, gateway_id: str) -> int:
-    """The number of the last batch of this gateway that is on record; 0 before the first."""
-    return int(reader.connection.execute(select(_MARKS.c.sequence).where(_MARKS.c.gateway_id == gateway_id)).scalar() or 0)
-
-
-def set_mark(transaction: Transaction, gateway_id: str, sequence: int) -> None:
-    """This batch is on record."""
-    done = transaction.connection.execute(_MARKS.update().where(_MARKS.c.gateway_id == gateway_id).values(sequence=sequence))
-    if not done.rowcount:
-        transaction.connection.execute(_MARKS.insert().values(gateway_id=gateway_id, sequence=sequence))
 
 
 def merge(transaction: Transaction, sightings: Sequence[Sighting]) -> None:
@@ -40,7 +27,7 @@ def merge(transaction: Transaction, sightings: Sequence[Sighting]) -> None:
     for one in sightings:
         before = known.get((one.fingerprint_sha256, one.listener_id))
         if before is None:
-            new.append(one.model_dump())
+            new.append({**one.model_dump(exclude={"addresses", "more_addresses"}), **_places({}, 0, one)})
         else:
             changed.append(_added(before, one))
     if new:
@@ -48,6 +35,7 @@ def merge(transaction: Transaction, sightings: Sequence[Sighting]) -> None:
     if changed:
         which = and_(_SEEN.c.fingerprint_sha256 == bindparam("b_fingerprint"), _SEEN.c.listener_id == bindparam("b_listener"))
         transaction.connection.execute(_SEEN.update().where(which), changed)
+    _note_crowds(transaction, known.values(), sightings)
     _note_on_certificates(transaction, sightings)
 
 
@@ -76,22 +64,40 @@ def last_seen(reader: Reader, fingerprints: Iterable[str]) -> dict[str, datetime
     return found
 
 
-def clients(reader: Reader, query: ClientQuery) -> tuple[tuple[Client, ...], bool]:
-    """One page, and whether more follow."""
-    names = [name for name in Client.model_fields if name != "certificate_id"]
+def crowded(reader: Reader, at: datetime, most: int) -> tuple[str, ...]:
+    """Some of the certificates that are used from many places, by subject and fingerprint."""
+    since = at - MANY_WITHIN
+    statement = (
+        select(_SEEN.c.subject, _SEEN.c.fingerprint_sha256).distinct().where(_SEEN.c.crowded_at > since).order_by(_SEEN.c.subject)
+    )
+    return tuple(f"{subject} ({print_[:16]}…)" for subject, print_ in reader.connection.execute(statement.limit(most)))
+
+
+def clients(reader: Reader, query: ClientQuery, at: datetime) -> tuple[tuple[Client, ...], bool]:
+    """One page, and whether more follow; at this time."""
+    names = [name for name in Client.model_fields if name not in {"certificate_id", "addresses", "many_addresses"}]
+    many = func.coalesce(_SEEN.c.crowded_at > at - MANY_WITHIN, false())
     ours = _SEEN.c.fingerprint_sha256 == _CERTIFICATES.c.fingerprint_sha256
     statement = (
-        select(*(_SEEN.c[name] for name in names), _CERTIFICATES.c.id.label("certificate_id"))
+        select(
+            *(_SEEN.c[name] for name in names),
+            _SEEN.c.places.label("addresses"),
+            many.label("many_addresses"),
+            _CERTIFICATES.c.id.label("certificate_id"),
+        )
         .select_from(_SEEN.outerjoin(_CERTIFICATES, ours))
-        .where(*_asked(query))
+        .where(*_asked(query, many))
         .order_by(_SEEN.c.last_seen.desc(), _SEEN.c.fingerprint_sha256, _SEEN.c.listener_id)
         .limit(query.limit + 1)
     )
-    found = tuple(Client.model_validate(dict(row)) for row in reader.connection.execute(statement).mappings())
+    rows = reader.connection.execute(statement).mappings()
+    found = tuple(Client.model_validate({**row, "addresses": _latest(row["addresses"])}) for row in rows)
     return found[: query.limit], len(found) > query.limit
 
 
-def _asked(query: ClientQuery) -> Iterator[ColumnElement[bool]]:
+def _asked(query: ClientQuery, many: ColumnElement[bool]) -> Iterator[ColumnElement[bool]]:
+    if query.many_addresses is not None:
+        yield many if query.many_addresses else not_(many)
     if query.listener_id is not None:
         yield _SEEN.c.listener_id == query.listener_id
     if query.fingerprint_sha256 is not None:
@@ -118,8 +124,45 @@ def _added(before: Mapping[Any, Any], one: Sighting) -> dict[str, Any]:
         "first_seen": min(before["first_seen"], one.first_seen),
         "last_seen": max(before["last_seen"], one.last_seen),
         "requests": before["requests"] + one.requests,
-        "addresses": sorted({*before["addresses"], *one.addresses})[:ADDRESSES],
+        **_places(before["places"], before["address_count"], one),
     }
+
+
+def _places(before: Mapping[str, str], count: int, one: Sighting) -> dict[str, Any]:
+    """The last places, and how many there were in all. One that was forgotten and comes back counts again."""
+    joined = dict(before)
+    for address, at in one.addresses.items():
+        joined[address] = max(_text(at), joined.get(address, ""))
+    kept = {address: joined[address] for address in _latest(joined)[:ADDRESSES]}
+    return {"places": kept, "address_count": count + len(joined) - len(before) + one.more_addresses}
+
+
+def _latest(places: Mapping[str, str]) -> tuple[str, ...]:
+    """Addresses, the last one first."""
+    return tuple(sorted(places, key=lambda address: (places[address], address), reverse=True))
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")  # of one length, so that texts sort as times do
+
+
+def _note_crowds(transaction: Transaction, known: Iterable[Mapping[Any, Any]], sightings: Iterable[Sighting]) -> None:
+    """When each certificate was last seen at the place that is one too many, all listeners together."""
+    seen: dict[str, dict[str, str]] = {}
+    for fingerprint, places in (
+        *((row["fingerprint_sha256"], row["places"]) for row in known),
+        *((one.fingerprint_sha256, {address: _text(at) for address, at in one.addresses.items()}) for one in sightings),
+    ):
+        joined = seen.setdefault(fingerprint, {})
+        joined.update({address: max(at, joined.get(address, "")) for address, at in places.items()})
+    times = {fingerprint: sorted(places.values(), reverse=True) for fingerprint, places in seen.items()}
+    crowds = [
+        {"b_fingerprint": fingerprint, "crowded_at": datetime.fromisoformat(latest[MANY_ADDRESSES])}
+        for fingerprint, latest in times.items()
+        if len(latest) > MANY_ADDRESSES
+    ]
+    if crowds:
+        transaction.connection.execute(_SEEN.update().where(_SEEN.c.fingerprint_sha256 == bindparam("b_fingerprint")), crowds)
 
 
 def _note_on_certificates(transaction: Transaction, sightings: Sequence[Sighting]) -> None:

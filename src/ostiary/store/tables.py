@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -236,13 +237,65 @@ sightings = Table(
     Column("first_seen", UTCDateTime, nullable=False),
     Column("last_seen", UTCDateTime, nullable=False, index=True),
     Column("requests", BigInteger, nullable=False),
+    Column("places", Document, nullable=False),  # address or network → when somebody was last seen there
+    Column("address_count", BigInteger, nullable=False),
+    # When the certificate was last used from so many places that one more is too many; it is, for a day from then.
+    Column("crowded_at", UTCDateTime, index=True),
+)
+# Refusals of one kind to one client within an hour are one row.
+denials = Table(
+    "denials",
+    metadata,
+    Column("id", String(64), primary_key=True),  # a hash of what is alike
+    Column("span", UTCDateTime, nullable=False),  # the hour's beginning
+    Column("listener_id", String(36), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("code", String(32), nullable=False, index=True),
+    Column("rule_id", String(36), nullable=False),  # empty for none
+    Column("named", Boolean, nullable=False),  # false: a sum over many clients
+    Column("first", UTCDateTime, nullable=False),
+    Column("last", UTCDateTime, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("fingerprint_sha256", String(64), index=True),
+    Column("serial", String(64), index=True),
     Column("addresses", TextList, nullable=False),
+    Column("certificate", Text),  # PEM, where a handshake told it
+    Column("document", Document, nullable=False),
+    Index("ix_denials_last_id", "last", "id"),
+    Index("ix_denials_kind", "span", "listener_id", "stage", "code"),
+)
+# All refusals there ever were, so that what is pruned stays counted.
+denial_totals = Table(
+    "denial_totals",
+    metadata,
+    Column("listener_id", String(36), primary_key=True),
+    Column("stage", String(16), primary_key=True),
+    Column("code", String(32), primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )
 gateway_marks = Table(
     "gateway_marks",
     metadata,
     Column("gateway_id", String(255), primary_key=True),
     Column("sequence", BigInteger, nullable=False),  # of the last batch of sightings that is on record
+    Column("denied", BigInteger, nullable=False, server_default="0"),  # of the last batch of denials
+)
+effects = Table(
+    "effects",
+    metadata,
+    Column("changed", String(16), primary_key=True),  # revocation, revision
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # of the status sequence, of the revision
+    Column("gateway_id", String(255), primary_key=True),
+    Column("committed_at", UTCDateTime, nullable=False),
+    Column("applied_at", UTCDateTime, nullable=False, index=True),
+    Column("milliseconds", BigInteger, nullable=False),
+)
+effect_marks = Table(
+    "effect_marks",
+    metadata,
+    Column("gateway_id", String(255), primary_key=True),
+    Column("revision", BigInteger, nullable=False),  # of the last configuration that was measured there
+    Column("status_sequence", BigInteger, nullable=False),
 )
 foreign_statuses = Table(
     "foreign_statuses",

@@ -9,7 +9,7 @@ Only incremental (delta) ADS is offered; gRPC itself answers anything else with 
 import asyncio
 import contextlib
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from ostiary.xds.streams import Vigil, Watch
 _log = structlog.get_logger(source="xds")
 
 OnReport = Callable[[str, dict[str, Any]], None]
-OnSeen = Callable[[str, dict[str, Any]], None]
+OnBatch = Callable[[str, dict[str, Any]], None]
 _LONGEST_ID: Final = 255
 _PRIVATE: Final = 0o600
 
@@ -35,15 +35,18 @@ async def listening(
     socket: Path,
     source: Source,
     on_report: OnReport | None = None,
-    on_seen: OnSeen | None = None,
+    on_seen: OnBatch | None = None,
     vigil: Vigil | None = None,
+    on_denied: OnBatch | None = None,
 ) -> AsyncIterator[None]:
     """Answer on `socket` for as long as the block runs (`serving`).
 
-    `on_report(gateway_id, report)` hears how keepers are. `on_seen(gateway_id, batch)` hears who was seen, in another thread;
-    what it returns from without raising is acknowledged, so it has to be on record by then. `vigil` says which long streams end.
+    `on_report(gateway_id, report)` hears how keepers are. `on_seen(gateway_id, batch)` hears who was seen and `on_denied` who was
+    refused, in another thread; what returns without raising is acknowledged, so it has to be on record by then. `vigil` says
+    which long streams end.
     """
-    async with serving(socket, _handlers(source, on_report, on_seen, vigil)):
+    on_batch = {what: hear for what, hear in ((wire.SEEN, on_seen), (wire.DENIED, on_denied)) if hear is not None}
+    async with serving(socket, _handlers(source, on_report, on_batch, vigil)):
         yield
 
 
@@ -77,7 +80,9 @@ def _make_private(socket: Path) -> None:
     socket.chmod(_PRIVATE)
 
 
-def _handlers(source: Source, on_report: OnReport | None, on_seen: OnSeen | None, vigil: Vigil | None) -> tuple[Any, ...]:
+def _handlers(
+    source: Source, on_report: OnReport | None, on_batch: Mapping[str, OnBatch], vigil: Vigil | None
+) -> tuple[Any, ...]:
     async def converse(requests: AsyncIterator[tuple[str, Request]], context: Any) -> None:
         introduction = await _introduction(requests, context)
         if introduction is None:
@@ -102,8 +107,8 @@ def _handlers(source: Source, on_report: OnReport | None, on_seen: OnSeen | None
     ads = grpc.stream_stream_rpc_method_handler(converse, wire.read_request, wire.write_send)
     reports = grpc.stream_unary_rpc_method_handler(report, wire.read_report, wire.write_report)
     methods = {wire.REPORT: reports}
-    if on_seen is not None:
-        methods[wire.SEEN] = grpc.unary_unary_rpc_method_handler(_seen(on_seen), wire.read_seen)
+    for what, hear in on_batch.items():
+        methods[what] = grpc.unary_unary_rpc_method_handler(_batches(hear), wire.read_seen)
     if vigil is not None:
         methods[wire.STREAMS] = grpc.stream_stream_rpc_method_handler(_streams(vigil), wire.read_seen, wire.write_ends)
     return (
@@ -112,20 +117,20 @@ def _handlers(source: Source, on_report: OnReport | None, on_seen: OnSeen | None
     )
 
 
-def _seen(on_seen: OnSeen) -> Callable[[tuple[str, dict[str, Any]], Any], Awaitable[bytes]]:
-    async def seen(told: tuple[str, dict[str, Any]], context: Any) -> bytes:
-        gateway_id, batch = told
+def _batches(on_batch: OnBatch) -> Callable[[tuple[str, dict[str, Any]], Any], Awaitable[bytes]]:
+    async def batch(told: tuple[str, dict[str, Any]], context: Any) -> bytes:
+        gateway_id, body = told
         if not 0 < len(gateway_id) <= _LONGEST_ID:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "gateway: say who you are")
         try:
-            await asyncio.to_thread(on_seen, gateway_id, batch)
+            await asyncio.to_thread(on_batch, gateway_id, body)
         except Unavailable as err:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(err))
         except Refusal as err:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(err))
         return b""  # on record
 
-    return seen
+    return batch
 
 
 def _streams(vigil: Vigil) -> Callable[[AsyncIterator[tuple[str, dict[str, Any]]], Any], Awaitable[None]]:

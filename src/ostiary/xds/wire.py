@@ -20,6 +20,7 @@ DELTA: Final = "DeltaAggregatedResources"
 REPORTS: Final = "ostiary.gateway.v1.Reports"
 REPORT: Final = "Report"
 SEEN: Final = "Seen"
+DENIED: Final = "Denied"
 STREAMS: Final = "Streams"
 
 # Certificates with their chains and CRLs travel in one message each; gRPC's default of 4 MiB is too little for a large CRL.
@@ -115,7 +116,7 @@ def read_report(data: bytes) -> dict[str, Any]:
 
 
 def write_seen(gateway_id: str, batch: dict[str, Any]) -> bytes:
-    """Who was seen, as JSON: there may be thousands, and a Struct takes ten times as long."""
+    """Who was seen or refused, as JSON: there may be thousands, and a Struct takes ten times as long."""
     return json.dumps({**batch, "gateway": gateway_id}).encode()
 
 
