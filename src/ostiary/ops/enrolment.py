@@ -18,8 +18,9 @@ from ostiary.ops import server_certificates
 from ostiary.ops.system import System
 from ostiary.settings import Settings, split_address
 from ostiary.store import revocations
-from ostiary.store.desired import authority_lists, identity
+from ostiary.store.desired import NEWEST, authority_lists, identity
 from ostiary.store.kinds import AUTHORITY, LISTENER, LOAD_BALANCER
+from ostiary.store.lists import Lists
 from ostiary.store.material import Anchors, Materials
 from ostiary.store.store import Reader
 
@@ -91,17 +92,19 @@ def as_listener(system: System) -> tuple[tuple[str, Listener], ...]:
     return ((door.address, named),)
 
 
-def desired(reader: Reader, system: System) -> DesiredEnrolment | None:
+def desired(reader: Reader, system: System, lists: Lists = NEWEST) -> DesiredEnrolment | None:
     """What every gateway should open; None where there is no door, or no certificate for it yet."""
     door = system.door
     container = server_certificates.of_door(reader, door) if door is not None else None
     if door is None or container is None:
         return None
     shown = identity(f"/v1/containers/{container.id}", Materials(reader, system.sealer), "default_tls_container_ref")
-    return DesiredEnrolment(address=door.address, port=door.port, socket=door.socket, identities=(shown,), trust=_trust(reader))
+    return DesiredEnrolment(
+        address=door.address, port=door.port, socket=door.socket, identities=(shown,), trust=_trust(reader, lists)
+    )
 
 
-def _trust(reader: Reader) -> Trust | None:
+def _trust(reader: Reader, lists: Lists) -> Trust | None:
     """All authorities that issue here, up to their roots, each with its revocation list.
 
     Left out is whoever was revoked or is below one that was, and whoever's list is not here: without it the engine could not tell
@@ -109,14 +112,14 @@ def _trust(reader: Reader) -> Trust | None:
     """
     by_id = {authority.id: authority for authority in reader.all(AUTHORITY)}
     lines = [_up_to_root(authority, by_id) for authority in by_id.values() if authority.has_key and authority.cross_of is None]
-    lists = revocations.lists_without_content(reader, tuple(by_id))
-    good = [line for line in lines if all(one.revoked_at is None and (one.id, "complete") in lists for one in line)]
+    held = revocations.lists_without_content(reader, tuple(by_id))
+    good = [line for line in lines if all(one.revoked_at is None and (one.id, "complete") in held for one in line)]
     trusted = tuple({authority.id: authority for line in good for authority in line}.values())
     if not trusted:
         return None
     pem = "".join(authority.certificate for authority in trusted)
     anchors = Anchors("enrolment", pem.encode(), trusted)
-    return Trust(name="trust/enrolment", certificates=pem, crls=authority_lists(reader, anchors))
+    return Trust(name="trust/enrolment", certificates=pem, crls=authority_lists(reader, anchors, lists))
 
 
 def _up_to_root(authority: Authority, by_id: dict[str, Authority]) -> tuple[Authority, ...]:

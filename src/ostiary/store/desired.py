@@ -4,17 +4,14 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from ostiary.kept import Kept
 from ostiary.model.desired import Desired, DesiredListener, DesiredPool
 from ostiary.model.fields import Private
 from ostiary.model.health import HealthMonitor
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Member, Pool
-from ostiary.model.revocation import RevocationList
 from ostiary.model.roster import Roster
 from ostiary.model.tls import Identity, Trust
 from ostiary.pki.chain import (
-    crl_pem,
     plain_certificates,
     plain_crls,
     read_client_identity,
@@ -27,25 +24,27 @@ from ostiary.pki.sealing import Sealer
 from ostiary.store import revocations
 from ostiary.store.access import AccessRecords, retired
 from ostiary.store.kinds import HEALTH_MONITOR, LISTENER, LOAD_BALANCER, MEMBER, POOL
+from ostiary.store.lists import Lists
 from ostiary.store.material import Anchors, Materials, Parts
 from ostiary.store.store import Reader
 
 # No connection of a client lives longer (envoy.http_manager), and so what was revoked before that is refused at the handshake.
 OLDEST_CONNECTION: Final = timedelta(hours=25)
-_LISTS: Final = Kept(512)  # as PEM: of hundreds of issuing CAs only one or two change at a time
+NEWEST: Final = Lists()
 
 
-def desired(reader: Reader, sealer: Sealer, at: datetime, roster: Roster | None = None) -> Desired:
+def desired(reader: Reader, sealer: Sealer, at: datetime, roster: Roster | None = None, lists: Lists = NEWEST) -> Desired:
     """What every gateway should do. Raises `Invalid` where a reference leads nowhere: nothing is left out silently.
 
     Time decides only how long a revoked certificate is also refused request by request, and which exceptions are over. `roster`
-    says who is in which group (`store.roster`); whether all this can be carried out does not hang on it.
+    says who is in which group (`store.roster`); whether all this can be carried out does not hang on it. `lists` says which
+    revocation lists engines are handed.
     """
     materials = Materials(reader, sealer, all_at_once=True)
     balancers = {balancer.id: balancer for balancer in reader.all(LOAD_BALANCER) if balancer.admin_state_up}
     records = AccessRecords(reader, materials, at)
     listeners = tuple(
-        _listener(listener, balancers[listener.loadbalancer_id].vip_address, materials, records)
+        _listener(listener, balancers[listener.loadbalancer_id].vip_address, materials, records, lists)
         for listener in reader.all(LISTENER)
         if listener.admin_state_up and listener.loadbalancer_id in balancers
     )
@@ -68,7 +67,7 @@ def desired(reader: Reader, sealer: Sealer, at: datetime, roster: Roster | None 
     )
 
 
-def _listener(listener: Listener, address: str, materials: Materials, records: AccessRecords) -> DesiredListener:
+def _listener(listener: Listener, address: str, materials: Materials, records: AccessRecords, lists: Lists) -> DesiredListener:
     if not listener.is_tls:
         return DesiredListener(listener=listener, address=address)
     texts = [("default_tls_container_ref", listener.default_tls_container_ref)]
@@ -81,6 +80,7 @@ def _listener(listener: Listener, address: str, materials: Materials, records: A
             listener.client_crl_container_ref,
             materials,
             ("client_ca_tls_container_ref", "client_crl_container_ref"),
+            lists,
         )
     if client_trust is not None and listener.client_authentication == "REHEARSAL":
         client_trust = client_trust.model_copy(update={"name": f"{client_trust.name}/rehearsal", "rehearsed": True})
@@ -96,6 +96,9 @@ def _pool(pool: Pool, members: tuple[Member, ...], monitor: HealthMonitor | None
         member_trust = trust(
             pool.ca_tls_container_ref, pool.crl_container_ref, materials, ("ca_tls_container_ref", "crl_container_ref")
         )
+        if member_trust is not None:
+            # Nobody refuses members request by request, so their lists are always the newest: not those that listeners are given.
+            member_trust = member_trust.model_copy(update={"name": f"{member_trust.name}/members"})
     in_service = tuple(member for member in members if member.admin_state_up)
     return DesiredPool(pool=pool, members=in_service, health_monitor=monitor, identity=own, trust=member_trust)
 
@@ -123,7 +126,9 @@ _plain_certificates = lru_cache(maxsize=1024)(plain_certificates)
 _plain_crls = lru_cache(maxsize=64)(plain_crls)
 
 
-def trust(ca_text: str | None, crl_text: str | None, materials: Materials, fields: tuple[str, str]) -> Trust | None:
+def trust(
+    ca_text: str | None, crl_text: str | None, materials: Materials, fields: tuple[str, str], lists: Lists = NEWEST
+) -> Trust | None:
     """Who may have signed, and what of that is revoked. None only when no authority is referred to.
 
     Our authorities bring their own revocation lists; a secret with lists adds to them.
@@ -132,15 +137,15 @@ def trust(ca_text: str | None, crl_text: str | None, materials: Materials, field
         return None
     anchors = materials.anchors(ca_text, fields[0])
     certificates = _plain_certificates(anchors.pem, fields[0])
-    lists = NOBODYS_LIST if anchors.closed else authority_lists(materials.reader, anchors)
+    own = NOBODYS_LIST if anchors.closed else authority_lists(materials.reader, anchors, lists)
     if crl_text is None:
-        return Trust(name=f"trust/{anchors.id}", certificates=certificates, crls=lists)
+        return Trust(name=f"trust/{anchors.id}", certificates=certificates, crls=own)
     crl_id, crls = materials.secret(crl_text, fields[1])
     given = "" if anchors.closed else _plain_crls(crls, fields[1])
-    return Trust(name=f"trust/{anchors.id}/{crl_id}", certificates=certificates, crls=given + lists)
+    return Trust(name=f"trust/{anchors.id}/{crl_id}", certificates=certificates, crls=given + own)
 
 
-def authority_lists(reader: Reader, anchors: Anchors) -> str:
+def authority_lists(reader: Reader, anchors: Anchors, lists: Lists = NEWEST) -> str:
     """The revocation lists of these authorities, PEM; nothing where the engine could not use them.
 
     An engine that is given lists wants one of every issuer, and refuses all clients of one that has none. So where some have
@@ -155,21 +160,11 @@ def authority_lists(reader: Reader, anchors: Anchors) -> str:
     complete = [(signer, "complete") for signer in dict.fromkeys(signers.values())]
     found = [held[one] for one in complete if one in held]
     if len(found) == len(complete):
-        return "".join(_list_pem(reader, one) for one in found)
+        return lists.joined(reader, anchors.id, found)
     let_in = {one.series_id for one in anchors.authorities if (one.id, "set_aside") in held}
     if not any(one.status_check.by_list and one.series_id not in let_in for one in anchors.authorities):
         return ""
-    return "".join(_list_pem(reader, one) for one in found) or NOBODYS_LIST
-
-
-def _list_pem(reader: Reader, wanted: RevocationList) -> str:
-    name = f"{wanted.authority_id}/{wanted.number}/{wanted.sequence}"
-    known: str | None = _LISTS.get(name)
-    if known is None:
-        current = revocations.current_list(reader, wanted.authority_id)
-        known = crl_pem(current.der) if current else ""
-        _LISTS.keep(name, known)
-    return known
+    return lists.joined(reader, anchors.id, found) or NOBODYS_LIST
 
 
 def denied(reader: Reader, listeners: tuple[DesiredListener, ...], at: datetime) -> frozenset[str]:
