@@ -54,7 +54,7 @@ def _before(policy: Policy, request: Request) -> Iterator[Asked]:
     holder = request.holder
     if holder is not None:
         yield "the certificate was revoked, or is on hold", lambda: holder.fingerprint in policy.denied, _refused("revoked")
-        yield "a name could be read as several", lambda: holder.is_unclean, _refused("malformed")
+        yield "a name could be read as several", lambda: holder.is_verified and holder.is_unclean, _refused("malformed")
         yield "the certificate has expired", lambda: request.at > holder.not_after, _refused("expired")
     yield "the host is not the one of the connection", lambda: _is_misdirected(request), _refused("misdirected")
 
