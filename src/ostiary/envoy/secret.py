@@ -4,6 +4,7 @@ What Envoy would not load is refused here, before anything is committed. All of 
 docs/decisions/0002-client-ca-trust.md.
 """
 
+import hashlib
 from typing import Any, Final, Literal
 
 from cryptography import x509
@@ -13,6 +14,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2
 
 from ostiary.errors import Invalid
+from ostiary.kept import Kept
 from ostiary.model.fields import Private
 from ostiary.model.tls import Identity, Trust
 
@@ -20,6 +22,7 @@ from ostiary.model.tls import Identity, Trust
 # let a stranger make us check 100 signatures per handshake.
 MAX_ISSUERS: Final = 10
 
+_READ: Final = Kept(4096)
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _RSA_BITS: Final = 2048
 
@@ -100,11 +103,19 @@ def _crls(pem: str, field: str) -> None:
     blocks = [block + end for block in pem.split(end)[:-1]]
     try:
         for block in blocks:
-            x509.load_pem_x509_crl(block.encode())
+            _read_once(block.encode())
     except ValueError as error:
         raise Invalid(field, "holds a revocation list that cannot be read.") from error
     if not blocks:
         raise Invalid(field, "holds no PEM revocation list.")
+
+
+def _read_once(block: bytes) -> None:
+    """Raises `ValueError` for what cannot be read. Of hundreds of lists, only one or two change at a time."""
+    name = hashlib.sha256(block).hexdigest()
+    if _READ.get(name) is None:
+        x509.load_pem_x509_crl(block)
+        _READ.keep(name, True)
 
 
 def _private_key(pem: Private, field: str) -> Any:

@@ -1,7 +1,9 @@
 """Translate what is desired, whole, into everything an Envoy should have. Pure: equal input, equal bytes."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from types import MappingProxyType
+from typing import Final, Literal
 
 from ostiary.access.policy import policy, uses_members
 from ostiary.envoy import access, enrolment, names, secret
@@ -12,8 +14,12 @@ from ostiary.envoy.listener import listener
 from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, SECRET, Key, Resource, Snapshot, pack
 from ostiary.envoy.route import route
 from ostiary.envoy.upstream_tls import member_identity, member_trust
+from ostiary.kept import Kept
 from ostiary.model.desired import Desired, DesiredEnrolment, DesiredListener, DesiredPool
+from ostiary.model.tls import Trust
 
+_LONG: Final = Kept(64)
+_LONG_FROM: Final = 64 * 1024
 _CONNECT_TIMEOUT = 5_000  # When no listener says how long a member may take to accept a connection.
 
 
@@ -56,7 +62,7 @@ def _of_tls(desired: DesiredListener, owners: tuple[str, ...]) -> Iterator[Resou
         yield pack(SECRET, identity.name, secret.identity(identity, field), owners)
     asked_for = client_trust(desired)
     if asked_for is not None:
-        yield pack(SECRET, asked_for.name, secret.trust(asked_for, "client_"), owners)
+        yield _trust(asked_for, "client_", owners)
 
 
 def _of_pool(desired: DesiredPool, connect_timeout: int) -> Iterator[Resource]:
@@ -69,7 +75,19 @@ def _of_pool(desired: DesiredPool, connect_timeout: int) -> Iterator[Resource]:
     if identity is not None:
         yield pack(SECRET, identity.name, secret.identity(identity, "tls_container_ref"), owners)
     if trust is not None:
-        yield pack(SECRET, trust.name, secret.trust(trust, ""), owners)
+        yield _trust(trust, "", owners)
+
+
+def _trust(given: Trust, side: Literal["client_", ""], owners: tuple[str, ...]) -> Resource:
+    """What is long is written once for all who use it, and for as long as it stays the same: it may have 70 MiB."""
+    name = f"{side}{given.name}"
+    known: tuple[Trust, Resource] | None = _LONG.get(name)
+    if known is not None and known[0] == given:
+        return replace(known[1], owners=frozenset(owners))
+    made = pack(SECRET, given.name, secret.trust(given, side), owners)
+    if len(made.body) >= _LONG_FROM:
+        _LONG.keep(name, (given, made))
+    return made
 
 
 def _of_enrolment(desired: DesiredEnrolment, denied: frozenset[str]) -> Iterator[Resource]:

@@ -70,7 +70,8 @@ def _sign(system: System, authority_id: str) -> bool:
 
 def _due(reader: Reader, at: datetime, only: str | None = None) -> Iterable[tuple[str, bool]]:
     """The authorities whose list is due, and whether time is the reason (then it is the base of deltas to come)."""
-    lists, changes = revocations.lists_without_content(reader), revocations.last_changes(reader)
+    lists = revocations.lists_without_content(reader, None if only is None else [only])
+    changes = revocations.last_changes(reader, only)
     for authority in reader.all(AUTHORITY, **({"id": only} if only else {})):
         if not authority.has_key or authority.cross_of is not None or at >= authority.not_after:
             continue

@@ -23,8 +23,9 @@ SEEN: Final = "Seen"
 DENIED: Final = "Denied"
 STREAMS: Final = "Streams"
 
-# Certificates with their chains and CRLs travel in one message each; gRPC's default of 4 MiB is too little for a large CRL.
-MESSAGE_LIMIT: Final = 64 * 1024 * 1024
+# Certificates with their chains and CRLs travel in one message each; gRPC's default of 4 MiB is too little for a large CRL. The
+# lists of a million revoked certificates take 70 MiB (docs/decisions/0016-lists-that-end.md).
+MESSAGE_LIMIT: Final = 256 * 1024 * 1024
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
