@@ -34,9 +34,19 @@ def path(pattern: str, *, wide: bool) -> str:
     return rf"(?i:{segments}){rest}{_QUERY}"
 
 
+def crooked() -> str:
+    """Paths with a dot segment that has parameters: of `/%2e%2e;/b` the engine makes `/..;/b`, which Tomcat takes for `/b`."""
+    return r"[^?]*/\.\.?(?:;|%3[Bb])[^?]*" + _QUERY
+
+
 def method(name: str, *, wide: bool) -> str:
     """`wide` is for rules that deny: some backends read methods in any case."""
     return f"(?i:{_literal(name)})" if wide else _literal(name)
+
+
+def serial(digits: str) -> str:
+    """A serial number as the engine prints it: octet by octet, so that a digit alone has a zero before it."""
+    return digits if digits == "0" else digits.zfill(len(digits) + len(digits) % 2)
 
 
 def dns(pattern: str) -> str:

@@ -75,8 +75,9 @@ def _stages(desired: DesiredListener, retired: frozenset[str], rules: tuple[Acce
     conditions = _Conditions(desired.access.authorities)
     steps = tuple(conditions.step(rule) for rule in rules)
     authority = tuple(_authority(desired, retired))
+    crooked = _crooked(exceptions, rules) if rules else ()
     holder = Checks(
-        (*_names(rules), *authority, *exceptions, *steps, *_elsewhere(rules, conditions)),
+        (*_names(rules), *authority, *crooked, *exceptions, *steps, *_elsewhere(rules, conditions)),
         _refused("no_rule_allows") if rules else ALLOWED,
     )
     return Stages(holder, _without(desired, exceptions, rules, conditions))
@@ -87,18 +88,20 @@ def _without(
 ) -> Checks:
     """Of requests without a certificate, or with one that the handshake would have refused."""
     shown = Check("the handshake would refuse the certificate", Matches("fingerprint", ".+"), _refused(words.UNVERIFIED))
+    exempt = (*_crooked(exceptions, ()), *exceptions)
     if desired.listener.client_authentication == "REHEARSAL":
         code = "certificate_required" if exceptions else "no_certificate"
-        return Checks((*exceptions, shown), _refused(code))
+        return Checks((*exempt, shown), _refused(code))
     if desired.listener.client_authentication == "MANDATORY":
-        return Checks(exceptions, _refused("certificate_required"))
+        return Checks(exempt, _refused("certificate_required"))
     open_to_all = tuple(rule for rule in rules if rule.certificate.anybody)
     if not rules:
-        return Checks(exceptions, ALLOWED)
+        return Checks(exempt, ALLOWED)
     steps = tuple(conditions.step(rule) for rule in open_to_all)
     would_help = any(rule.action == "ALLOW" and not rule.certificate.anybody for rule in rules)
     code = "certificate_required" if would_help else "no_rule_allows"
-    return Checks((*exceptions, *steps, *_elsewhere(open_to_all, conditions)), _refused(code))
+    before = (*_crooked(exceptions, open_to_all), *exceptions)
+    return Checks((*before, *steps, *_elsewhere(open_to_all, conditions)), _refused(code))
 
 
 def _names(rules: tuple[AccessRule, ...]) -> Iterator[Check]:
@@ -106,6 +109,13 @@ def _names(rules: tuple[AccessRule, ...]) -> Iterator[Check]:
     if any(rule.certificate.san_dns or rule.certificate.san_uri or rule.certificate.san_email for rule in rules):
         plain = Every(tuple(Matches(kind, patterns.printable()) for kind in ("dns", "uri", "email")))
         yield Check("alternative names are not plain ASCII", No(plain), _refused("malformed"))
+
+
+def _crooked(exceptions: tuple[Check, ...], rules: tuple[AccessRule, ...]) -> tuple[Check, ...]:
+    """No path may be one that some members resolve further than the engine does: to them, it is another one than was judged."""
+    if not exceptions and not any(rule.paths for rule in rules):
+        return ()
+    return (Check("the path could be read as several", Matches("path", patterns.crooked()), _refused("malformed")),)
 
 
 def _authority(desired: DesiredListener, retired: frozenset[str]) -> Iterator[Check]:
@@ -181,7 +191,7 @@ class _Conditions:
         signers = tuple(one for each in holders.authority_ids for one in self.authorities.get(each, ("unknown",)))
         yield holders.fingerprints_sha256, lambda value: Is("fingerprint", value)
         yield signers, lambda value: Is("issuer_fingerprint", value)
-        yield holders.serials, lambda value: Is("serial", value)
+        yield holders.serials, lambda value: Is("serial", patterns.serial(value))
         yield holders.groups, lambda value: Member(members.token("group", value))
         yield holders.profiles, lambda value: Member(members.token("profile", value))
         yield holders.subject_cn, lambda value: Matches("subject", patterns.in_subject("CN", value))

@@ -53,8 +53,8 @@ FIXES: Final[dict[str, str]] = {
     "name_constraint": "An authority above may not sign such names. Issue it by another, or leave the name out.",
     "status_unknown": "There is no current revocation list of the authority, so nobody of it is let in. Fetch or upload one "
     "(ostiary ca fetch, ostiary ca upload-crl), or choose another stale policy.",
-    "malformed": "The certificate, or a name in it, cannot be read in one way only. Issue it anew without control characters, "
-    "commas or quotes in its alternative names.",
+    "malformed": "The certificate, a name in it, or the path asked for cannot be read in one way only. Issue it anew without "
+    "control characters, commas or quotes in its alternative names; ask for paths without '/..;'.",
     "authority_removed": "The authority that signed it is no longer trusted here. Issue a certificate by one that is.",
     "certificate_required": "The connection has no certificate and this listener demands one. The client has to connect anew and "
     "show it; for requests that cannot, add an exception (ostiary access exception add).",
@@ -74,7 +74,7 @@ PUBLIC: Final[dict[str, str]] = {
     "authority_removed": "Your certificate is no longer accepted. Ask for a new one.",
     "certificate_required": "This service asks for a client certificate. Choose yours, then connect again.",
     "misdirected": "This connection was opened for another host. Open a new one.",
-    "malformed": "Your certificate cannot be accepted as it is. Ask for a new one.",
+    "malformed": "Your certificate, or the address you asked for, cannot be accepted as it is. Ask for a new one.",
     "no_rule_allows": "Your certificate does not permit this request.",
     "denied_by_rule": "Your certificate does not permit this request.",
     "source_not_allowed": "This request is not permitted from where you are.",
