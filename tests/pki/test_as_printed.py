@@ -1,21 +1,31 @@
 """What the engine prints of a certificate; `tests/live/test_as_printed.py` asks the engine itself."""
 
+from collections.abc import Sequence
+
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ostiary.errors import Invalid
-from ostiary.pki.as_printed import holder_facts
+from ostiary.pki.as_printed import AsPrinted, holder_facts
 from support import strange
 from support.certs import Authority, name
 
-RNG = strange.seeded(1)
+NOBODY = strange.tlv(0x30)
 CN, OU = "2.5.4.3", "2.5.4.11"
+
+
+def facts_of(subject: bytes = NOBODY, extensions: Sequence[bytes] = (), serial: int = 1) -> AsPrinted:
+    return holder_facts(certificate(subject, extensions, serial))
+
+
+def certificate(subject: bytes = NOBODY, extensions: Sequence[bytes] = (), serial: int = 1) -> bytes:
+    return strange.certificate(strange.seeded(1), subject=subject, issuer=NOBODY, extensions=extensions, serial=serial)
 
 
 def subject(*parts: tuple[bytes, ...]) -> str:
     """How a subject of these parts is printed."""
     wanted = strange.tlv(0x30, *(strange.tlv(0x31, *rdn) for rdn in parts))
-    return holder_facts(strange.certificate(RNG, subject=wanted, extensions=(), serial=1)).subject
+    return facts_of(wanted).subject
 
 
 def attribute(text: str, kind: str = CN, tag: int = 0x0C) -> bytes:
@@ -71,12 +81,12 @@ def test_what_is_no_text_or_of_an_unknown_kind_is_dumped() -> None:
 
 @pytest.mark.parametrize(("serial", "printed"), [(0, "0"), (1, "01"), (255, "ff"), (0xABC, "0abc"), (-1, "-01")])
 def test_serial_numbers_come_in_whole_octets(serial: int, printed: str) -> None:
-    assert holder_facts(strange.certificate(RNG, serial=serial)).serial == printed
+    assert facts_of(serial=serial).serial == printed
 
 
 def test_an_alternative_name_is_printed_octet_by_octet() -> None:
     names = alternatives(strange.tlv(0x82, b"a\x00b,c"), strange.tlv(0x82, b"\xff"))
-    facts = holder_facts(strange.certificate(RNG, extensions=names))
+    facts = facts_of(extensions=names)
     assert facts.dns.encode("utf-8", "surrogateescape") == b"a\x00b,c,\xff"
 
 
@@ -92,18 +102,18 @@ def test_an_alternative_name_is_printed_octet_by_octet() -> None:
 )
 def test_addresses_are_printed_as_the_c_library_does(octets: str, printed: str) -> None:
     names = alternatives(strange.tlv(0x87, bytes.fromhex(octets)))
-    assert holder_facts(strange.certificate(RNG, extensions=names)).ip == printed
+    assert facts_of(extensions=names).ip == printed
 
 
 def test_alternative_names_that_cannot_be_read_or_are_there_twice_are_none() -> None:
     good = alternatives(strange.tlv(0x82, b"a.test"))
-    assert holder_facts(strange.certificate(RNG, extensions=good)).dns == "a.test"
-    assert holder_facts(strange.certificate(RNG, extensions=good + good)).dns == ""
+    assert facts_of(extensions=good).dns == "a.test"
+    assert facts_of(extensions=good + good).dns == ""
     bad = alternatives(strange.tlv(0x82, b"a.test"), strange.tlv(0x8F, b""))
-    assert holder_facts(strange.certificate(RNG, extensions=bad)).dns == ""
+    assert facts_of(extensions=bad).dns == ""
 
 
-@pytest.mark.parametrize("der", [b"", b"garbage", b"\x30\x80", strange.certificate(RNG)[:-1], strange.certificate(RNG) + b"\x00"])
+@pytest.mark.parametrize("der", [b"", b"garbage", b"\x30\x80", certificate()[:-1], certificate() + b"\x00"])
 def test_what_is_no_certificate_is_refused(der: bytes) -> None:
     with pytest.raises(Invalid):
         holder_facts(der)

@@ -43,6 +43,9 @@ _POINT: Final = bytes.fromhex(
     "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
 )
 
+# What Envoy says of the signature by which the client would prove its key, and of one that there should not be.
+_PROOF: Final = ("BAD_SIGNATURE", "WRONG_SIGNATURE_TYPE", "UNEXPECTED_RECORD")
+
 _addresses = itertools.count(int(ipaddress.ip_address("127.16.0.1")))
 
 
@@ -58,6 +61,7 @@ def show(port: int, chain: Sequence[bytes], address: str | None = None) -> str:
         raw.sendall(_record(_message(_CLIENT_HELLO, _hello())))
         _until_done(raw)
         shown = b"".join(_vector(3, der) for der in chain)
+        # Without a certificate there is nothing to be proven, and what comes instead is out of place.
         raw.sendall(
             _record(_message(_CERTIFICATE, _vector(3, shown)))
             + _record(_message(_CLIENT_KEY_EXCHANGE, _vector(1, _POINT)))
@@ -104,6 +108,13 @@ class Witness:
                 with self._lock:
                     self._told += [access_log.read("connection", line) for _, line in lines]
         return b""
+
+
+def refusal(record: Record) -> str | None:
+    """Why the certificate of a connection was refused, in Envoy's words; None for one that fell only over what came after it."""
+    failure = record["failure"]
+    came_to_the_proof = any(f"SSL_routines:OPENSSL_internal:{words}" in failure for words in _PROOF)
+    return None if came_to_the_proof and "CERTIFICATE_VERIFY_FAILED" not in failure else failure
 
 
 def _hello() -> bytes:

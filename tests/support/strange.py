@@ -7,7 +7,9 @@
 Nothing of `ostiary.pki` is used here. Signatures are made up unless `sign` is given.
 """
 
+import base64
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from random import Random  # noqa: TID251 (nothing secret comes of it, and the same again is wanted)
 from typing import Final
 
@@ -17,6 +19,8 @@ from support.certs import new_key
 
 ECDSA_SHA256: Final = bytes.fromhex("300a06082a8648ce3d040302")
 SPKI: Final = new_key().public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+VALIDITY: Final = (datetime(2025, 1, 1, tzinfo=UTC), datetime(2035, 1, 1, tzinfo=UTC))
 
 _KNOWN: Final = ("2.5.4.3", "2.5.4.10", "2.5.4.11", "2.5.4.5", "2.5.4.6", "1.2.840.113549.1.9.1", "0.9.2342.19200300.100.1.25")
 _UNKNOWN: Final = (
@@ -101,6 +105,37 @@ def extension(dotted: str, value: bytes, *, critical: bool = False) -> bytes:
     return tlv(0x30, oid(dotted), tlv(0x01, b"\xff") if critical else b"", tlv(0x04, value))
 
 
+def pem(label: str, der: bytes) -> str:
+    """As PEM, whatever is in it."""
+    return f"-----BEGIN {label}-----\n{base64.encodebytes(der).decode()}-----END {label}-----\n"
+
+
+def first(der: bytes) -> bytes:
+    """The first of some values that stand one after the other."""
+    return der[: _end(der)]
+
+
+def inside(der: bytes) -> bytes:
+    """What a value holds."""
+    return der[_end(der) - _length(der) : _end(der)]
+
+
+def serial_of(certificate: bytes) -> int:
+    """Its serial number."""
+    fields = inside(inside(certificate))
+    if fields[0] == 0xA0:
+        fields = fields[_end(fields) :]
+    return int.from_bytes(inside(fields), "big", signed=True)
+
+
+def _length(der: bytes) -> int:
+    return der[1] if der[1] < 0x80 else int.from_bytes(der[2 : 2 + (der[1] & 0x7F)], "big")
+
+
+def _end(der: bytes) -> int:
+    return 2 + (der[1] & 0x7F if der[1] >= 0x80 else 0) + _length(der)
+
+
 def certificate(
     rng: Random,
     *,
@@ -109,21 +144,25 @@ def certificate(
     serial: int | None = None,
     extensions: Sequence[bytes] | None = None,
     sign: Callable[[bytes], bytes] = lambda _: bytes(64),
+    algorithm: bytes = ECDSA_SHA256,
+    spki: bytes = SPKI,
+    validity: tuple[datetime, datetime] = VALIDITY,
+    version: int = 3,
 ) -> bytes:
-    """A version 3 certificate, DER; what is not given is made up."""
+    """A certificate, DER; what is not given is made up."""
     held = _extensions(rng) if extensions is None else extensions
     to_be_signed = tlv(
         0x30,
-        tlv(0xA0, integer(2)),
+        tlv(0xA0, integer(version - 1)) if version > 1 else b"",
         integer(_serial(rng) if serial is None else serial),
-        ECDSA_SHA256,
+        algorithm,
         name(rng) if issuer is None else issuer,
-        tlv(0x30, tlv(0x17, b"250101000000Z"), tlv(0x17, b"350101000000Z")),
+        tlv(0x30, *(tlv(0x17, f"{at:%y%m%d%H%M%SZ}".encode()) for at in validity)),
         name(rng) if subject is None else subject,
-        SPKI,
-        *([tlv(0xA3, tlv(0x30, *held))] if held else []),
+        spki,
+        tlv(0xA3, tlv(0x30, *held)) if held and version == 3 else b"",
     )
-    return tlv(0x30, to_be_signed, ECDSA_SHA256, tlv(0x03, b"\x00", sign(to_be_signed)))
+    return tlv(0x30, to_be_signed, algorithm, tlv(0x03, b"\x00", sign(to_be_signed)))
 
 
 def _extensions(rng: Random) -> list[bytes]:

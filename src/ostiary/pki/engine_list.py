@@ -57,7 +57,10 @@ class EngineList:
 
     def names(self, serial: bytes) -> bool:
         """Whether the certificate with this serial number (as encoded) is revoked."""
-        return self.held.get_revoked_certificate_by_serial_number(int.from_bytes(serial, "big", signed=True)) is not None
+        number = int.from_bytes(serial, "big", signed=True)
+        if number < 0:  # which `cryptography` does not look for
+            return any(entry.parts()[0].content == serial for entry in _entries(self.held))
+        return self.held.get_revoked_certificate_by_serial_number(number) is not None
 
 
 def read(held: x509.CertificateRevocationList) -> EngineList:
@@ -79,6 +82,12 @@ def read(held: x509.CertificateRevocationList) -> EngineList:
         scope=scope,
         has_unknown_critical=bool(critical - _UNDERSTOOD) or _has_critical_entry(held, len(critical)),
     )
+
+
+def _entries(held: x509.CertificateRevocationList) -> list[tlv.Value]:
+    """What is revoked, as it is encoded: the second list of the whole, after the issuer, when it is there."""
+    lists = [field for field in tlv.only(held.tbs_certlist_bytes).parts() if field.kind == tlv.SEQUENCE]
+    return lists[2].parts(tlv.SEQUENCE) if len(lists) > 2 else []
 
 
 def _has_critical_entry(held: x509.CertificateRevocationList, critical: int) -> bool:
