@@ -1,6 +1,7 @@
 """Everything an engine needs to know, whole and resolved: the one thing that is translated to Envoy's terms."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field, InstanceOf
@@ -78,3 +79,8 @@ class Desired(Data):
     denied: frozenset[str] = frozenset()
     retired: frozenset[str] = frozenset()
     roster: InstanceOf[Roster] = Roster()
+
+    @property
+    def good_until(self) -> datetime | None:
+        """When it is another by itself, because an exception ends; None where only somebody's change can do that."""
+        return min((one.not_after for each in self.listeners for one in each.access.exceptions), default=None)

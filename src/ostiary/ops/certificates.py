@@ -1,8 +1,10 @@
-"""Certificates: issue, renew, read, search. What is revoked is in `ops.revocation`, what waits for approval in `ops.requests`."""
+"""Certificates: issue, renew, read, search, change. Revoking is `ops.revocation`; what waits for approval, `ops.requests`."""
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -15,6 +17,7 @@ from ostiary.ops import profiles, requests
 from ostiary.ops.caller import Caller
 from ostiary.ops.desk import Desk
 from ostiary.ops.desk import at as desk_at
+from ostiary.ops.edit import edited
 from ostiary.ops.facts import record
 from ostiary.ops.idempotency import Once, before, once_only
 from ostiary.ops.issuing import Signed, Wanted, described, names_from, profile_now, signed, stored, wanted
@@ -126,6 +129,20 @@ def renew(
     with system.store.read() as reader:
         made = signed(system, reader, successor, system.clock())
     return _recorded(system, caller, "certificate:renew", made, once)
+
+
+def update(system: System, caller: Caller, certificate_id: str, changes: Mapping[str, Any]) -> Certificate:
+    """Say anew what it is called, who holds it, or in which groups it is. Who leaves a group loses what that permits at once."""
+
+    def work(facts: Facts) -> Certificate:
+        before = facts.require(CERTIFICATE, certificate_id)
+        after = edited(before, changes)
+        after = after.model_copy(update={"groups": tuple(dict.fromkeys(after.groups))})
+        if set(after.groups) != set(before.groups):
+            facts.move_status()
+        return facts.replace(CERTIFICATE, before, after)
+
+    return record(system, caller, "certificate:update", work)
 
 
 def held_by(reader: Reader, der: bytes) -> Certificate:

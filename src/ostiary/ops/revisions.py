@@ -7,12 +7,21 @@ from typing import Any
 from ostiary.errors import Invalid
 from ostiary.model.listener import Listener
 from ostiary.model.reference import parse
-from ostiary.ops import listeners, server_certificates
+from ostiary.ops import access, listeners, server_certificates
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.material import check_listener, check_pool
 from ostiary.ops.system import System
-from ostiary.store.kinds import BY_NAME, CONTAINER, KINDS, LISTENER, LOAD_BALANCER, POOL
+from ostiary.store.kinds import (
+    ACCESS_EXCEPTION,
+    ACCESS_RULE,
+    BY_NAME,
+    CONTAINER,
+    KINDS,
+    LISTENER,
+    LOAD_BALANCER,
+    POOL,
+)
 from ostiary.store.store import Change, Revision, Transaction
 
 _ORDER = {kind.name: position for position, kind in enumerate(KINDS)}
@@ -41,7 +50,7 @@ def find(system: System, caller: Caller, *, before: int | None = None, limit: in
 
 
 def revert(system: System, caller: Caller, number: int) -> int:
-    """Put load balancers, listeners, pools, members and monitors back to how they were after revision `number`.
+    """Put load balancers, listeners with their rules, pools, members and monitors back to how they were after revision `number`.
 
     It is a change like any other: checked, translated, recorded, and the next revision, which is returned. Secrets,
     authorities and issued certificates are facts, not settings, and stay; what has come to refer to a deleted one is refused.
@@ -59,6 +68,7 @@ def revert(system: System, caller: Caller, number: int) -> int:
             state = targets[kind_name, resource_id]
             if state is not None:
                 _restore(transaction, system, kind_name, state, made_anew)
+        _touch_listeners(transaction, since)
         return transaction.next_revision if transaction.changed else transaction.next_revision - 1
 
 
@@ -75,6 +85,14 @@ def _certificates_taken_back(since: Iterable[Change]) -> dict[str, str]:
     """Containers of server certificates that ostiary had made and deleted since: by id, their names."""
     deleted = (later for later in since if later.kind == CONTAINER.name and later.after is None and later.before is not None)
     return {gone.resource_id: str((gone.before or {}).get("name")) for gone in deleted}
+
+
+def _touch_listeners(transaction: Transaction, since: Iterable[Change]) -> None:
+    """What their clients may reach is another, so their statuses are those of this revision."""
+    documents = [later.after or later.before or {} for later in since if later.kind in {ACCESS_RULE.name, ACCESS_EXCEPTION.name}]
+    for listener_id in dict.fromkeys(str(document["listener_id"]) for document in documents):
+        if (listener := transaction.get(LISTENER, listener_id)) is not None:
+            access.touch(transaction, listener)
 
 
 def _delete(transaction: Transaction, kind_name: str, resource_id: str) -> None:
