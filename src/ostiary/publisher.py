@@ -6,6 +6,7 @@ and a change that another control plane committed to the same database is found 
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -35,6 +36,7 @@ class Publisher:
         self._published = (-1, -1)  # revision and status sequence
         self._members = RosterBook()
         self._roster: Roster | None = None  # as it was published
+        self._good_until: datetime | None = None  # when what was published is another by itself
         self._problem = ""
 
     def wake(self, _revision: int = 0) -> None:
@@ -67,7 +69,7 @@ class Publisher:
         newest, configuration, translated = wanted
         self._system.fleet.want(configuration, translated)
         self._publish(translated)
-        self._published, self._roster = newest, configuration.roster
+        self._published, self._roster, self._good_until = newest, configuration.roster, configuration.good_until
         log.info("published", revision=newest[0], status=newest[1], resources=len(translated.resources))
 
     def _translated(self) -> tuple[tuple[int, int], Desired, Snapshot] | None:
@@ -75,7 +77,8 @@ class Publisher:
         with self._system.store.read() as reader:
             newest, now = (reader.revision(), reader.status_sequence()), self._system.clock()
             roster = self._members.look(reader, now)
-            if newest == self._published and roster is self._roster:
+            ended = self._good_until is not None and now >= self._good_until
+            if newest == self._published and roster is self._roster and not ended:
                 return None
             wanted = desired(reader, self._system.sealer, now, roster)
             wanted = wanted.model_copy(update={"enrolment": enrolment.desired(reader, self._system)})

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from ostiary.errors import Refusal
-from ostiary.ops import foreign_status, idempotency, list_upkeep, relint, requests, series, status_fetch, tokens
+from ostiary.ops import exceptions, foreign_status, idempotency, list_upkeep, relint, requests, series, status_fetch, tokens
 from ostiary.ops.system import System
 
 ROUND_SECONDS: Final = 60.0
@@ -39,6 +39,7 @@ LEISURE: Final[Chores] = (
 # What somebody has to see to; said when it changes, not each minute.
 ALARMS: Final[tuple[tuple[str, Callable[[System], tuple[str, ...]]], ...]] = (
     ("revocation lists end soon and their keys are offline: bring these back", list_upkeep.ending),
+    ("access exceptions end within days, and then a certificate is needed: renew or delete them", exceptions.ending),
 )
 
 
@@ -94,6 +95,6 @@ class Upkeep:
                     log.exception("failed; will try again", chore=name)
                     continue
                 if found and found != said.get(name):
-                    log.warning(name, authorities=found)
+                    log.warning(name, about=found)
                 said[name] = found
             await asyncio.sleep(ROUND_SECONDS)
