@@ -19,6 +19,7 @@ from ostiary.model.roster import Roster
 from ostiary.ops import enrolment
 from ostiary.ops.system import System
 from ostiary.store.desired import desired
+from ostiary.store.lists import ListBook
 from ostiary.store.roster import RosterBook
 
 POLL_SECONDS: Final = 1.0
@@ -35,6 +36,7 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._published = (-1, -1)  # revision and status sequence
         self._members = RosterBook()
+        self._lists = ListBook()
         self._roster: Roster | None = None  # as it was published
         self._good_until: datetime | None = None  # when what was published is another by itself
         self._problem = ""
@@ -78,8 +80,9 @@ class Publisher:
             newest, now = (reader.revision(), reader.status_sequence()), self._system.clock()
             roster = self._members.look(reader, now)
             ended = self._good_until is not None and now >= self._good_until
-            if newest == self._published and roster is self._roster and not ended:
+            if newest == self._published and roster is self._roster and not ended and not self._lists.is_due(now):
                 return None
-            wanted = desired(reader, self._system.sealer, now, roster)
-            wanted = wanted.model_copy(update={"enrolment": enrolment.desired(reader, self._system)})
+            self._lists.begin(now)
+            wanted = desired(reader, self._system.sealer, now, roster, self._lists)
+            wanted = wanted.model_copy(update={"enrolment": enrolment.desired(reader, self._system, self._lists)})
         return newest, wanted, snapshot(wanted)

@@ -10,6 +10,7 @@ from ostiary.ops.record import entry
 from ostiary.ops.system import System
 from ostiary.store.desired import desired
 from ostiary.store.kinds import LISTENER, LOAD_BALANCER, POOL
+from ostiary.store.lists import Unread
 from ostiary.store.store import Transaction
 
 
@@ -25,7 +26,7 @@ def change(system: System, caller: Caller, action: str) -> Iterator[Transaction]
         yield transaction
         if not transaction.changed:
             return
-        snapshot(desired(transaction, system.sealer, transaction.at))
+        snapshot(desired(transaction, system.sealer, transaction.at, lists=Unread()))
         for changed in transaction.changed:
             transaction.append_audit(entry(caller, action, changed, transaction.next_revision))
         revision = transaction.bump(caller.name, action)
