@@ -70,6 +70,7 @@ class Publisher:
         self._problem = ""
         newest, configuration, translated = wanted
         self._system.fleet.want(configuration, translated)
+        self._system.effects.published(*newest, {key: resource.version for key, resource in translated.resources.items()})
         self._publish(translated)
         self._published, self._roster, self._good_until = newest, configuration.roster, configuration.good_until
         log.info("published", revision=newest[0], status=newest[1], resources=len(translated.resources))

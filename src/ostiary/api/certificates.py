@@ -10,6 +10,7 @@ from pydantic import Field, create_model
 from ostiary.api import inventory_csv, inventory_query
 from ostiary.api.bodies import decode, parse
 from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
+from ostiary.api.effects import EffectItem, shown_effect
 from ostiary.api.inventory_query import QUESTIONS
 from ostiary.api.nouns import Noun, wrapped
 from ostiary.api.once import once
@@ -19,7 +20,7 @@ from ostiary.model.authority import Certificate, NewCertificate
 from ostiary.model.handout import NewIdentity
 from ostiary.model.inventory import Status
 from ostiary.model.request import CertificateRequest
-from ostiary.ops import certificates, identities, inventory
+from ostiary.ops import certificates, effects_kept, identities, inventory
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 
@@ -51,6 +52,18 @@ IdentityReply: Final = wrapped(
         ),
     ),
     "IdentityReply",
+)
+DetailReply: Final = wrapped(
+    "certificate",
+    create_model(
+        "CertificateDetail",
+        __base__=NOUN.item,
+        effects=(
+            tuple[EffectItem, ...],
+            Field(description="How soon its revocation, hold or release was in force, gateway by gateway."),
+        ),
+    ),
+    "CertificateDetailReply",
 )
 
 
@@ -93,11 +106,13 @@ def find(request: Request, system: Sys, caller: Who) -> Response:
     return JSONResponse({NOUN.many: items, f"{NOUN.many}_links": links(request, listed, page)})
 
 
-@router.get("/certificates/{certificate_id}", dependencies=[may("certificate:read")], **described(200, answers=NOUN.reply))
+@router.get("/certificates/{certificate_id}", dependencies=[may("certificate:read")], **described(200, answers=DetailReply))
 def get(request: Request, system: Sys, caller: Who, certificate_id: str) -> JSONResponse:
-    """Show a certificate."""
+    """Show a certificate; with it how soon its revocation was in force at each gateway."""
     picked = one_asked(request, NOUN)
-    return JSONResponse({NOUN.one: picked.pick(shown(system, certificates.get(system, caller, certificate_id)))})
+    found = certificates.get(system, caller, certificate_id)
+    effects = [shown_effect(one) for one in effects_kept.of_certificate(system, caller, found)]
+    return JSONResponse({NOUN.one: picked.pick({**shown(system, found), "effects": effects})})
 
 
 def shown(system: System, certificate: Certificate) -> dict[str, Any]:

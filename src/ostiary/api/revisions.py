@@ -7,11 +7,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from ostiary.api.declared import Sys, Who, described, may
+from ostiary.api.effects import EffectItem, shown_effect
 from ostiary.api.nouns import Link, zulu_time
 from ostiary.api.queries import RECORD_LIMIT_MAX, page_limit, page_link, parameters, whole_number
 from ostiary.errors import NotFound
 from ostiary.model.fields import Data
-from ostiary.ops import revisions
+from ostiary.ops import effects_kept, revisions
 from ostiary.store.store import Revision
 
 
@@ -34,9 +35,10 @@ class ChangeItem(Data):
 
 
 class RevisionDetail(RevisionItem):
-    """One committed change, and what it changed."""
+    """One committed change, what it changed, and how soon that was in force at each gateway."""
 
     changes: tuple[ChangeItem, ...]
+    effects: tuple[EffectItem, ...]
 
 
 class RevisionReply(Data):
@@ -88,13 +90,14 @@ def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
 
 @router.get("/{number}", dependencies=[may("revision:read")], **described(200, answers=RevisionReply))
 def get(system: Sys, caller: Who, number: str) -> JSONResponse:
-    """Show what a revision changed."""
+    """Show what a revision changed, and how soon that was in force at each gateway."""
     found = revisions.get(system, caller, _number(number))
     changes = [
         {"kind": change.kind, "resource_id": change.resource_id, "before": change.before, "after": change.after}
         for change in found.changes
     ]
-    return JSONResponse({"revision": {**_shown(found.revision), "changes": changes}})
+    effects = [shown_effect(one) for one in effects_kept.of_revision(system, caller, found.revision.number)]
+    return JSONResponse({"revision": {**_shown(found.revision), "changes": changes, "effects": effects}})
 
 
 @router.post("/{number}/revert", dependencies=[may("revision:revert")], **described(200, answers=Reverted))

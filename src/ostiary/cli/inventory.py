@@ -81,11 +81,13 @@ def list_(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
 
 @refusals_in_one_line
 def show(certificate: Certificate, data_dir: DataDir = None, json: Json = False) -> None:
-    """Show one certificate.
+    """Show one certificate; of one that was revoked, how soon that was in force at each gateway.
 
     Example: `ostiary cert show 6f1c…`
     """
-    found = one(connect(data_dir), certificate)
+    client = connect(data_dir)
+    found = one(client, certificate)
+    found = client.call("GET", f"{PATH}/{quote(found['id'], safe='')}")["certificate"]
     (as_json if json else as_fields)(found)
 
 

@@ -47,7 +47,7 @@ class Ending:
         self.unable = await asyncio.to_thread(cut.unable, envoy)
         if self.unable is not None:
             _log.warning(
-                "a long stream of a client that loses its permission cannot be ended; max_stream_duration bounds it",
+                "long streams of clients that lose their permission cannot be ended: they last as long as their listener lets any last",
                 reason=self.unable,
             )
 

@@ -145,7 +145,7 @@ class Streams:
         if not self._full:
             _log.error(
                 "too many long requests at once: those beyond are not ended when their client's permission is withdrawn, "
-                "but by max_stream_duration only",
+                "but only when they have lasted as long as their listener lets any last",
                 most=_MOST,
             )
             self._full = True

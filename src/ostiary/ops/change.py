@@ -23,6 +23,7 @@ def change(system: System, caller: Caller, action: str) -> Iterator[Transaction]
     """
     caller.must(action)
     with system.store.write() as transaction:
+        status = transaction.status_sequence()
         yield transaction
         if not transaction.changed:
             return
@@ -30,6 +31,10 @@ def change(system: System, caller: Caller, action: str) -> Iterator[Transaction]
         for changed in transaction.changed:
             transaction.append_audit(entry(caller, action, changed, transaction.next_revision))
         revision = transaction.bump(caller.name, action)
+        moved = range(status + 1, transaction.status_sequence() + 1)
+        moment = system.effects.moment()
+    system.effects.committed("revision", [revision], moment)
+    system.effects.committed("revocation", moved, moment)
     # Only now: nobody may act on what could still be undone.
     system.committed(revision)
 

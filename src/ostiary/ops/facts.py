@@ -22,18 +22,21 @@ def record(system: System, caller: Caller, action: str, work: Callable[[Facts], 
     Raises `Denied` when the caller may not.
     """
     caller.must(action)
-    moved = False
+    moved = range(0)
+    moment = system.effects.moment()
 
     def recorded(facts: Facts) -> T:
-        nonlocal moved
+        nonlocal moved, moment
         first, status = len(facts.changed), facts.status_sequence()
         done = work(facts)
         for changed in facts.changed[first:]:
             facts.append_audit(entry(caller, action, changed, None))
-        moved = facts.status_sequence() != status
+        moved = range(status + 1, facts.status_sequence() + 1)
+        moment = system.effects.moment()
         return done
 
     done = system.store.record(recorded)
     if moved:
+        system.effects.committed("revocation", moved, moment)
         system.committed(0)
     return done

@@ -8,6 +8,7 @@ from ostiary.kept import Kept
 from ostiary.model.enrolment import EnrolmentDoor
 from ostiary.ops.answers import Answers
 from ostiary.ops.custodians import Custodians
+from ostiary.ops.effects import Effects
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.watch import Watch
 from ostiary.pki.sealing import Sealer
@@ -36,3 +37,4 @@ class System:
     door: EnrolmentDoor | None = None
     public_url: str = ""
     watch: Watch = field(default_factory=Watch)  # of imported authorities' lists and responders
+    effects: Effects = field(default_factory=Effects)  # how soon changes are in force at each gateway
