@@ -47,7 +47,8 @@ class Ending:
         self.unable = await asyncio.to_thread(cut.unable, envoy)
         if self.unable is not None:
             _log.warning(
-                "long streams of clients that lose their permission cannot be ended: they last as long as their listener lets any last",
+                "long streams of clients that lose their permission cannot be ended; "
+                "they last as long as their listener lets any last",
                 reason=self.unable,
             )
 
