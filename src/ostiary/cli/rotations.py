@@ -97,7 +97,7 @@ def roll(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Have a new issuing CA take over under the same name now. It comes by itself after 10,000 certificates.
+    """Have a new issuing CA take over under the same name now. It comes by itself after 5,000 certificates.
 
     Example: `ostiary ca roll "Devices"`
     """

@@ -183,7 +183,7 @@ revocations = Table(
     Column("serial", String(40), primary_key=True),
     Column("sequence", BigInteger, nullable=False),  # of head.status_sequence when it was last changed
     Column("fingerprint_sha256", String(64), nullable=False, index=True),
-    Column("revoked_at", UTCDateTime, nullable=False),
+    Column("revoked_at", UTCDateTime, nullable=False, index=True),
     Column("reason", String(32), nullable=False),  # removeFromCRL: it was on hold and is released
     Column("invalidity_date", UTCDateTime),
     Column("expires_at", UTCDateTime, nullable=False),
