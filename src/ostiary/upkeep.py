@@ -15,6 +15,8 @@ from ostiary.ops.system import System
 
 ROUND_SECONDS: Final = 60.0
 NEWS_SECONDS: Final = 5.0
+# Whoever was revoked is refused by what is published; that goes first, and the lists of many revocations are signed once.
+BREATH_SECONDS: Final = 0.1
 Chores = tuple[tuple[str, Callable[[System], int]], ...]
 log = structlog.get_logger(source="upkeep")
 
@@ -27,9 +29,11 @@ NEWS: Final[Chores] = (
     ("learned who is refused, or is no longer, by an imported authority", foreign_status.learn_due),
 )
 
+# Where certificates are asked for by the hundred, an issuing CA has signed its share within seconds.
+GROWTH: Final[Chores] = (("rolled to the next issuing CA", series.roll_due),)
+
 # Each minute: what hurries nobody, and last what takes a while.
 LEISURE: Final[Chores] = (
-    ("rolled to the next issuing CA", series.roll_due),
     ("let requests lapse that nobody decided", requests.lapse_due),
     ("forgot idempotency keys", idempotency.forget_old),
     ("forgot tokens that expired long ago", tokens.forget_old),
@@ -60,11 +64,13 @@ class Upkeep:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._rounds(CHORES, ROUND_SECONDS, self._changed))
             group.create_task(self._rounds(NEWS, NEWS_SECONDS, asyncio.Event()))
+            group.create_task(self._rounds(GROWTH, NEWS_SECONDS, asyncio.Event()))
             group.create_task(self._rounds(LEISURE, ROUND_SECONDS, asyncio.Event()))
             group.create_task(self._watch())
 
     async def _rounds(self, chores: Chores, seconds: float, wanted: asyncio.Event) -> None:
         while True:
+            await asyncio.sleep(BREATH_SECONDS)
             wanted.clear()
             for name, chore in chores:
                 await self._do(name, chore)

@@ -1,8 +1,8 @@
 """Several issuing CAs under one name, one after the other, so that none of their revocation lists grows long.
 
-An engine reads the whole list of an issuer at each full handshake. With `LARGEST` entries that costs a sixth more than with none, with
-20,000 three quarters (docs/decisions/0016-lists-that-end.md). So after `LARGEST` certificates the next issuing CA takes over; the old
-one keeps its list. Much fewer would not do either: the names of all issuing CAs are told in each handshake.
+An engine reads the whole list of an issuer at each full handshake. With `LARGEST` entries that costs a sixth more than with none,
+with 20,000 three quarters (docs/decisions/0016-lists-that-end.md). So after `LARGEST` certificates the next issuing CA takes over; the
+old one keeps its list. Much fewer would not do either: the names of all issuing CAs are told in each handshake.
 """
 
 from dataclasses import asdict
@@ -63,20 +63,22 @@ def roll(system: System, caller: Caller, authority_id: str) -> Authority:
 def roll_due(system: System) -> int:
     """Roll each series whose issuing CA has signed its share and whose parent's key is here. Returns how many."""
     with system.store.read() as reader:
-        due = [one.id for one in reader.all(AUTHORITY) if _is_due(reader, one)]
+        every = {one.id: one for one in reader.all(AUTHORITY)}
+        newest: dict[str, Authority] = {}
+        for one in sorted(every.values(), key=lambda one: one.generation):
+            newest[one.series_id] = one
+        due = [one.id for one in newest.values() if _is_due(reader, one, every.get(one.parent_id or ""))]
     for authority_id in due:
         roll(system, SYSTEM, authority_id)
     return len(due)
 
 
-def _is_due(reader: Reader, authority: Authority) -> bool:
+def _is_due(reader: Reader, newest: Authority, parent: Authority | None) -> bool:
     # A root signs what is below it seldom, and its list is as long as it is; only who signs leaves is rolled.
-    if authority.kind != "intermediate" or not authority.may_sign or authority.cross_of is not None:
+    if newest.kind != "intermediate" or not newest.may_sign or newest.cross_of is not None:
         return False
-    newest = members(reader, authority.series_id)[-1]
-    parent = reader.get(AUTHORITY, authority.parent_id) if authority.parent_id else None
-    able = newest.id == authority.id and parent is not None and parent.may_sign
-    return able and reader.count(CERTIFICATE, authority_id=authority.id) >= LARGEST
+    able = parent is not None and parent.may_sign
+    return able and reader.count(CERTIFICATE, authority_id=newest.id) >= LARGEST
 
 
 def _next(transaction: Transaction, system: System, authority: Authority) -> Authority:
