@@ -91,7 +91,7 @@ def _without(
     exempt = (*_crooked(exceptions, ()), *exceptions)
     if desired.listener.client_authentication == "REHEARSAL":
         code = "certificate_required" if exceptions else "no_certificate"
-        return Checks((*exempt, shown), _refused(code))
+        return Checks((shown, *exempt), _refused(code))  # one that is shown is verified, exceptions or not
     if desired.listener.client_authentication == "MANDATORY":
         return Checks(exempt, _refused("certificate_required"))
     open_to_all = tuple(rule for rule in rules if rule.certificate.anybody)
