@@ -1,0 +1,57 @@
+"""Explain: what becomes of a client at a listener, and why, by the very rules that the gateways were given."""
+
+from ostiary.access import members
+from ostiary.errors import Conflict, Invalid
+from ostiary.model.desired import Desired, DesiredListener
+from ostiary.model.explanation import ExplainRequest, Explanation
+from ostiary.ops.caller import Caller
+from ostiary.ops.explained import Known, answer, first_of
+from ostiary.ops.system import System
+from ostiary.store.desired import desired as read_desired
+from ostiary.store.kinds import CERTIFICATE, LISTENER
+from ostiary.store.store import Reader
+
+
+def explain(system: System, caller: Caller, asked: ExplainRequest) -> Explanation:
+    """What becomes of this client and its request: by what was last published, which is what the gateways have."""
+    caller.must("access-rule:read")
+    if asked.certificate is not None and asked.certificate_id is not None:
+        raise Invalid("certificate_id", "give a certificate or the id of one, not both")
+    at = asked.at or system.clock()
+    fingerprint = _fingerprint(asked.certificate)  # it is read before a transaction is open
+    with system.store.read() as reader:
+        wanted = system.fleet.wanted
+        desired = wanted.desired if wanted is not None else read_desired(reader, system.sealer, at)
+        door = _door(reader, desired, asked.listener_id)
+        certificate = asked.certificate
+        if asked.certificate_id is not None:
+            held = reader.require(CERTIFICATE, asked.certificate_id)
+            certificate, fingerprint = held.certificate + held.chain, held.fingerprint_sha256
+        entry = _entry(desired, fingerprint) if wanted is not None else _entry_on_record(reader, fingerprint)
+    return answer(Known(desired, door, certificate, entry), asked, at)
+
+
+def _door(reader: Reader, desired: Desired, listener_id: str) -> DesiredListener:
+    """The listener as the gateways have it. Raises `NotFound`, and `Conflict` for one that serves nobody."""
+    found = next((one for one in desired.listeners if one.listener.id == listener_id), None)
+    if found is None:
+        there = reader.require(LISTENER, listener_id)
+        raise Conflict(f"listener {there.id} is not in service: it, or its load balancer, is switched off", "listener_id")
+    return found
+
+
+def _entry(desired: Desired, fingerprint: str | None) -> str:
+    settled = desired.roster.settled.entries if desired.roster.settled is not None else {}
+    known = fingerprint and (desired.roster.recent.get(fingerprint) or settled.get(fingerprint))
+    return known or members.entry((), "")
+
+
+def _entry_on_record(reader: Reader, fingerprint: str | None) -> str:
+    for held in reader.all(CERTIFICATE, fingerprint_sha256=fingerprint) if fingerprint else ():
+        return members.entry(held.groups, held.profile)
+    return members.entry((), "")
+
+
+def _fingerprint(certificate_pem: str | None) -> str | None:
+    read = first_of(certificate_pem) if certificate_pem is not None else None
+    return read.fingerprint_sha256 if read is not None else None
