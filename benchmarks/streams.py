@@ -93,7 +93,14 @@ class Place:
         self.house = house
         self.authority = house.call("POST", "/v1/authorities", {"authority": {"name": "Streams"}})["authority"]
         trust = self.authority["href"]
-        self.door = house.door(port, client_authentication="MANDATORY", client_ca_tls_container_ref=trust, stream_recheck=recheck)
+        self.door = house.door(
+            port,
+            client_authentication="MANDATORY",
+            client_ca_tls_container_ref=trust,
+            stream_recheck=recheck,
+            timeout_client_data=600_000,
+            timeout_member_data=600_000,
+        )
 
     def client(self, name: str) -> tuple[str, TLSClient]:
         """Somebody new: the certificate's id, and a client that shows it."""
