@@ -10,7 +10,20 @@ from typing import Final
 import structlog
 
 from ostiary.errors import Refusal
-from ostiary.ops import exceptions, foreign_status, idempotency, list_upkeep, relint, requests, series, status_fetch, tokens
+from ostiary.ops import (
+    denials,
+    effects_kept,
+    exceptions,
+    foreign_status,
+    idempotency,
+    list_upkeep,
+    relint,
+    requests,
+    series,
+    sightings,
+    status_fetch,
+    tokens,
+)
 from ostiary.ops.system import System
 
 ROUND_SECONDS: Final = 60.0
@@ -37,6 +50,8 @@ LEISURE: Final[Chores] = (
     ("let requests lapse that nobody decided", requests.lapse_due),
     ("forgot idempotency keys", idempotency.forget_old),
     ("forgot tokens that expired long ago", tokens.forget_old),
+    ("forgot how soon old changes were in force", effects_kept.forget_old),
+    ("forgot old refusals; they stay counted", denials.forget_old),
     ("found certificates that break a rule", relint.look_over),
 )
 
@@ -44,6 +59,7 @@ LEISURE: Final[Chores] = (
 ALARMS: Final[tuple[tuple[str, Callable[[System], tuple[str, ...]]], ...]] = (
     ("revocation lists end soon and their keys are offline: bring these back", list_upkeep.ending),
     ("access exceptions end within days, and then a certificate is needed: renew or delete them", exceptions.ending),
+    ("certificates are used from many addresses: they may have been copied", sightings.crowded),
 )
 
 
