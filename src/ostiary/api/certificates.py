@@ -115,6 +115,17 @@ def get(request: Request, system: Sys, caller: Who, certificate_id: str) -> JSON
     return JSONResponse({NOUN.one: picked.pick({**shown(system, found), "effects": effects})})
 
 
+@router.put(
+    "/certificates/{certificate_id}",
+    dependencies=[may("certificate:update")],
+    **described(200, takes=NOUN.update, answers=NOUN.reply),
+)
+def update(system: Sys, caller: Who, certificate_id: str, raw: Raw) -> JSONResponse:
+    """Change its name, owner or groups. Who leaves a group loses what that permits at once, on open connections too."""
+    after = certificates.update(system, caller, certificate_id, NOUN.decode_changes(raw))
+    return JSONResponse({NOUN.one: shown(system, after)})
+
+
 def shown(system: System, certificate: Certificate) -> dict[str, Any]:
     """A certificate as the API shows it."""
     return {**NOUN.show(certificate), "status": certificates.status(system, certificate)}

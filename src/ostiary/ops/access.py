@@ -1,7 +1,7 @@
 """Access rules: create, read, change, delete. A listener's are numbered from 1 without gaps, in the order they are tried."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ def create(system: System, caller: Caller, rule: AccessRule) -> AccessRule:
     """Add a rule to a listener, at its position or at the end. Raises `Invalid`, and `Conflict` for one that is there already."""
     with change(system, caller, "access-rule:create") as transaction:
         listener = listener_of(transaction, rule.listener_id)
-        check(transaction, rule)
+        check(transaction, rule, transaction.at)
         others = of_listener(transaction, listener.id)
         refuse_too_many(others)
         _refuse_twice(rule, others)
@@ -60,7 +60,7 @@ def update(system: System, caller: Caller, rule_id: str, changes: Mapping[str, A
         before = transaction.require(ACCESS_RULE, rule_id)
         listener = listener_of(transaction, before.listener_id)
         after = edited(before, changes)
-        check(transaction, after, before)
+        check(transaction, after, transaction.at, before)
         others = tuple(one for one in of_listener(transaction, listener.id) if one.id != rule_id)
         _refuse_twice(after, others)
         last = len(others) + 1
@@ -110,16 +110,16 @@ def touch(transaction: Transaction, listener: Listener) -> None:
     touch_balancer(transaction, listener.loadbalancer_id)
 
 
-def check(transaction: Transaction, rule: AccessRule, before: AccessRule | None = None) -> None:
+def check(reader: Reader, rule: AccessRule, at: datetime, before: AccessRule | None = None) -> None:
     """Whether all that a rule newly speaks of is there, and its time is one. Raises `Invalid` naming the field."""
-    _check_window(rule, before, transaction.at)
+    _check_window(rule, before, at)
     old, new = (before.certificate if before else None), rule.certificate
     for authority_id in new.authority_ids:
-        if transaction.get(AUTHORITY, authority_id) is None:
+        if reader.get(AUTHORITY, authority_id) is None:
             raise Invalid("certificate.authority_ids", f"there is no authority {authority_id}")
     for profile in set(new.profiles) - set(old.profiles if old else ()):
-        profiles.effective(transaction, profile, "certificate.profiles")
-    for group in groups.unknown(transaction, (one for one in new.groups if old is None or one not in old.groups)):
+        profiles.effective(reader, profile, "certificate.profiles")
+    for group in groups.unknown(reader, (one for one in new.groups if old is None or one not in old.groups)):
         raise Invalid(
             "certificate.groups",
             f"nobody is in group '{group}'. Put a certificate into it first (ostiary cert set ID --group '{group}'), or make a "
@@ -192,3 +192,25 @@ def _number(transaction: Transaction, rules: Sequence[AccessRule | None]) -> Non
     for position, rule in enumerate(rules, start=1):
         if rule is not None:
             transaction.replace(ACCESS_RULE, rule, rule.model_copy(update={"position": position}))
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is shown beside a rule: the listener's name, and what is probably not meant."""
+
+    listener: str
+    warnings: tuple[str, ...]
+
+
+def beside(system: System, rules: Sequence[AccessRule]) -> dict[str, Beside]:
+    """By id, for rules the caller has already been shown."""
+    at = system.clock()
+    with system.store.read() as reader:
+        listeners = {one: reader.require(LISTENER, one) for one in {rule.listener_id for rule in rules}}
+        others = {one: of_listener(reader, one) for one in listeners}
+    return {
+        rule.id: Beside(
+            listeners[rule.listener_id].name, tuple(warnings(rule, listeners[rule.listener_id], others[rule.listener_id], at))
+        )
+        for rule in rules
+    }

@@ -16,7 +16,7 @@ from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.edit import edited
 from ostiary.ops.system import System
-from ostiary.store.kinds import ACCESS_EXCEPTION
+from ostiary.store.kinds import ACCESS_EXCEPTION, LISTENER
 from ostiary.store.store import Reader
 
 EXCEPTIONS_PER_LISTENER: Final = 100
@@ -91,6 +91,13 @@ def state(exception: AccessException, at: datetime) -> State:
 def days_left(exception: AccessException, at: datetime) -> int:
     """Whole days until it ends; 0 on the last, and afterwards."""
     return max(0, (exception.not_after - at).days)
+
+
+def listener_name(system: System, exception: AccessException) -> str:
+    """What its listener is called, for an exception the caller has already been shown."""
+    with system.store.read() as reader:
+        listener = reader.get(LISTENER, exception.listener_id)
+    return listener.name if listener is not None else ""
 
 
 def ending(system: System) -> tuple[str, ...]:
