@@ -10,6 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from ostiary.api import (
+    access_exceptions,
+    access_rules,
     audit,
     authorities,
     balancers,
@@ -56,6 +58,8 @@ ROUTERS: Final = (
     pools.router,
     members.router,
     monitors.router,
+    access_rules.router,
+    access_exceptions.router,
     secrets.router,
     containers.router,
     authorities.router,
