@@ -111,6 +111,11 @@ class Paths:
         return self.gateway / "denials"
 
     @property
+    def rehearsals(self) -> Path:
+        """Who would have been refused and the control plane has not been told of."""
+        return self.gateway / "rehearsals"
+
+    @property
     def logs(self) -> Path:
         """What our processes wrote."""
         return self.data_dir / "logs"

@@ -48,7 +48,8 @@ class Heard:
         self.seen = Seen()
         self.streams = Streams()
         self.denied = Denied()
-        self.log = AccessLog(Journal(self.file), self.seen, self.denied, self.streams, lambda: AT)
+        self.rehearsed = Denied()
+        self.log = AccessLog(Journal(self.file), self.seen, self.denied, self.streams, self.rehearsed, lambda: AT)
 
     def take(self, *lines: bytes, kind: str = "request") -> list[dict[str, Any]]:
         self.log.take(export(*lines, kind=kind))

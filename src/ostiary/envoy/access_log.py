@@ -17,6 +17,7 @@ from envoy.config.core.v3 import grpc_service_pb2
 from envoy.extensions.access_loggers.open_telemetry.v3 import logs_service_pb2
 from opentelemetry.proto.common.v1 import common_pb2
 
+from ostiary.access import words
 from ostiary.envoy import access, names, noted, wire
 from ostiary.model.listener import Listener
 
@@ -28,6 +29,7 @@ Record = dict[str, str]
 # A control character: Envoy takes none in headers, and escapes those in a subject. In other names they may stand, so what a
 # client can write into stands last: whatever it holds, the fields before are what they are.
 _BETWEEN: Final = "\x1f"
+_PARTS: Final = "|"  # between what several filters would have decided (`access.told_of_rehearsals`)
 _NOTHING: Final = "-"  # Envoy's word for what there is not
 _REST: Final = "unclear"  # of a record with more fields than it should have: all that a client could write into, as it came
 
@@ -169,3 +171,42 @@ def refusal(record: Record) -> Refusal | None:
     _, found, rest = record.get("details", "").partition("rbac_access_denied_matched_policy[")
     code, _, rule_id = rest.removesuffix("]").partition(":")
     return Refusal(code, rule_id or None) if found else None
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What would become of a request if what is rehearsed were in force: a code, and the rule that would decide, if one would.
+
+    `is_whole` where all of a listener is rehearsed, and not rules of it only: then the certificate was let through unverified.
+    """
+
+    code: str
+    rule_id: str | None
+    is_whole: bool
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the request would be refused."""
+        return self.code not in _SERVED
+
+    @property
+    def is_unverified(self) -> bool:
+        """Whether a certificate was shown that the handshake would refuse: whatever it says of its holder is a mere claim."""
+        return self.code == words.UNVERIFIED
+
+
+_SERVED: Final = (words.ALLOWED, words.EXEMPT)
+
+
+def rehearsal(record: Record) -> Rehearsal | None:
+    """What would become of a request: by the first filter that would refuse it, or by the last; None where nothing is rehearsed.
+
+    The handshake comes before all filters, though only the last of them tells that it would fail.
+    """
+    told = record.get("rehearsed")
+    if told is None:
+        return None
+    *before, last = (part.partition(":") for part in told.split(_PARTS))
+    found = [part for part in (*before, last) if part[0] not in (*_SERVED, _NOTHING, "")]
+    code, _, rule_id = last if last[0] == words.UNVERIFIED else next(iter(found), last)
+    return Rehearsal(words.ALLOWED if code in (_NOTHING, "") else code, rule_id or None, is_whole=bool(before))

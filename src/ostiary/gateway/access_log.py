@@ -12,7 +12,7 @@ import structlog
 
 from ostiary.clock import now
 from ostiary.envoy import access_log
-from ostiary.envoy.access_log import Kind, Record, Refusal
+from ostiary.envoy.access_log import Kind, Record, Refusal, Rehearsal
 from ostiary.envoy.failures import connection_code
 from ostiary.errors import Invalid
 from ostiary.gateway import otlp
@@ -35,11 +35,18 @@ class AccessLog:
     """Takes what Envoy sends."""
 
     def __init__(
-        self, journal: Journal, seen: Seen, denied: Denied, streams: Streams, clock: Callable[[], datetime] = now
+        self,
+        journal: Journal,
+        seen: Seen,
+        denied: Denied,
+        streams: Streams,
+        rehearsed: Denied,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._journal = journal
         self._seen = seen
         self._denied = denied
+        self._rehearsed = rehearsed
         self._streams = streams
         self._clock = clock
         self._dropped = 0
@@ -80,6 +87,7 @@ class AccessLog:
     def _note(self, kind: Kind, listener_id: str, began: float, record: Record, *, is_news: bool) -> None:
         pem = unquote(record.pop("certificate", ""))
         refused = _refusal(kind, record)
+        rehearsed = access_log.rehearsal(record) if kind == "request" and refused is None else None
         entry: dict[str, Any] = {"at": _iso(began), "kind": kind, "listener": listener_id}
         if refused is not None:
             entry |= _why(refused, pem)
@@ -87,11 +95,28 @@ class AccessLog:
         entry |= {name: value[:_LONGEST] for name, value in record.items() if name != "local"}
         if is_news:
             self._journal.add(entry)
+        if rehearsed is not None and is_news:
+            self._note_rehearsed(listener_id, rehearsed, record, began, pem)
+        if rehearsed is not None and rehearsed.is_unverified:
+            return  # whose certificate it is, nobody knows
         if refused is None and (fingerprint := record.get("fingerprint")):
             if kind == "request":
                 self._seen.note(listener_id, record, self._until(began, record))
             elif pem:
                 self._seen.certificate(fingerprint, pem)
+
+    def _note_rehearsed(self, listener_id: str, rehearsed: Rehearsal, record: Record, began: float, pem: str) -> None:
+        revision = record.get("trust_revision", "") if rehearsed.is_whole else ""
+        self._rehearsed.note(
+            listener_id,
+            "request",
+            Refusal(rehearsed.code, rehearsed.rule_id),
+            record,
+            began,
+            pem if rehearsed.is_unverified else "",
+            trust_revision=int(revision) if revision.isdecimal() else 0,
+            counts="duration" in record,
+        )
 
     def _until(self, began: float, record: Record) -> float:
         duration = record.get("duration", "")

@@ -2,7 +2,7 @@
 
 What is alike is what the same client was refused by the same listener for the same reason. A client is known by the certificate
 it showed, or else by its address. Where that is too many clients, their refusals are one sum without names; the access log has
-them.
+them. Who would have been refused, and who would not, where that is rehearsed, is summed up in the same way in a book of its own.
 """
 
 import json
@@ -43,7 +43,7 @@ _EXAMPLE: Final = {
 _SHORT: Final = frozenset({"client", "serial", "method"})
 _SANS: Final = {"san_dns": "DNS", "san_uri": "URI", "san_email": "email", "san_ip": "IP"}
 
-Key = tuple[str, Stage, str, str, str]
+Key = tuple[str, Stage, str, str, int, str]
 
 
 @dataclass
@@ -62,25 +62,40 @@ class Refused:
 class Denied:
     """Pure bookkeeping; who calls it sends, saves and tells the time. A batch's body is `denials`."""
 
-    def __init__(self, kept: bytes | None = None) -> None:
+    def __init__(self, kept: bytes | None = None, *, of_a_kind: int = _OF_A_KIND) -> None:
         """`kept` is what `dump` made; what cannot be read is logged and left out, for the access log has it too."""
         self.news = False
         self._batches = Batches()
+        self._of_a_kind = of_a_kind
         self._pending: dict[Key, Refused] = {}
         self._kinds: Counter[tuple[str, Stage, str]] = Counter()
         self._room = _ROOM_FOR_CERTIFICATES
         if kept is not None:
             self._load(kept)
 
-    def note(self, listener_id: str, stage: Stage, refusal: Refusal, record: Record, at: float, pem: str = "") -> None:
-        """Somebody was refused. `pem` is the certificate, where that was told."""
+    def note(
+        self,
+        listener_id: str,
+        stage: Stage,
+        refusal: Refusal,
+        record: Record,
+        at: float,
+        pem: str = "",
+        *,
+        trust_revision: int = 0,
+        counts: bool = True,
+    ) -> None:
+        """Somebody was refused. `pem` is the certificate, where that was told; what goes on `counts` when it ends.
+
+        `trust_revision` is there in a rehearsal: by it, one is told from those before.
+        """
         who = record.get("fingerprint") or place(record.get("client", "unknown"))[:64]
-        key = self._key((listener_id, stage, refusal.code, refusal.rule_id or "", who))
+        key = self._key((listener_id, stage, refusal.code, refusal.rule_id or "", trust_revision, who))
         known = self._pending.get(key)
         if known is None:
             known = self._pending[key] = Refused(first=at, last=at)
         known.first, known.last = min(known.first, at), max(known.last, at)
-        known.count += 1
+        known.count += counts
         if stage == "request":
             known.references.append(int(at * 1000))
             del known.references[:-_REFERENCES]
@@ -123,12 +138,11 @@ class Denied:
         """This one, or, where there are too many like it, one without the client."""
         if key in self._pending:
             return key
-        listener_id, stage, code, rule_id, _ = key
-        kind = (listener_id, stage, code)
-        if len(self._pending) < _MOST and self._kinds[kind] < _OF_A_KIND:
+        kind = key[:3]
+        if len(self._pending) < _MOST and self._kinds[kind] < self._of_a_kind:
             self._kinds[kind] += 1
             return key
-        return (listener_id, stage, code, rule_id, "")
+        return (*key[:-1], "")
 
     def _describe(self, known: Refused, record: Record, pem: str) -> None:
         address = record.get("client", "")
@@ -161,12 +175,13 @@ class Denied:
 
 
 def _told(key: Key, one: Refused) -> dict[str, Any]:
-    listener_id, stage, code, rule_id, who = key
+    listener_id, stage, code, rule_id, trust_revision, who = key
     return {
         "listener_id": listener_id,
         "stage": stage,
         "code": code,
         "rule_id": rule_id,
+        **({"trust_revision": trust_revision} if trust_revision else {}),
         "who": who,
         "first": _iso(one.first),
         "last": _iso(one.last),
@@ -182,7 +197,8 @@ def _heard(told: dict[str, Any]) -> tuple[Key, Refused]:
     first, last = (datetime.fromisoformat(told[name]).timestamp() for name in ("first", "last"))
     one = Refused(first, last, int(told["count"]), list(told["addresses"]), list(told["references"]))
     one.example, one.certificate = dict(told["example"]), str(told["certificate"])
-    return (told["listener_id"], told["stage"], told["code"], told["rule_id"], told["who"]), one
+    trust_revision = int(told.get("trust_revision", 0))
+    return (told["listener_id"], told["stage"], told["code"], told["rule_id"], trust_revision, told["who"]), one
 
 
 def _iso(at: float) -> str:

@@ -14,7 +14,7 @@ _A_ROUND: Final = 100  # batches; each is a transaction there
 
 
 class Forwarding(Generic[T]):
-    """What is told (`wire.SEEN`, `wire.DENIED`), where it is kept meanwhile, and how many batches go in one round."""
+    """What is told (`wire.SEEN` and the like), where it is kept meanwhile, and how many batches go in one round."""
 
     def __init__(self, what: str, memory: Memory[T], a_round: int = _A_ROUND) -> None:
         self.told = memory.load()

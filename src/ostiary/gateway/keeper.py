@@ -48,6 +48,7 @@ _RETRY_EVERY: Final = 0.25
 _SAVE_LAZILY: Final = 0.25
 _LOOK_EVERY: Final = 0.5
 _FORWARD_EVERY: Final = 1.0
+_REHEARSED_OF_A_KIND: Final = 2_000
 
 
 class Keeper:
@@ -66,10 +67,11 @@ class Keeper:
         self._tail = LogTail(paths.envoy_log)
         self._seen = Forwarding(wire.SEEN, Memory(paths.sightings, Seen))
         self._denied = Forwarding(wire.DENIED, Memory(paths.denials, Denied), a_round=1)  # a flood must not flood the database
+        self._rehearsed = Forwarding(wire.REHEARSED, Memory(paths.rehearsals, _rehearsals), a_round=2)  # nor what is no flood
         self._journal = Journal(paths.access_log)
         self._streams = Streams()
         self._ending = Ending(self._streams, self._journal)
-        self._access_log = AccessLog(self._journal, self._seen.told, self._denied.told, self._streams)
+        self._access_log = AccessLog(self._journal, self._seen.told, self._denied.told, self._streams, self._rehearsed.told)
         self._saved: Contents | None = None
         self._saving = asyncio.Lock()
         self._dialogue: Dialogue | None = None
@@ -126,6 +128,7 @@ class Keeper:
         self._journal.close()
         await self._seen.save()
         await self._denied.save()
+        await self._rehearsed.save()
         _log.info("stopped")
 
     # Envoy's process.
@@ -176,6 +179,7 @@ class Keeper:
             if not self._following:
                 await self._seen.save_news()
                 await self._denied.save_news()
+                await self._rehearsed.save_news()
 
     # Towards Envoy.
 
@@ -267,11 +271,12 @@ class Keeper:
             group.create_task(self._ending.talk(self._gateway_id, channel))
 
     async def _forward(self, channel: Any) -> None:
-        """Tell who was seen and who was refused, each second."""
+        """Tell who was seen, who was refused and who would have been, each second."""
         while True:
             await asyncio.sleep(_FORWARD_EVERY)
             await self._seen.hand_over(channel, self._gateway_id, now().timestamp())
             await self._denied.hand_over(channel, self._gateway_id, now().timestamp())
+            await self._rehearsed.hand_over(channel, self._gateway_id, now().timestamp())
 
     async def _listen(self, call: Call, dialogue: Dialogue) -> None:
         while True:
@@ -337,3 +342,8 @@ def _gateway_id(paths: Paths) -> str:
     if not paths.gateway_id.exists():
         write_private(paths.gateway_id, new_id().encode())
     return paths.gateway_id.read_text().strip()
+
+
+def _rehearsals(kept: bytes | None) -> Denied:
+    """Everybody is in this book, those who would be let in too, so there is room for more."""
+    return Denied(kept, of_a_kind=_REHEARSED_OF_A_KIND)

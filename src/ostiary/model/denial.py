@@ -40,7 +40,8 @@ class Example(Data):
 class Refusals(Data):
     """What one gateway refused for one reason to one client, within some time. `who` is empty where that was too many clients.
 
-    `certificate` is PEM, where the handshake told it.
+    `certificate` is PEM, where the handshake told it. In a rehearsal nobody was refused: `code` is what would have become of the
+    client, `trust_revision` the listener's, and `count` is 0 while all that it asked for goes on.
     """
 
     listener_id: Annotated[str, StringConstraints(min_length=1, max_length=36)]
@@ -50,7 +51,8 @@ class Refusals(Data):
     who: Annotated[str, StringConstraints(max_length=80)] = ""
     first: datetime
     last: datetime
-    count: Annotated[int, Field(ge=1)]
+    count: Annotated[int, Field(ge=0)]
+    trust_revision: Annotated[int, Field(ge=0)] = 0
     addresses: Annotated[tuple[Address, ...], Field(max_length=ADDRESSES)] = ()
     references: Annotated[tuple[Reference, ...], Field(max_length=REFERENCES)] = ()
     example: Example = Example()

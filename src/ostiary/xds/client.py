@@ -66,7 +66,7 @@ async def reporting(channel: Any, reports: asyncio.Queue[dict[str, Any]]) -> Non
 
 
 async def tell(channel: Any, what: str, gateway_id: str, batch: dict[str, Any]) -> bool | None:
-    """Hand over one batch (`wire.SEEN`, `wire.DENIED`): True once it is on record, False if it never will be, None if not now."""
+    """Hand over one batch (`wire.SEEN` and the like): True once it is on record, False if it never will be, None if not now."""
     call = channel.unary_unary(f"/{wire.REPORTS}/{what}")
     try:
         await call(wire.write_seen(gateway_id, batch), timeout=_PATIENCE)

@@ -38,14 +38,16 @@ async def listening(
     on_seen: OnBatch | None = None,
     vigil: Vigil | None = None,
     on_denied: OnBatch | None = None,
+    on_rehearsed: OnBatch | None = None,
 ) -> AsyncIterator[None]:
     """Answer on `socket` for as long as the block runs (`serving`).
 
-    `on_report(gateway_id, report)` hears how keepers are. `on_seen(gateway_id, batch)` hears who was seen and `on_denied` who was
-    refused, in another thread; what returns without raising is acknowledged, so it has to be on record by then. `vigil` says
-    which long streams end.
+    `on_report(gateway_id, report)` hears how keepers are. `on_seen(gateway_id, batch)` hears who was seen, `on_denied` who was
+    refused and `on_rehearsed` who would have been, in another thread; what returns without raising is acknowledged, so it has to
+    be on record by then. `vigil` says which long streams end.
     """
-    on_batch = {what: hear for what, hear in ((wire.SEEN, on_seen), (wire.DENIED, on_denied)) if hear is not None}
+    hearers = ((wire.SEEN, on_seen), (wire.DENIED, on_denied), (wire.REHEARSED, on_rehearsed))
+    on_batch = {what: hear for what, hear in hearers if hear is not None}
     async with serving(socket, _handlers(source, on_report, on_batch, vigil)):
         yield
 

@@ -21,6 +21,7 @@ REPORTS: Final = "ostiary.gateway.v1.Reports"
 REPORT: Final = "Report"
 SEEN: Final = "Seen"
 DENIED: Final = "Denied"
+REHEARSED: Final = "Rehearsed"
 STREAMS: Final = "Streams"
 
 # Certificates with their chains and CRLs travel in one message each; gRPC's default of 4 MiB is too little for a large CRL. The
