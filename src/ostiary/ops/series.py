@@ -1,8 +1,8 @@
 """Several issuing CAs under one name, one after the other, so that none of their revocation lists grows long.
 
 An engine reads the whole list of an issuer at each full handshake. With `LARGEST` entries that costs a sixth more than with none,
-with 20,000 three quarters (docs/decisions/0016-lists-that-end.md). So after `LARGEST` certificates the next issuing CA takes over; the
-old one keeps its list. Much fewer would not do either: the names of all issuing CAs are told in each handshake.
+with 20,000 three quarters (docs/decisions/0016-lists-that-end.md). After `LARGEST` certificates the next issuing CA takes over;
+the old one keeps its list. Much fewer would not do either: the names of all issuing CAs are told in each handshake.
 """
 
 from dataclasses import asdict
