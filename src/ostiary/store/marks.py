@@ -10,6 +10,7 @@ from ostiary.store.store import Reader, Transaction
 _MARKS: Final = tables.gateway_marks
 SEEN: Final = _MARKS.c.sequence
 DENIED: Final = _MARKS.c.denied
+REHEARSED: Final = _MARKS.c.rehearsed
 
 
 def mark(reader: Reader, gateway_id: str, of: "Column[Any]") -> int:
@@ -21,5 +22,5 @@ def set_mark(transaction: Transaction, gateway_id: str, of: "Column[Any]", seque
     """This batch is on record."""
     done = transaction.connection.execute(_MARKS.update().where(_MARKS.c.gateway_id == gateway_id).values({of: sequence}))
     if not done.rowcount:
-        news = {"sequence": 0, "denied": 0, of.name: sequence}
+        news = {"sequence": 0, "denied": 0, "rehearsed": 0, of.name: sequence}
         transaction.connection.execute(_MARKS.insert().values(gateway_id=gateway_id, **news))

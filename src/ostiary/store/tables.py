@@ -273,12 +273,31 @@ denial_totals = Table(
     Column("code", String(32), primary_key=True),
     Column("count", BigInteger, nullable=False),
 )
+# What would have become of a client under one trust of a listener, where that is rehearsed.
+rehearsed = Table(
+    "rehearsed",
+    metadata,
+    Column("id", String(64), primary_key=True),  # a hash of what is alike
+    Column("listener_id", String(36), nullable=False),
+    Column("trust_revision", BigInteger, nullable=False),  # 0 where only rules are rehearsed
+    Column("code", String(32), nullable=False),
+    Column("rule_id", String(36), nullable=False),  # empty for none
+    Column("who", String(80), nullable=False),  # fingerprint or address; empty for a sum over many clients
+    Column("first", UTCDateTime, nullable=False),
+    Column("last", UTCDateTime, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("fingerprint_sha256", String(64)),
+    Column("document", Document, nullable=False),
+    Index("ix_rehearsed_listener_id", "listener_id", "trust_revision", "who"),
+    Index("ix_rehearsed_last", "last"),
+)
 gateway_marks = Table(
     "gateway_marks",
     metadata,
     Column("gateway_id", String(255), primary_key=True),
     Column("sequence", BigInteger, nullable=False),  # of the last batch of sightings that is on record
     Column("denied", BigInteger, nullable=False, server_default="0"),  # of the last batch of denials
+    Column("rehearsed", BigInteger, nullable=False, server_default="0"),  # of the last batch of what is rehearsed
 )
 effects = Table(
     "effects",

@@ -1,0 +1,201 @@
+"""What rehearsals found, in SQL: one row for what is alike, and never more rows than there is room for."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, bindparam, case, func, select
+
+from ostiary.model.denial import ADDRESSES, Example, Refusals
+from ostiary.model.rehearsal import OF_A_LISTENER, Reason, Scene, Totals, WouldBe
+from ostiary.store import tables
+from ostiary.store.store import Reader, Transaction
+
+_ROWS: Final = tables.rehearsed
+_CERTIFICATES: Final = tables.certificates
+_AT_ONCE: Final = 500
+_IS_REFUSED: Final = _ROWS.c.code.not_in(("allowed", "exempt"))
+
+Room = tuple[str, int, bool]
+
+
+def merge(transaction: Transaction, told: Sequence[Refusals], of_a_listener: int = OF_A_LISTENER) -> None:
+    """Add these to what is known."""
+    known = _known(transaction, {_id(one, who) for one in told for who in (one.who, "")})
+    left = _left(transaction, {_room(one) for one in told}, of_a_listener)
+    new: dict[str, dict[str, Any]] = {}
+    changed: dict[str, dict[str, Any]] = {}
+    for one in told:
+        who, row_id = one.who, _id(one, one.who)
+        if who and row_id not in known and row_id not in new:
+            if left[_room(one)] <= 0:
+                who, row_id = "", _id(one, "")
+            else:
+                left[_room(one)] -= 1
+        before = changed.get(row_id) or known.get(row_id) or new.get(row_id)
+        (changed if row_id in known else new)[row_id] = _joined(before or _empty(row_id, one, who), one)
+    if new:
+        transaction.connection.execute(_ROWS.insert(), list(new.values()))
+    if changed:
+        which = _ROWS.c.id == bindparam("b_id")
+        transaction.connection.execute(_ROWS.update().where(which), [{**row, "b_id": row["id"]} for row in changed.values()])
+
+
+def reasons_of(reader: Reader, listener_id: str, trust_revision: int, who: Iterable[str], but: Iterable[str]) -> dict[str, str]:
+    """Why the handshake would refuse these clients, of those whose certificates were looked at before; `but` these codes."""
+    found: dict[str, str] = {}
+    for some in _parts(sorted(who)):
+        statement = select(_ROWS.c.who, _ROWS.c.code, _ROWS.c.document).where(
+            _ROWS.c.listener_id == listener_id,
+            _ROWS.c.trust_revision == trust_revision,
+            _ROWS.c.who.in_(some),
+            _ROWS.c.code.not_in(tuple(but)),
+            _IS_REFUSED,
+        )
+        rows = reader.connection.execute(statement.order_by(_ROWS.c.last)).mappings()
+        found.update((row["who"], row["code"]) for row in rows if row["document"]["certificate"])
+    return found
+
+
+def totals(reader: Reader, scene: Scene, since: datetime | None = None) -> Totals:
+    """How much there was; with `since`, of those clients only that came at that time or later."""
+    counted = case((_ROWS.c.who != "", _ROWS.c.who))
+    statement = select(
+        func.count(counted.distinct()),
+        func.count(case((_IS_REFUSED, counted)).distinct()),
+        func.coalesce(func.sum(_ROWS.c.count), 0),
+        func.coalesce(func.sum(case((_IS_REFUSED, _ROWS.c.count), else_=0)), 0),
+        func.coalesce(func.sum(case((_ROWS.c.who == "", _ROWS.c.count), else_=0)), 0),
+        func.max(case((_IS_REFUSED, _ROWS.c.last)), type_=tables.UTCDateTime()),
+    ).where(*_of(scene, since))
+    clients, refused, requests, refused_requests, unnamed, last = reader.connection.execute(statement).one()
+    return Totals(
+        clients=clients,
+        refused_clients=refused,
+        requests=int(requests),
+        refused_requests=int(refused_requests),
+        unnamed=int(unnamed),
+        last_refused=last,
+    )
+
+
+def reasons(reader: Reader, scene: Scene) -> tuple[Reason, ...]:
+    """How much there was by code and rule, the most clients first."""
+    clients = func.count(case((_ROWS.c.who != "", _ROWS.c.who)).distinct())
+    statement = (
+        select(_ROWS.c.code, _ROWS.c.rule_id, clients, func.sum(_ROWS.c.count), func.max(_ROWS.c.last))
+        .where(*_of(scene))
+        .group_by(_ROWS.c.code, _ROWS.c.rule_id)
+        .order_by(clients.desc(), _ROWS.c.code, _ROWS.c.rule_id)
+    )
+    return tuple(
+        Reason(code=code, rule_id=rule_id or None, clients=count, requests=int(requests), last=last)
+        for code, rule_id, count, requests, last in reader.connection.execute(statement)
+    )
+
+
+def refused(reader: Reader, scene: Scene, limit: int, since: datetime | None = None) -> tuple[tuple[WouldBe, ...], bool]:
+    """Who would have been refused, the last first, and whether there are more."""
+    ours = _ROWS.c.fingerprint_sha256 == _CERTIFICATES.c.fingerprint_sha256
+    statement = (
+        select(_ROWS, _CERTIFICATES.c.id.label("certificate_id"))
+        .select_from(_ROWS.outerjoin(_CERTIFICATES, ours))
+        .where(*_of(scene, since), _IS_REFUSED)
+        .order_by(_ROWS.c.last.desc(), _ROWS.c.id)
+        .limit(limit + 1)
+    )
+    found = tuple(_would_be(row) for row in reader.connection.execute(statement).mappings())
+    return found[:limit], len(found) > limit
+
+
+def prune(transaction: Transaction, before: datetime, most: int) -> int:
+    """Remove rows that are too old, and the oldest where there are more than `most`. How many were removed."""
+    old = transaction.connection.execute(_ROWS.delete().where(_ROWS.c.last < before)).rowcount
+    limit = transaction.connection.execute(select(_ROWS.c.last).order_by(_ROWS.c.last.desc()).offset(most).limit(1)).scalar()
+    if limit is None:
+        return int(old)
+    return int(old + transaction.connection.execute(_ROWS.delete().where(_ROWS.c.last <= limit)).rowcount)
+
+
+def _of(scene: Scene, since: datetime | None = None) -> Iterator[ColumnElement[bool]]:
+    yield _ROWS.c.listener_id == scene.listener_id
+    yield _ROWS.c.trust_revision == scene.trust_revision
+    yield _ROWS.c.last >= max(scene.since, since or scene.since)
+
+
+def _known(transaction: Transaction, ids: set[str]) -> dict[str, dict[str, Any]]:
+    return {
+        row["id"]: dict(row)
+        for some in _parts(sorted(ids))
+        for row in transaction.connection.execute(select(_ROWS).where(_ROWS.c.id.in_(some))).mappings()
+    }
+
+
+def _left(transaction: Transaction, rooms: set[Room], of_a_listener: int) -> Counter[Room]:
+    """For how many more clients there is a row of their own."""
+    left = Counter(dict.fromkeys(rooms, of_a_listener))
+    for room in rooms:
+        listener_id, trust_revision, is_refused = room
+        which = (_ROWS.c.listener_id == listener_id, _ROWS.c.trust_revision == trust_revision)
+        statement = select(func.count()).select_from(_ROWS).where(*which, _IS_REFUSED if is_refused else ~_IS_REFUSED)
+        left[room] -= int(transaction.connection.execute(statement).scalar_one())
+    return left
+
+
+def _room(one: Refusals) -> Room:
+    return (one.listener_id, one.trust_revision, one.code not in {"allowed", "exempt"})
+
+
+def _id(one: Refusals, who: str) -> str:
+    alike = [one.listener_id, one.trust_revision, one.code, one.rule_id, who]
+    return hashlib.sha256(json.dumps(alike).encode()).hexdigest()
+
+
+def _empty(row_id: str, one: Refusals, who: str) -> dict[str, Any]:
+    return {
+        "id": row_id,
+        **one.model_dump(include={"listener_id", "trust_revision", "code", "rule_id", "first", "last"}),
+        "who": who,
+        "count": 0,
+        "fingerprint_sha256": None,
+        "document": {"addresses": [], "example": None, "certificate": None},
+    }
+
+
+def _joined(row: Mapping[str, Any], one: Refusals) -> dict[str, Any]:
+    """The row with these added."""
+    joined = {
+        **row,
+        "first": min(row["first"], one.first),
+        "last": max(row["last"], one.last),
+        "count": row["count"] + one.count,
+    }
+    if row["who"]:
+        document = row["document"]
+        joined["fingerprint_sha256"] = one.example.fingerprint_sha256 or None
+        joined["document"] = {
+            "addresses": list(dict.fromkeys((*one.addresses, *document["addresses"])))[:ADDRESSES],
+            "example": one.example.model_dump(mode="json"),
+            "certificate": one.certificate or document["certificate"],
+        }
+    return joined
+
+
+def _would_be(row: Mapping[Any, Any]) -> WouldBe:
+    document = row["document"]
+    example = document["example"]
+    return WouldBe(
+        **{name: row[name] for name in ("code", "first", "last", "count", "certificate_id")},
+        rule_id=row["rule_id"] or None,
+        addresses=tuple(document["addresses"]),
+        example=None if example is None else Example.model_validate(example, strict=False),
+        certificate=document["certificate"],
+    )
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), _AT_ONCE):
+        yield ids[start : start + _AT_ONCE]
