@@ -66,7 +66,7 @@ def judge_handshake(certificate_pem: str | None, trust: Trust | None, mode: Mode
     if certificate_pem is None:
         return _without(mode)
     ders = _shown(certificate_pem)
-    shown = _read(ders)
+    shown = _read(ders) if _fits(ders) else []
     if fault := next(_faults(ders, shown), None):
         return _stopped(ders, shown, fault)  # in a rehearsal too: there is no handshake with it
     judged = _judged(shown, trust, at.replace(microsecond=0))
@@ -135,18 +135,34 @@ def _judged(shown: Sequence[EngineCertificate], trust: Trust, at: datetime) -> H
     )
 
 
+def _spki(der: bytes) -> bytes | None:
+    try:
+        return engine_certificate.spki(der)
+    except ValueError:
+        return None
+
+
+def _fits(ders: Sequence[bytes]) -> bool:
+    """Whether they go into one message of certificates: each with its length, in three octets."""
+    return 3 + sum(3 + len(der) for der in ders) <= _SHOWN_OCTETS_MAX
+
+
 def _faults(ders: Sequence[bytes], shown: Sequence[EngineCertificate]) -> Iterator[_Fault]:
     """What BoringSSL's TLS minds, on TLS 1.3 in this order, before Envoy looks at the path."""
-    if sum(3 + len(der) for der in ders) > _SHOWN_OCTETS_MAX:
+    if not _fits(ders):
         yield _Fault("presented", "malformed", "more than 100 KiB of certificates; the engine reads no more")
+    spki = _spki(ders[0])
+    if spki is None:
+        yield _Fault("readable", "malformed", "the certificate cannot be read")
+        return
+    if wrong := engine_keys.fault_of_holder(spki):
+        weak = wrong == "UNSUPPORTED_ALGORITHM"
+        what = "a key of a kind that the engine does not know" if weak else "a key that cannot be read"
+        yield _Fault("key", "weak_key" if weak else "malformed", what)
     if not shown:
         yield _Fault("readable", "malformed", "a certificate cannot be read")
         return
     leaf = shown[0]
-    if wrong := engine_keys.fault_of_holder(leaf.spki):
-        weak = wrong == "UNSUPPORTED_ALGORITHM"
-        what = "a key of a kind that the engine does not know" if weak else "a key that cannot be read"
-        yield _Fault("key", "weak_key" if weak else "malformed", what)
     if not engine_keys.may_sign_handshakes(leaf.spki):
         yield _Fault("key", "bad_signature", "a key that can sign no handshake here, by any algorithm the listener accepts")
     if not leaf.may(DIGITAL_SIGNATURE):

@@ -88,7 +88,7 @@ class EngineCertificate:
     not_before: datetime | None
     not_after: datetime | None
     spki: bytes
-    extensions: Mapping[OID, tlv.Value]
+    extensions: Mapping[OID, tuple[tlv.Value, ...]]  # each as often as it is there
     defect: OID | None
     unknown_critical: OID | None
     is_ca: bool | None  # None: it does not say
@@ -119,7 +119,7 @@ class EngineCertificate:
     @functools.cached_property
     def is_self_issued(self) -> bool:
         """Whether it names itself as its issuer."""
-        return self.subject.compared() == self.issuer.compared()
+        return self.subject.compared == self.issuer.compared
 
     @functools.cached_property
     def is_self_signed(self) -> bool:
@@ -138,12 +138,12 @@ class EngineCertificate:
             return False
         if named.serial is not None and named.serial != self.serial:
             return False
-        return named.issuer is None or named.issuer.compared() == self.issuer.compared()
+        return named.issuer is None or named.issuer.compared == self.issuer.compared
 
     def may_have_issued(self, other: "EngineCertificate") -> bool:
         """Whether the engine tries it as the issuer of another: by name, key identifier and key usage."""
         return (
-            self.subject.compared() == other.issuer.compared()
+            self.subject.compared == other.issuer.compared
             and self.defect is None
             and other.defect is None
             and self.may_be_meant(other.issuer_key)
@@ -154,15 +154,18 @@ class EngineCertificate:
 def read(der: bytes) -> EngineCertificate:
     """Read a certificate. Raises `NotDER` for what the engine does not take for one."""
     _require(len(der) <= _OCTETS_MAX, "too large")
-    to_be_signed, algorithm, signature = tlv.only(der).parts(tlv.SEQUENCE, tlv.BIT_STRING)
+    to_be_signed, algorithm, signature = tlv.sequence(der).parts(tlv.SEQUENCE, tlv.BIT_STRING)
     fields = to_be_signed.parts()
     version = _version(fields)
     serial, inside, issuer, validity, subject, spki, *rest = fields
     _require(serial.kind == tlv.INTEGER and engine_name.is_number(serial.content), "no serial number")
-    for one in (algorithm, inside):
+    _require(spki.kind == tlv.SEQUENCE, "no public key")
+    of_key, key = spki.parts(tlv.SEQUENCE, tlv.BIT_STRING)
+    _require(key.kind == tlv.BIT_STRING and engine_name.is_bit_string(key.content), "no public key")
+    for one in (algorithm, inside, of_key):
         _refuse_no_algorithm(one)
-    _require(spki.kind == tlv.SEQUENCE and len(spki.parts(tlv.SEQUENCE, tlv.BIT_STRING)) == 2, "no public key")
     _require(signature.kind == tlv.BIT_STRING and engine_name.is_bit_string(signature.content), "no signature")
+    _require(validity.kind == tlv.SEQUENCE, "no validity")
     not_before, not_after = validity.parts()
     held = _extensions(rest, version)
     found = _Read(held)
@@ -177,7 +180,7 @@ def read(der: bytes) -> EngineCertificate:
         not_before=_time(not_before),
         not_after=_time(not_after),
         spki=spki.whole,
-        extensions=MappingProxyType({kind: value for kind, _, value in held}),
+        extensions=MappingProxyType(_by_kind(held)),
         is_ca=basic[0] if basic else None,
         path_length=basic[1] if basic else None,
         key_usage=found.of(KEY_USAGE, _key_usage),
@@ -189,6 +192,15 @@ def read(der: bytes) -> EngineCertificate:
         unknown_critical=next((kind for kind, critical, _ in held if critical and kind not in UNDERSTOOD), None),
         defect=found.defect_with(CRL_DISTRIBUTION_POINTS, _refuse_no_distribution_points),
     )
+
+
+def spki(der: bytes) -> bytes:
+    """The holder's key alone, which the engine looks at before it reads the rest. Raises `NotDER`."""
+    fields = tlv.sequence(der).parts()[0].parts()
+    if fields and fields[0].kind == (tlv.CONTEXT, 0):
+        del fields[0]
+    _require([field.kind for field in fields[:6]] == [tlv.INTEGER, *[tlv.SEQUENCE] * 5], "no certificate")
+    return fields[5].whole
 
 
 class _Read:
@@ -259,21 +271,35 @@ def _extensions(rest: Sequence[tlv.Value], version: int) -> list[tuple[OID, bool
     allowed = {2: ((tlv.CONTEXT, 1), (tlv.CONTEXT, 2)), 3: ((tlv.CONTEXT, 1), (tlv.CONTEXT, 2), (tlv.CONTEXT, 3))}
     kinds = [value.kind for value in rest]
     _require(kinds == sorted(set(kinds)) and all(kind in allowed.get(version, ()) for kind in kinds), "a field too many")
+    _require(all(value.is_constructed == (value.kind[1] == 3) for value in rest), "a field in the wrong form")
+    _require(all(value.is_constructed or engine_name.is_bit_string(value.content) for value in rest), "no unique identifier")
     held = [value for value in rest if value.kind == (tlv.CONTEXT, 3)]
-    return [_extension(one) for one in held[0].inner().parts(tlv.SEQUENCE)] if held else []
+    return [_extension(one) for one in tlv.sequence(held[0].content).parts(tlv.SEQUENCE)] if held else []
+
+
+def _by_kind(held: Sequence[tuple[OID, bool, tlv.Value]]) -> dict[OID, tuple[tlv.Value, ...]]:
+    found: dict[OID, tuple[tlv.Value, ...]] = {}
+    for kind, _, value in held:
+        found[kind] = (*found.get(kind, ()), value)
+    return found
 
 
 def _extension(whole: tlv.Value) -> tuple[OID, bool, tlv.Value]:
     kind, *critical, value = whole.parts(tlv.OBJECT_IDENTIFIER, tlv.BOOLEAN, tlv.OCTET_STRING)
-    _require(len(critical) <= 1 and value.kind == tlv.OCTET_STRING, "no extension")
-    said = critical[0].content if critical else b"\x00"
-    _require(said in (b"\x00", b"\xff"), "no extension")
-    return tlv.object_identifier(kind.content), said == b"\xff", value
+    kinds = [part.kind for part in (kind, *critical, value)]
+    _require(kinds in ([tlv.OBJECT_IDENTIFIER, *[tlv.BOOLEAN] * count, tlv.OCTET_STRING] for count in (0, 1)), "no extension")
+    return tlv.object_identifier(kind.content), bool(critical) and _is_true(critical[0].content), value
+
+
+def _is_true(octets: bytes) -> bool:
+    """Anything but zero is: the engine is lax about it."""
+    _require(len(octets) == 1, "no truth value")
+    return octets != b"\x00"
 
 
 def _basic_constraints(value: tlv.Value) -> tuple[bool, int | None]:
     parts = value.parts(tlv.BOOLEAN, tlv.INTEGER)
-    is_ca = bool(parts) and parts[0].kind == tlv.BOOLEAN and parts.pop(0).content == b"\xff"
+    is_ca = bool(parts) and parts[0].kind == tlv.BOOLEAN and _is_true(parts.pop(0).content)
     _require(value.kind == tlv.SEQUENCE and len(parts) <= 1, "no basic constraints")
     if not parts:
         return is_ca, None
@@ -299,7 +325,7 @@ def _octets(value: tlv.Value) -> bytes:
 
 def _read_issuer_key(value: tlv.Value) -> KeyIdentifier:
     _require(value.kind == tlv.SEQUENCE, "no key identifier")
-    said = {part.kind[1]: part for part in _in_order(value, 0, 1, 2)}
+    said = {part.kind[1]: part for part in _in_order(value, "pcp")}
     issuers = engine_name.general_names_in(said[1].content) if 1 in said else ()
     directories = [engine_name.read(tlv.only(one.content)) for one in issuers if one.tag == engine_name.DIRECTORY]
     _require(2 not in said or engine_name.is_number(said[2].content), "no serial number")
@@ -310,30 +336,33 @@ def _read_issuer_key(value: tlv.Value) -> KeyIdentifier:
     )
 
 
-def _in_order(value: tlv.Value, *tags: int) -> list[tlv.Value]:
-    """The parts of a SEQUENCE whose parts are optional and told apart by their tags."""
-    parts = value.parts(*((tlv.CONTEXT, tag) for tag in tags))
+def _in_order(value: tlv.Value, forms: str) -> list[tlv.Value]:
+    """The parts of a SEQUENCE that are optional and told apart by their tags; a letter for each says whether it holds others."""
+    parts = value.parts(*((tlv.CONTEXT, tag) for tag in range(len(forms))))
     kinds = [part.kind for part in parts]
     _require(kinds == sorted(set(kinds)), "parts out of order")
+    _require(all(part.is_constructed == (forms[part.kind[1]] == "c") for part in parts), "parts in the wrong form")
     return parts
 
 
 def _constraints(value: tlv.Value) -> Subtrees:
     _require(value.kind == tlv.SEQUENCE, "no name constraints")
-    said = {part.kind[1]: tuple(map(_subtree, part.parts(tlv.SEQUENCE))) for part in _in_order(value, 0, 1)}
+    said = {part.kind[1]: tuple(map(_subtree, part.parts(tlv.SEQUENCE))) for part in _in_order(value, "cc")}
     return Subtrees(permitted=said.get(0, ()), excluded=said.get(1, ()))
 
 
 def _subtree(value: tlv.Value) -> tuple[GeneralName, bool]:
     base, *limits = value.parts()
-    _require(all(limit.kind in ((tlv.CONTEXT, 0), (tlv.CONTEXT, 1)) for limit in limits), "no subtree")
+    kinds = [limit.kind for limit in limits]
+    _require(kinds == sorted(set(kinds)) and set(kinds) <= {(tlv.CONTEXT, 0), (tlv.CONTEXT, 1)}, "no subtree")
+    _require(all(not limit.is_constructed and engine_name.is_number(limit.content) for limit in limits), "no limits")
     return engine_name.general_name(base), bool(limits)
 
 
 def _refuse_no_distribution_points(value: tlv.Value) -> None:
     _require(value.kind == tlv.SEQUENCE, "no distribution points")
     for point in value.parts(tlv.SEQUENCE):
-        for part in _in_order(point, 0, 1, 2):
+        for part in _in_order(point, "cpc"):
             match part.kind[1]:
                 case 0:
                     _refuse_no_point(part.inner())
@@ -345,10 +374,10 @@ def _refuse_no_distribution_points(value: tlv.Value) -> None:
 
 def _refuse_no_point(name: tlv.Value) -> None:
     match name.kind:
-        case (tlv.CONTEXT, 0):
+        case (tlv.CONTEXT, 0) if name.is_constructed:
             engine_name.general_names_in(name.content)
         case (tlv.CONTEXT, 1):
-            name.parts(tlv.SEQUENCE)
+            engine_name.read_relative(name)
         case _:
             raise tlv.NotDER("no point")
 

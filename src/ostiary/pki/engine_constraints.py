@@ -5,6 +5,7 @@ included: it knows no constraints on addresses and refuses who is asked about on
 host name beside no alternative name at all.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
@@ -94,8 +95,13 @@ def _unsupported(_name: bytes, _base: bytes) -> Violation:
 
 
 def _directory(name: bytes, base: bytes) -> bool:
-    outer = engine_name.read(tlv.only(base)).compared()
-    return engine_name.read(tlv.only(name)).compared()[: len(outer)] == outer
+    outer = _directory_name(base)
+    return _directory_name(name)[: len(outer)] == outer
+
+
+@functools.lru_cache(maxsize=4096)  # each name is held against each constraint
+def _directory_name(octets: bytes) -> tuple[bytes, ...]:
+    return engine_name.read(tlv.only(octets)).compared
 
 
 def _dns(name: bytes, base: bytes) -> bool:

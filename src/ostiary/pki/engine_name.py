@@ -4,6 +4,7 @@ BoringSSL (`x_name.cc`, `a_strex.cc`) is laxer than `cryptography`: it does not 
 identifier is, or whether a PrintableString is printable. What it cannot decode it refuses together with the certificate.
 """
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +22,7 @@ _UTF8, _UNIVERSAL_STRING, _BMP_STRING = 12, 28, 30
 _LATIN: Final = frozenset({19, 20, 22, 26})  # PrintableString, TeletexString, IA5String, VisibleString
 _PRINTED_AS_LATIN: Final = _LATIN | {18, 23, 24}  # NumericString, UTCTime, GeneralizedTime: printed, but compared by octets
 
-_CONSTRUCTED: Final = frozenset({8, 11, 16, 17, 29})
-_ALLOCATED_MAX, _NOT_ALLOCATED, _UNIVERSAL_MAX = 36, 15, 255
+_UNIVERSAL_MAX: Final = 255
 
 _ESCAPED: Final = frozenset(b'\\",+<>;')
 _SPACE, _HASH = b" #"
@@ -46,6 +46,7 @@ class EngineName:
         """Per RFC 2253 as BoringSSL has it: the last part first, and those of one set in the other direction too."""
         return ",".join("+".join(map(_printed, reversed(rdn))) for rdn in reversed(self.parts))
 
+    @functools.cached_property
     def compared(self) -> tuple[bytes, ...]:
         """What makes it the same name as another, part by part: case of ASCII letters and spaces do not count."""
         return tuple(b"".join(sorted(_compared(kind, value) for kind, value in rdn)) for rdn in self.parts)
@@ -87,9 +88,40 @@ def general_name(value: tlv.Value) -> GeneralName:
     family, tag = value.kind
     if family != tlv.CONTEXT or tag not in (_CONSTRUCTED_NAMES if value.is_constructed else _PRIMITIVE):
         raise tlv.NotDER("no kind of name")
-    if tag == DIRECTORY:
-        read(value.inner())
+    if check := _NAME_CHECKS.get(tag):
+        check(value)
     return GeneralName(tag, value.content)
+
+
+def _other_name(value: tlv.Value) -> None:
+    kind, held = value.parts()
+    if kind.kind != tlv.OBJECT_IDENTIFIER or held.kind != (tlv.CONTEXT, 0) or not held.is_constructed:
+        raise tlv.NotDER("no name of another kind")
+    tlv.object_identifier(kind.content)
+    _refuse_malformed(held.inner())
+
+
+def _edi_party_name(value: tlv.Value) -> None:
+    parts = value.parts((tlv.CONTEXT, 0), (tlv.CONTEXT, 1))
+    if [part.kind[1] for part in parts] not in ([1], [0, 1]):
+        raise tlv.NotDER("no name of a party")
+    for part in parts:
+        if not part.is_constructed or text(part.inner()) is None:
+            raise tlv.NotDER("no name of a party")
+
+
+_NAME_CHECKS: Final[dict[int, Callable[[tlv.Value], object]]] = {
+    0: _other_name,
+    DIRECTORY: lambda value: read(value.inner()),
+    5: _edi_party_name,
+    8: lambda value: tlv.object_identifier(value.content),
+}
+
+
+def read_relative(rdn: tlv.Value) -> None:
+    """Refuse what is no last part of a name (nameRelativeToCRLIssuer, RFC 5280 4.2.1.13)."""
+    for part in rdn.parts(tlv.SEQUENCE):
+        _attribute(part)
 
 
 def text(value: tlv.Value) -> str | None:
@@ -123,8 +155,6 @@ def _refuse_malformed(value: tlv.Value) -> None:
         return
     if tag > _UNIVERSAL_MAX:
         raise tlv.NotDER("no type")
-    if tag <= _ALLOCATED_MAX and tag != _NOT_ALLOCATED and value.is_constructed != (tag in _CONSTRUCTED):
-        raise tlv.NotDER("a type in the wrong form")
     if (check := _CHECKS.get(tag)) and not check(value.content):
         raise tlv.NotDER("a value that is not of its type")
 

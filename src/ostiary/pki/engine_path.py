@@ -60,7 +60,7 @@ class Verifier:
         self._settings = settings
         self._by_name: dict[tuple[bytes, ...], list[EngineCertificate]] = {}
         for one in self._trusted:
-            self._by_name.setdefault(one.subject.compared(), []).append(one)
+            self._by_name.setdefault(one.subject.compared, []).append(one)
 
     def verify(self, shown: Sequence[EngineCertificate], at: datetime) -> Verified:
         """What comes of a certificate and those shown with it, the holder's first."""
@@ -116,7 +116,7 @@ class Verifier:
         return path, len(path), Flaw("issuer", "unable to get local issuer certificate", len(path) - 1)
 
     def _issuer(self, certificate: EngineCertificate) -> EngineCertificate | None:
-        candidates = self._by_name.get(certificate.issuer.compared(), ())
+        candidates = self._by_name.get(certificate.issuer.compared, ())
         return next((one for one in candidates if one.may_have_issued(certificate)), None)
 
     def _flaws(self, path: Sequence[EngineCertificate], trusted_from: int, at: datetime) -> Iterator[Flaw]:
@@ -171,7 +171,7 @@ def _best(
     best: tuple[tuple[int, ...], datetime, EngineList, EngineCertificate] | None = None
     certificate = path[depth]
     for one in lists:
-        if one.issuer.compared() != certificate.issuer.compared() or not one.is_understood:
+        if one.issuer.compared != certificate.issuer.compared or not one.is_understood:
             continue
         signer = _signer(one, path, depth)
         if signer is None:
@@ -188,7 +188,7 @@ def _signer(one: EngineList, path: Sequence[EngineCertificate], depth: int) -> t
     nearest = min(depth + 1, len(path) - 1)
     if path[nearest].may_be_meant(one.issuer_key):
         return path[nearest], True
-    others = (each for each in path[nearest + 1 :] if each.subject.compared() == one.issuer.compared())
+    others = (each for each in path[nearest + 1 :] if each.subject.compared == one.issuer.compared)
     found = next((each for each in others if each.may_be_meant(one.issuer_key)), None)
     return (found, False) if found else None
 

@@ -15,6 +15,10 @@ Flaw = Literal["invalid or inconsistent certificate policy extension", "no expli
 
 _INVALID: Final = "invalid or inconsistent certificate policy extension"
 _NONE_LEFT: Final = "no explicit policy"
+_QUALIFIERS: Final[dict[OID, tuple[int, int]]] = {
+    (1, 3, 6, 1, 5, 5, 7, 2, 1): (tlv.UNIVERSAL, 22),
+    (1, 3, 6, 1, 5, 5, 7, 2, 2): tlv.SEQUENCE,
+}
 _ANY: Final[OID] = (2, 5, 29, 32, 0)
 
 
@@ -62,10 +66,10 @@ def flaw(path: Sequence[EngineCertificate]) -> tuple[Flaw, int] | None:
 
 def _narrowed(level: _Level, certificate: EngineCertificate, *, any_other: bool) -> _Level:
     """6.1.3 (d), (e): what the certificate's own policies leave."""
-    said = certificate.extensions.get(engine_certificate.CERTIFICATE_POLICIES)
+    said = _held(certificate, engine_certificate.CERTIFICATE_POLICIES)
     if said is None:
         return _Level(any_other=False)
-    own = [tlv.object_identifier(_first(policy)) for policy in tlv.only(said.content).parts(tlv.SEQUENCE)]
+    own = [tlv.object_identifier(_first(policy)) for policy in tlv.sequence(said.content).parts(tlv.SEQUENCE)]
     if not own or len(set(own)) < len(own):
         raise tlv.NotDER("policies must be there, each once")
     named = frozenset(own) - {_ANY}
@@ -76,10 +80,10 @@ def _narrowed(level: _Level, certificate: EngineCertificate, *, any_other: bool)
 
 def _mapped(level: _Level, certificate: EngineCertificate, *, is_allowed: bool) -> _Level:
     """6.1.4 (a), (b): by which names they go below the certificate."""
-    said = certificate.extensions.get(engine_certificate.POLICY_MAPPINGS)
+    said = _held(certificate, engine_certificate.POLICY_MAPPINGS)
     if said is None:
         return level
-    pairs = [_pair(mapping) for mapping in tlv.only(said.content).parts(tlv.SEQUENCE)]
+    pairs = [_pair(mapping) for mapping in tlv.sequence(said.content).parts(tlv.SEQUENCE)]
     if not pairs or any(_ANY in pair for pair in pairs):
         raise tlv.NotDER("mappings must be there, and of named policies")
     sources = frozenset(source for source, _ in pairs)
@@ -91,16 +95,15 @@ def _mapped(level: _Level, certificate: EngineCertificate, *, is_allowed: bool) 
 
 def _constrained(left: _Left, certificate: EngineCertificate) -> _Left:
     """6.1.4 (i), (j): what the certificate demands of those below."""
-    said = certificate.extensions.get(engine_certificate.POLICY_CONSTRAINTS)
+    said = _held(certificate, engine_certificate.POLICY_CONSTRAINTS)
     if said is not None:
-        numbers = {
-            part.kind[1]: _number(part.content) for part in tlv.only(said.content).parts((tlv.CONTEXT, 0), (tlv.CONTEXT, 1))
-        }
-        if not numbers:
+        parts = tlv.sequence(said.content).parts((tlv.CONTEXT, 0), (tlv.CONTEXT, 1))
+        numbers = {part.kind[1]: _number(part.content) for part in parts if not part.is_constructed}
+        if not numbers or [*numbers] != [part.kind[1] for part in parts] or [*numbers] != sorted(numbers):
             raise tlv.NotDER("policy constraints that demand nothing")
         left = replace(left, explicit=min(left.explicit, numbers.get(0, left.explicit)))
         left = replace(left, mapping=min(left.mapping, numbers.get(1, left.mapping)))
-    said = certificate.extensions.get(engine_certificate.INHIBIT_ANY_POLICY)
+    said = _held(certificate, engine_certificate.INHIBIT_ANY_POLICY)
     if said is not None:
         inhibited = tlv.only(said.content)
         if inhibited.kind != tlv.INTEGER:
@@ -109,11 +112,32 @@ def _constrained(left: _Left, certificate: EngineCertificate) -> _Left:
     return left
 
 
+def _held(certificate: EngineCertificate, kind: OID) -> tlv.Value | None:
+    found = certificate.extensions.get(kind, ())
+    if len(found) > 1:
+        raise tlv.NotDER("an extension is there twice")
+    return found[0] if found else None
+
+
 def _first(policy: tlv.Value) -> bytes:
     kind, *qualifiers = policy.parts(tlv.OBJECT_IDENTIFIER, tlv.SEQUENCE)
     if kind.kind != tlv.OBJECT_IDENTIFIER or len(qualifiers) > 1:
         raise tlv.NotDER("no policy")
+    for qualifier in qualifiers[0].parts(tlv.SEQUENCE) if qualifiers else ():
+        _refuse_no_qualifier(qualifier)
     return kind.content
+
+
+def _refuse_no_qualifier(qualifier: tlv.Value) -> None:
+    """RFC 5280 4.2.1.4: where it is written down, or a notice."""
+    kind, said = qualifier.parts()
+    if kind.kind != tlv.OBJECT_IDENTIFIER:
+        raise tlv.NotDER("no qualifier")
+    wanted = _QUALIFIERS.get(tlv.object_identifier(kind.content))
+    if wanted is not None and said.kind != wanted:
+        raise tlv.NotDER("no qualifier")
+    if wanted == tlv.SEQUENCE:
+        said.parts()
 
 
 def _pair(mapping: tlv.Value) -> tuple[OID, OID]:

@@ -14,6 +14,10 @@ OBJECT_IDENTIFIER: Final = (UNIVERSAL, 6)
 SEQUENCE: Final = (UNIVERSAL, 16)
 SET: Final = (UNIVERSAL, 17)
 
+# Universal types that hold other values; all others must not. Beyond the last one, and for the one in between, nothing is known.
+_CONSTRUCTED: Final = frozenset({8, 11, 16, 17, 29})
+_ALLOCATED_MAX, _NOT_ALLOCATED = 36, 15
+
 _PARTS_MAX: Final = 20_000  # of one value; a certificate of the size that any engine takes has fewer
 _TAG_MAX: Final = (1 << 29) - 1
 _LENGTH_OCTETS_MAX: Final = 4
@@ -54,6 +58,23 @@ def only(data: bytes) -> Value:
     return found[0]
 
 
+def sequence(data: bytes) -> Value:
+    """The one SEQUENCE that this is."""
+    found = only(data)
+    if found.kind != SEQUENCE:
+        raise NotDER("a sequence is expected")
+    return found
+
+
+def first(data: bytes) -> tuple[Value, bytes]:
+    """The first value, and what comes after it, which is not looked at."""
+    try:
+        value, end = _value(data, 0)
+    except IndexError:
+        raise NotDER("cut short") from None
+    return value, data[end:]
+
+
 def values(data: bytes) -> list[Value]:
     """All values, one after the other. Raises `NotDER`."""
     found: list[Value] = []
@@ -77,10 +98,18 @@ def _value(data: bytes, start: int) -> tuple[Value, int]:
         if not 0x1F <= tag <= _TAG_MAX:
             raise NotDER("a tag is not encoded in the shortest way")
     length, at = _length(data, at)
-    end = at + length
-    if end > len(data) or (first >> 6 == UNIVERSAL and tag == 0):
+    end, is_constructed = at + length, bool(first & 0x20)
+    if end > len(data):
         raise NotDER("cut short")
-    return Value((first >> 6, tag), bool(first & 0x20), data[at:end], data[start:end]), end
+    if first >> 6 == UNIVERSAL:
+        _refuse_wrong_form(tag, is_constructed=is_constructed)
+    return Value((first >> 6, tag), is_constructed, data[at:end], data[start:end]), end
+
+
+def _refuse_wrong_form(tag: int, *, is_constructed: bool) -> None:
+    is_known = tag <= _ALLOCATED_MAX and tag != _NOT_ALLOCATED
+    if tag == 0 or (is_known and is_constructed != (tag in _CONSTRUCTED)):
+        raise NotDER("a type in the wrong form")
 
 
 def _length(data: bytes, at: int) -> tuple[int, int]:
