@@ -185,9 +185,7 @@ PATHS: Final = (
     *("/open%2Fx", "/open%5Cx", "/open/%00", "/health", "/healthz?x", "/open?x#y", "/open/%%32%65%%32%65/x", "/open/.;/x"),
 )
 ORIGINS: Final[tuple[dict[str, str], ...]] = (
-    {},
-    {},
-    {"origin": "https://a.test"},
+    *({}, {}, {"origin": "https://a.test"}),
     {"origin": "https://a.test", "access-control-request-method": "PUT"},
 )
 NETWORKS: Final = ("127.16.0.0/16", "127.17.0.5/32", "127.0.0.0/8", "10.0.0.0/8", "::/0")

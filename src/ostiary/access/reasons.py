@@ -37,10 +37,15 @@ def why_not(condition: Condition, request: Request) -> str:  # noqa: PLR0911 (a 
         case Is(of=kind) | Matches(of=kind):
             text = request.text(kind)
             name = _NAMES.get(kind, f"the {kind}")
-            return f"{name}: {visible(text)}" if text else f"{name}: none"
+            return f"{name}: {shown(text)}" if text else f"{name}: none"
 
 
 def _when(condition: During, request: Request) -> str:
     if condition.not_before is not None and request.at < condition.not_before:
         return f"it begins at {condition.not_before:%Y-%m-%dT%H:%M:%SZ}"
     return f"it ended at {condition.not_after:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def shown(text: str) -> str:
+    """A certificate's text for people: what is no UTF-8 by its octets, as the gateway's log has it, and nothing that hides."""
+    return visible(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))

@@ -153,13 +153,13 @@ def _described(certificate_pem: str | None, handshake: Handshake) -> ExplainedCe
     if holder is None:
         return None
     return ExplainedCertificate(
-        subject=visible(holder.subject),
+        subject=reasons.shown(holder.subject),
         serial=holder.serial,
         fingerprint_sha256=holder.fingerprint,
         issuer_fingerprint_sha256=holder.issuer_fingerprint or None,
-        dns=visible(holder.dns),
-        uri=visible(holder.uri),
-        email=visible(holder.email),
+        dns=reasons.shown(holder.dns),
+        uri=reasons.shown(holder.uri),
+        email=reasons.shown(holder.email),
     )
 
 
@@ -235,8 +235,9 @@ class _Case:
         """The checks that are the listener's own."""
         if self.stages is None:
             return ()
-        holder = self.request.holder
-        return (self.stages.holder if holder is not None and holder.is_verified else self.stages.anybody).steps
+        holder = self.request.holder  # none also where the handshake refuses the certificate
+        is_anybody = not holder.is_verified if holder is not None else self.known.certificate is None
+        return (self.stages.anybody if is_anybody else self.stages.holder).steps
 
     @property
     def verdict(self) -> Verdict:
