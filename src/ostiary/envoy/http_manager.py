@@ -8,6 +8,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from ostiary.envoy import identity_headers, names, wire
 from ostiary.envoy.access_log import of_requests
 from ostiary.envoy.http_filters import http_filters
+from ostiary.envoy.refusal_pages import local_replies
 from ostiary.model.desired import DesiredListener
 from ostiary.model.listener import Listener
 
@@ -41,6 +42,8 @@ def http_manager(desired: DesiredListener) -> Any:
         upgrade_configs=[Manager.UpgradeConfig(upgrade_type="websocket")],
         generate_request_id=wire.flag(False),  # Nobody asked for a header; it costs a random number a request.
     )
+    if listener.is_tls:
+        manager.local_reply_config.CopyFrom(local_replies())
     _tell_of_long_streams(manager, listener)
     _client_address(manager)
     _one_reading_of_the_path(manager)
