@@ -54,6 +54,8 @@ UNDERSTOOD: Final = frozenset(
 
 _OCTETS_MAX: Final = 128 * 1024  # Envoy takes 100 KiB for all that a client shows
 
+_FIELDS_TO_KEY: Final = 6  # serial number, algorithm, issuer, validity, subject, key
+
 # Bits of a key usage, as they stand in the first octet.
 DIGITAL_SIGNATURE, KEY_AGREEMENT, KEY_CERT_SIGN, CRL_SIGN = 0x80, 0x08, 0x04, 0x02
 
@@ -195,12 +197,15 @@ def read(der: bytes) -> EngineCertificate:
 
 
 def spki(der: bytes) -> bytes:
-    """The holder's key alone, which the engine looks at before it reads the rest. Raises `NotDER`."""
-    fields = tlv.sequence(der).parts()[0].parts()
-    if fields and fields[0].kind == (tlv.CONTEXT, 0):
-        del fields[0]
-    _require([field.kind for field in fields[:6]] == [tlv.INTEGER, *[tlv.SEQUENCE] * 5], "no certificate")
-    return fields[5].whole
+    """The holder's key alone, which the engine looks at before it reads what comes behind. Raises `NotDER`."""
+    to_be_signed, _ = tlv.first(tlv.sequence(der).content)
+    field, rest = tlv.first(to_be_signed.content)
+    before = [] if field.kind == (tlv.CONTEXT, 0) else [field]
+    while len(before) < _FIELDS_TO_KEY:
+        field, rest = tlv.first(rest)
+        before.append(field)
+    _require([one.kind for one in (to_be_signed, *before)] == [tlv.SEQUENCE, tlv.INTEGER, *[tlv.SEQUENCE] * 5], "no certificate")
+    return field.whole
 
 
 class _Read:
