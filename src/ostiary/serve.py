@@ -28,7 +28,7 @@ from ostiary.envoy.resources import Snapshot
 from ostiary.errors import Conflict, Unavailable
 from ostiary.gateway import client as keeper
 from ostiary.gateway.log_tail import LogTail, from_keeper
-from ostiary.ops import enrolment, server_certificates, sightings, streams
+from ostiary.ops import denials, effects_kept, enrolment, server_certificates, sightings, streams
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.system import System
 from ostiary.paths import Paths
@@ -45,6 +45,7 @@ from ostiary.xds.streams import Vigil
 RENEWAL_ROUND_SECONDS: Final = 3600.0
 KEEPER_ROUND_SECONDS: Final = 1.0
 LOG_ROUND_SECONDS: Final = 0.25
+EFFECTS_ROUND_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 5
 
 log = structlog.get_logger(source="ostiary")
@@ -120,7 +121,7 @@ async def _running(
         door=enrolment.door(settings, paths.api_socket),
         public_url=settings.public_url,
     )
-    source = Source(partial(_heard, system.fleet), RELAY)
+    source = Source(partial(_heard, system), RELAY)
     vigil = Vigil(partial(streams.to_end, system))
     publisher, upkeep = Publisher(system, partial(_publish, source, vigil)), Upkeep(system)
     waiting += [publisher.wake, upkeep.wake]
@@ -129,8 +130,16 @@ async def _running(
     servers = [(_server(app), sock)]
     if system.door is not None:
         servers.append((_server(AtTheDoor(app)), _listening_at(paths.api_socket)))
-    parts = (publisher.run(), upkeep.run(), _renew(system), *(server.serve(sockets=[sock]) for server, sock in servers))
-    hearing = listening(paths.control_socket, source, partial(_told, system.fleet), partial(_saw, system), vigil)
+    parts = (
+        publisher.run(),
+        upkeep.run(),
+        _renew(system),
+        _measure(system),
+        *(server.serve(sockets=[sock]) for server, sock in servers),
+    )
+    hearing = listening(
+        paths.control_socket, source, partial(_told, system.fleet), partial(_saw, system), vigil, partial(_turned_away, system)
+    )
     async with hearing, _tasks(*parts) as failed:
         gateway_log = LogTail(paths.keeper_log, from_keeper)
         await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
@@ -179,12 +188,18 @@ def _tell(waiting: Iterable[Callable[[int], None]], revision: int) -> None:
         wake(revision)
 
 
-def _heard(fleet: Fleet, gateway_id: str, state: StreamState) -> None:
+def _heard(system: System, gateway_id: str, state: StreamState) -> None:
     """A gateway connected, answered or went. What it had when it went is kept, for people to look at."""
+    fleet, effects = system.fleet, system.effects
     if state.fresh:
         fleet.heard(gateway_id, now(), connected=True)
+        effects.connected(gateway_id)
+        return
+    fleet.heard(gateway_id, now(), connected=state.connected, accepted=state.accepted, rejected=state.rejected)
+    if state.connected:
+        effects.accepted(gateway_id, state.accepted)
     else:
-        fleet.heard(gateway_id, now(), connected=state.connected, accepted=state.accepted, rejected=state.rejected)
+        effects.gone(gateway_id)
 
 
 def _told(fleet: Fleet, gateway_id: str, report: dict[str, Any]) -> None:
@@ -196,6 +211,12 @@ def _saw(system: System, gateway_id: str, batch: dict[str, Any]) -> None:
     """A keeper told who was seen."""
     if left_out := sightings.seen(system, gateway_id, batch):
         log.warning("a gateway told things about who was seen that make no sense", gateway=gateway_id, entries=left_out)
+
+
+def _turned_away(system: System, gateway_id: str, batch: dict[str, Any]) -> None:
+    """A keeper told who was refused."""
+    if left_out := denials.denied(system, gateway_id, batch):
+        log.warning("a gateway told things about who was refused that make no sense", gateway=gateway_id, entries=left_out)
 
 
 class _Server(uvicorn.Server):
@@ -276,6 +297,16 @@ async def _renew(system: System) -> None:
             if renewed:
                 log.info("renewed server certificates", count=renewed)
         await asyncio.sleep(RENEWAL_ROUND_SECONDS)
+
+
+async def _measure(system: System) -> None:
+    """Write down how soon changes were in force, some of them together, so that measuring holds nothing up."""
+    while True:
+        await asyncio.sleep(EFFECTS_ROUND_SECONDS)
+        try:
+            await asyncio.to_thread(effects_kept.write, system)
+        except Exception:
+            log.exception("how soon changes were in force cannot be written down; will try again")
 
 
 @contextmanager
