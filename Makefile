@@ -45,7 +45,7 @@ golden: .venv/dev.stamp ## Rewrite the golden files; review their diff as you wo
 	@git status --short tests/envoy docs/conformance.md
 
 .PHONY: bench
-bench: .venv/dev.stamp tools ## Measure: switches under load, what was killed serves again, issuing, lists, OCSP, lint, the deny set
+bench: .venv/dev.stamp tools ## Measure: switches under load, what was killed serves again, issuing, lists, OCSP, lint, the deny set, access
 	@$(BIN)/python benchmarks/switch.py
 	@$(BIN)/python benchmarks/survival.py
 	@$(BIN)/python benchmarks/issuance.py
@@ -53,6 +53,7 @@ bench: .venv/dev.stamp tools ## Measure: switches under load, what was killed se
 	@$(BIN)/python benchmarks/ocsp.py
 	@$(BIN)/python benchmarks/lint.py
 	@$(BIN)/python benchmarks/deny.py
+	@$(BIN)/python benchmarks/access.py
 
 .PHONY: lock
 lock: .venv/run.stamp ## Choose dependency versions anew (ARGS=--upgrade for the newest) and write requirements/
