@@ -12,6 +12,10 @@ def test_every_reason_has_its_words_in_both_languages() -> None:
     assert set(PUBLIC) == set(_VIETNAMESE) == set(REQUEST_CODES)
 
 
+def test_no_code_is_the_beginning_of_another() -> None:
+    assert [(one, other) for one in REQUEST_CODES for other in REQUEST_CODES if one != other and other.startswith(one)] == []
+
+
 def test_no_word_of_ours_ends_the_expression_it_stands_in() -> None:
     for sentence in (*PUBLIC.values(), *_VIETNAMESE.values()):
         assert not re.search(r"""['"%\\<>&(){}]""", sentence)

@@ -25,9 +25,10 @@ Format: Final = substitution_format_string_pb2.SubstitutionFormatString
 
 @dataclass(frozen=True)
 class _Answer:
-    """What is answered where `condition`, an expression, holds."""
+    """What is answered where `condition`, an expression, holds: the words for each of these codes."""
 
     condition: str
+    codes: tuple[str, ...]
     status: int
     title: str
     vietnamese: str
@@ -36,7 +37,8 @@ class _Answer:
 # When the request began, in milliseconds: what the access log says of it too.
 _REFERENCE: Final = "%START_TIME(%s%3f)%"
 _OURS: Final = "rbac_access_denied_matched_policy["
-_OTHER: Final = "denied_by_rule"  # whose words do for what has none
+_ELSEWHERE: Final = "misdirected"
+_USUAL: Final = "no_rule_allows"
 
 # The sentences of `access.words.PUBLIC`.
 _VIETNAMESE: Final[dict[str, str]] = {
@@ -45,7 +47,7 @@ _VIETNAMESE: Final[dict[str, str]] = {
     "authority_removed": "Chứng chỉ của bạn không còn được chấp nhận. Hãy xin chứng chỉ mới.",
     "certificate_required": "Dịch vụ này yêu cầu chứng chỉ của máy khách. Hãy chọn chứng chỉ của bạn rồi kết nối lại.",
     "misdirected": "Kết nối này được mở cho một máy chủ khác. Hãy mở kết nối mới.",
-    "malformed": "Chứng chỉ của bạn không thể được chấp nhận. Hãy xin chứng chỉ mới.",
+    "malformed": "Chứng chỉ của bạn, hoặc địa chỉ bạn yêu cầu, không thể được chấp nhận. Hãy xin chứng chỉ mới.",
     "no_rule_allows": "Chứng chỉ của bạn không cho phép yêu cầu này.",
     "denied_by_rule": "Chứng chỉ của bạn không cho phép yêu cầu này.",
     "source_not_allowed": "Yêu cầu này không được phép từ nơi bạn kết nối.",
@@ -66,8 +68,8 @@ small{{color:#57606a}}@media(prefers-color-scheme:dark){{body{{color:#e6edf3;bac
 
 def local_replies() -> Any:
     """What is answered in place of Envoy's own words, when it was us who refused (LocalReplyConfig)."""
-    elsewhere = _Answer(_is("misdirected"), 421, "Misdirected Request", "Sai địa chỉ")
-    forbidden = _Answer(f"response.code_details.contains('{_OURS}')", 403, "Forbidden", "Không được phép")
+    elsewhere = _Answer(_is(_ELSEWHERE), (_ELSEWHERE,), 421, "Misdirected Request", "Sai địa chỉ")
+    forbidden = _Answer(_is(""), tuple(code for code in PUBLIC if code != _ELSEWHERE), 403, "Forbidden", "Không được phép")
     return http_connection_manager_pb2.LocalReplyConfig(
         mappers=[_mapper(answer, for_browsers=browser) for answer in (elsewhere, forbidden) for browser in (True, False)]
     )
@@ -100,7 +102,7 @@ def _accepts_html() -> Any:
 
 def _problem(answer: _Answer) -> Any:
     form = Format(content_type="application/problem+json")
-    said = {"type": "about:blank", "title": answer.title, "status": answer.status, "detail": _sentence(PUBLIC)}
+    said = {"type": "about:blank", "title": answer.title, "status": answer.status, "detail": _sentence(PUBLIC, answer.codes)}
     form.json_format.update({**said, "reference": _REFERENCE})
     return form
 
@@ -110,22 +112,26 @@ def _page(answer: _Answer) -> Any:
         title=html.escape(answer.title),
         vietnamese_title=html.escape(answer.vietnamese),
         status=answer.status,
-        english=_sentence(PUBLIC),
-        vietnamese=_sentence(_VIETNAMESE),
+        english=_sentence(PUBLIC, answer.codes),
+        vietnamese=_sentence(_VIETNAMESE, answer.codes),
         reference=_REFERENCE,
     )
     return Format(content_type="text/html; charset=utf-8", text_format_source=base_pb2.DataSource(inline_string=text))
 
 
-def _sentence(sentences: Mapping[str, str]) -> str:
-    """The sentence that belongs to the code, chosen when the answer is made: one mapper then does for all codes."""
-    chosen = f"'{sentences[_OTHER]}'"
-    for code, sentence in sentences.items():
-        if sentence != sentences[_OTHER]:
-            chosen = f"{_is(code)} ? '{sentence}' : {chosen}"
-    return f"%CEL({chosen})%"
+def _sentence(sentences: Mapping[str, str], codes: tuple[str, ...]) -> str:
+    """The sentence that belongs to the code, chosen when the answer is made: one mapper then does for all of them.
+
+    The most frequent one does for what is not among them.
+    """
+    usual = sentences[_USUAL if _USUAL in codes else codes[0]]
+    chosen = f"'{usual}'"
+    for code in codes:
+        if sentences[code] != usual:
+            chosen = f"{_is(code)} ? '{sentences[code]}' : {chosen}"
+    return f"%CEL({chosen})%" if len(codes) > 1 else usual
 
 
 def _is(code: str) -> str:
-    # Behind it may stand the rule that decided.
-    return f"(response.code_details.contains('{_OURS}{code}]') || response.code_details.contains('{_OURS}{code}:'))"
+    # Behind it may stand the rule that decided. No code is the beginning of another.
+    return f"response.code_details.contains('{_OURS}{code}')"
