@@ -28,7 +28,7 @@ from ostiary.envoy.resources import Snapshot
 from ostiary.errors import Conflict, Unavailable
 from ostiary.gateway import client as keeper
 from ostiary.gateway.log_tail import LogTail, from_keeper
-from ostiary.ops import denials, effects_kept, enrolment, server_certificates, sightings, streams
+from ostiary.ops import denials, effects_kept, enrolment, rehearsals, server_certificates, sightings, streams
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.system import System
 from ostiary.paths import Paths
@@ -138,7 +138,13 @@ async def _running(
         *(server.serve(sockets=[sock]) for server, sock in servers),
     )
     hearing = listening(
-        paths.control_socket, source, partial(_told, system.fleet), partial(_saw, system), vigil, partial(_turned_away, system)
+        paths.control_socket,
+        source,
+        partial(_told, system.fleet),
+        partial(_saw, system),
+        vigil,
+        partial(_turned_away, system),
+        partial(_rehearsed, system),
     )
     async with hearing, _tasks(*parts) as failed:
         gateway_log = LogTail(paths.keeper_log, from_keeper)
@@ -217,6 +223,12 @@ def _turned_away(system: System, gateway_id: str, batch: dict[str, Any]) -> None
     """A keeper told who was refused."""
     if left_out := denials.denied(system, gateway_id, batch):
         log.warning("a gateway told things about who was refused that make no sense", gateway=gateway_id, entries=left_out)
+
+
+def _rehearsed(system: System, gateway_id: str, batch: dict[str, Any]) -> None:
+    """A keeper told who would have been refused."""
+    if left_out := rehearsals.rehearsed(system, gateway_id, batch):
+        log.warning("a gateway told things about a rehearsal that make no sense", gateway=gateway_id, entries=left_out)
 
 
 class _Server(uvicorn.Server):

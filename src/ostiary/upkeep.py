@@ -17,6 +17,7 @@ from ostiary.ops import (
     foreign_status,
     idempotency,
     list_upkeep,
+    rehearsals,
     relint,
     requests,
     series,
@@ -52,6 +53,7 @@ LEISURE: Final[Chores] = (
     ("forgot tokens that expired long ago", tokens.forget_old),
     ("forgot how soon old changes were in force", effects_kept.forget_old),
     ("forgot old refusals; they stay counted", denials.forget_old),
+    ("forgot what old rehearsals found", rehearsals.forget_old),
     ("found certificates that break a rule", relint.look_over),
 )
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ostiary.cli import rehearsals
 from ostiary.cli.client import Client, Failed, connect
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
@@ -48,17 +49,22 @@ def set_(
         str | None, typer.Option(help="Let in only holders of a certificate that this CA signed: its name, id or href.")
     ] = None,
     no_client_ca: Annotated[bool, typer.Option("--no-client-ca", help="Ask for no client certificate.")] = False,
-    client_authentication: Annotated[str | None, typer.Option(help="NONE, OPTIONAL or MANDATORY.")] = None,
+    client_authentication: Annotated[str | None, typer.Option(help="NONE, OPTIONAL, REHEARSAL or MANDATORY.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, whoever would be shut out.")] = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Switch the Client CA of a listener.
+    """Switch the Client CA of a listener. What would shut out clients that a rehearsal saw is said first, and asked about.
 
-    Examples: `ostiary listener set demo --client-ca "demo issuing CA"`, `ostiary listener set demo --no-client-ca`
+    Examples: `ostiary listener set demo --client-ca "demo issuing CA"`, `ostiary listener set demo --no-client-ca`,
+    `ostiary listener set demo --client-ca "demo issuing CA" --client-authentication REHEARSAL`,
+    `ostiary listener set demo --client-authentication MANDATORY`
     """
     client = connect(data_dir)
     changes = _changes(client, client_ca, client_authentication, off=no_client_ca)
     found = client.find(PATH, "listener", "listeners", listener)
+    if changes["client_authentication"] == "MANDATORY":
+        rehearsals.be_sure(client, found["id"], yes=yes, **changes)
     after = client.call("PUT", f"{PATH}/{found['id']}", {"listener": changes})["listener"]
     if json:
         as_json(after)

@@ -62,3 +62,56 @@ class Totals(Data):
     refused_requests: int = 0
     unnamed: int = 0
     last_refused: datetime | None = None
+
+
+class Lately(Data):
+    """What was found in the last 24 hours, or since the rehearsal began where that is later; `some` would be refused."""
+
+    since: datetime
+    totals: Totals
+    some: tuple[WouldBe, ...]
+
+
+class RehearsedRule(Data):
+    """What one rule would have decided. `since` is when it was made."""
+
+    rule_id: str
+    name: str
+    action: str
+    shadow: bool
+    since: datetime
+    refused: Reason | None
+    allowed: Reason | None
+
+
+class Rehearsal(Data):
+    """What goes on at a listener that rehearses."""
+
+    listener_id: str
+    listener_name: str
+    scope: Scope
+    since: datetime
+    totals: Totals
+    lately: Lately
+
+
+class Report(Data):
+    """All that a rehearsal found. `refused` are the last ones; `more` says whether there are others."""
+
+    rehearsal: Rehearsal
+    reasons: tuple[Reason, ...]
+    rules: tuple[RehearsedRule, ...]
+    refused: tuple[WouldBe, ...]
+    more: bool
+    names: dict[str, str]  # of rules, by id
+
+
+class Preview(Data):
+    """Whom a change would shut out, of those who came in the last 24 hours. None is what nobody knows; `notes` say why."""
+
+    since: datetime
+    clients: int | None
+    refused: int | None
+    some: tuple[WouldBe, ...]
+    notes: tuple[str, ...]
+    names: dict[str, str]

@@ -123,7 +123,10 @@ def prune(transaction: Transaction, before: datetime, most: int) -> int:
 def _of(scene: Scene, since: datetime | None = None) -> Iterator[ColumnElement[bool]]:
     yield _ROWS.c.listener_id == scene.listener_id
     yield _ROWS.c.trust_revision == scene.trust_revision
-    yield _ROWS.c.last >= max(scene.since, since or scene.since)
+    if since is not None:
+        yield _ROWS.c.last >= since
+    if not scene.trust_revision:
+        yield _ROWS.c.last >= scene.since
 
 
 def _known(transaction: Transaction, ids: set[str]) -> dict[str, dict[str, Any]]:
