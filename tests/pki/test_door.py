@@ -168,6 +168,11 @@ def test_without_a_certificate_the_mode_decides() -> None:
     assert judge_handshake(None, None, "NONE", now()).allowed
 
 
+def test_a_door_that_trusts_nobody_is_no_door() -> None:
+    with pytest.raises(Invalid):
+        judge_handshake(None, None, "OPTIONAL", now())
+
+
 def test_a_rehearsal_lets_in_and_says_what_it_would_have_been() -> None:
     handshake = judge_handshake(ROOT.expired_client().chain_pem, trust(), "REHEARSAL", now())
     assert (handshake.allowed, handshake.code, handshake.would_be) == (True, None, "expired")

@@ -5,6 +5,7 @@ shows both some hundreds of certificates, and they agree on each. It is decided 
 that are wrong the first one is told.
 """
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -61,8 +62,10 @@ def judge_handshake(certificate_pem: str | None, trust: Trust | None, mode: Mode
     `trust` is what the listener's secret holds. That the client has the key to its certificate is taken for granted. Raises
     `Invalid` for a certificate that cannot be shown at all, and for trust that cannot be loaded.
     """
-    if mode == "NONE" or trust is None:
+    if mode == "NONE":
         return _let_in("The listener asks nobody for a certificate.", ())
+    if trust is None:
+        raise Invalid("client_ca_tls_container_ref", f"client_authentication {mode} needs a CA: without one there is no door.")
     if certificate_pem is None:
         return _without(mode)
     ders = _shown(certificate_pem)
@@ -171,7 +174,8 @@ def _faults(ders: Sequence[bytes], shown: Sequence[EngineCertificate]) -> Iterat
 
 def _stopped(ders: Sequence[bytes], shown: Sequence[EngineCertificate], fault: _Fault) -> Handshake:
     place = _NAMES.index(fault.check)
-    passed = tuple(Check(name, True, _before_the_path(name, ders)) for name in _NAMES[:place])
+    seen = {"presented": _count(ders), "readable": "all of them" if shown else "as far as the key"}
+    passed = tuple(Check(name, True, seen[name]) for name in _NAMES[:place])
     rest = tuple(Check(name, None, "not reached") for name in _NAMES[place + 1 :])
     return Handshake(
         allowed=False,
@@ -182,13 +186,13 @@ def _stopped(ders: Sequence[bytes], shown: Sequence[EngineCertificate], fault: _
     )
 
 
-def _before_the_path(name: str, ders: Sequence[bytes]) -> str:
-    return {"presented": f"certificates: {len(ders)}", "readable": "all of them can be read"}.get(name, "")
+def _count(ders: Sequence[object]) -> str:
+    return "one certificate" if len(ders) == 1 else f"{len(ders)} certificates"
 
 
 def _checks(shown: Sequence[EngineCertificate], verified: Verified, at: datetime) -> Iterator[Check]:
-    yield Check("presented", True, _before_the_path("presented", [one.der for one in shown]))
-    yield Check("readable", True, _before_the_path("readable", ()))
+    yield Check("presented", True, _count(shown))
+    yield Check("readable", True, "all of them")
     yield Check("key", True, door_words.key(shown[0]))
     failed = STEPS.index(verified.flaw.step) if verified.flaw else len(STEPS)
     for place, step in enumerate(STEPS):
@@ -240,6 +244,7 @@ def _code(flaw: Flaw) -> str:
     return _BY_LIBRARY.get(flaw.why) or _CODES.get(flaw.words, "malformed")
 
 
+@functools.lru_cache(maxsize=2)  # many are judged by one trust, and its lists may be long
 def _verifier(trust: Trust) -> Verifier:
     """What Envoy has loaded: every certificate is trusted by itself (`ostiary.envoy.secret` has the settings and the reasons)."""
     try:

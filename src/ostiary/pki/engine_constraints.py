@@ -99,7 +99,10 @@ def _directory(name: bytes, base: bytes) -> bool:
     return _directory_name(name)[: len(outer)] == outer
 
 
-@functools.lru_cache(maxsize=4096)  # each name is held against each constraint
+_once = functools.lru_cache(maxsize=8192)  # each name is held against each constraint, and either is taken apart once
+
+
+@_once
 def _directory_name(octets: bytes) -> tuple[bytes, ...]:
     return engine_name.read(tlv.only(octets)).compared
 
@@ -131,6 +134,7 @@ def _email_in_subject(name: bytes, base: bytes) -> bool | Violation:
     return _email(name.lower(), base.lower())
 
 
+@_once
 def _mailbox(text: bytes) -> tuple[bytes, bytes] | None:
     local, at, domain = text.partition(b"@")
     well_formed = at and _LOCAL_PART.fullmatch(local) and _DOMAIN.fullmatch(domain)
@@ -147,6 +151,7 @@ def _uri(name: bytes, base: bytes) -> bool | Violation:
     return host.lower().endswith(outer) if outer.startswith(b".") else host.lower() == outer
 
 
+@_once
 def _host_of(uri: bytes) -> bytes | None:
     found = _WITH_AUTHORITY.fullmatch(uri)
     if not found:
@@ -156,6 +161,7 @@ def _host_of(uri: bytes) -> bytes | None:
     return host if _is_host(host) and (not colon or not port.strip(b"0123456789")) else None
 
 
+@_once
 def _is_host(text: bytes) -> bool:
     """A name of labels whose last one is no number: that would be an address."""
     labels = text.split(b".")
