@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ostiary.cli import (
+    access,
     audit,
     authorities,
     certificates,
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(listeners.app, name="listener")
 app.add_typer(authorities.app, name="ca")
 app.add_typer(certificates.app, name="cert")
+app.add_typer(access.app, name="access")
 app.add_typer(requests.app, name="request")
 app.add_typer(profiles.app, name="profile")
 app.add_typer(tokens.app, name="token")
