@@ -103,6 +103,22 @@ def test_a_gateway_shows_whose_revocation_lists_have_ended(client: Client, liste
         assert {name: gateway[name] for name in fresh} == fresh
 
 
+@pytest.mark.usefixtures("listener")
+def test_a_gateway_shows_its_long_streams_and_why_it_can_end_none(client: Client) -> None:
+    told = {"open": 3, "ended": {"revoked": 2}, "unable": "the kernel does not lend us Envoy's sockets"}
+    heard(client, report={"streams": told})
+    assert client.get("/v1/gateways").json()["gateways"][0]["streams"] == told
+    reports: tuple[dict[str, Any], ...] = (
+        {},
+        {"streams": None},
+        {"streams": {"open": "many", "ended": {}}},
+        {"streams": "nonsense"},
+    )
+    for unclear in reports:
+        heard(client, report=unclear)
+        assert client.get("/v1/gateways").json()["gateways"][0]["streams"] is None
+
+
 @pytest.mark.parametrize("last", ["status", "statuses"])
 def test_the_tree_shows_all_below_a_load_balancer(client: Client, listener: dict[str, Any], last: str) -> None:
     heard(client)

@@ -61,6 +61,17 @@ def is_ended(sock: socket.socket) -> bool:
         return True
 
 
+def all_of(sock: socket.socket) -> int:
+    """How many octets come until it ends."""
+    got = 0
+    try:
+        while piece := sock.recv(1_000_000):
+            got += len(piece)
+    except ConnectionResetError:
+        pass
+    return got
+
+
 def its_ends(sock: socket.socket) -> Ends:
     here, there = sock.getsockname()[:2], sock.getpeername()[:2]
     return Ends(here[0], here[1], there[0], there[1])
@@ -100,6 +111,36 @@ def test_a_connection_that_is_gone_is_not_found() -> None:
     with echoing("127.0.0.1") as (process, port):
         assert cut.numbers(process, {Ends("127.0.0.1", 9, "127.0.0.1", port)}) == {}
         assert cut.cut(process, {Ends("127.0.0.1", 9, "127.0.0.1", port): 1}) == set()
+
+
+_FLOOD: Final = """
+import select, socket
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+connection, _ = server.accept()
+connection.setblocking(False)
+sent = 0
+while select.select([], [connection], [], 0.5)[1]:
+    sent += connection.send(bytes(65536))
+print(sent, flush=True)
+select.select([connection], [], [])
+connection.close()
+print("closed", flush=True)
+server.accept()
+"""
+
+
+def test_who_has_not_read_for_a_while_gets_nothing_of_what_waits_in_the_kernel() -> None:
+    with subprocess.Popen([sys.executable, "-c", _FLOOD], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        process = pids.of(child.pid)
+        with socket.create_connection(("127.0.0.1", int(child.stdout.readline()))) as slow:
+            sent = int(child.stdout.readline())
+            cut.cut(process, cut.numbers(process, {its_ends(slow)}))
+            assert child.stdout.readline() == "closed\n"
+            assert all_of(slow) < sent
+        child.kill()
+        process.close()
 
 
 def test_a_process_of_ours_lends_its_sockets() -> None:

@@ -65,6 +65,11 @@ class Place:
         lines = map(json.loads, (self.house.data_dir / "logs" / "access.jsonl").read_text().splitlines())
         return [line for line in lines if line["kind"] == "cut" and line["listener"] == self.door.id]
 
+    def told(self) -> dict[str, Any]:
+        """What the API tells of the gateway's long streams."""
+        (gateway,) = self.house.call("GET", "/v1/gateways")["gateways"]
+        return dict(gateway["streams"])
+
 
 def new_place(house: Ostiary, inside: Backend, folder: Path) -> Place:
     authority = house.call("POST", "/v1/authorities", {"authority": {"name": f"Streams {folder.name}"}})["authority"]
@@ -163,6 +168,8 @@ def test_all_long_streams_of_who_is_revoked_end_and_those_of_others_lose_nothing
     assert bob.knock() == 200
     eventually(lambda: [line["path"] for line in sorted(place.cut(), key=str)].count("/slow") == 2)
     assert {(line["refused"], line["subject"]) for line in place.cut()} == {("revoked", "CN=alice")}
+    eventually(lambda: place.told()["ended"].get("revoked", 0) >= 3)
+    assert place.told()["unable"] is None
 
 
 def test_who_is_on_hold_comes_back_after_the_release(place: Place) -> None:

@@ -1,5 +1,6 @@
 """/v1/gateways: each Envoy, what it has applied and what it said against it."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,14 @@ class StaleItem(Data):
     allowed_until: datetime | None
 
 
+class StreamsItem(Data):
+    """Requests that go on for long: how many, how many were ended by reason, and why the gateway can end none (null: it can)."""
+
+    open: int
+    ended: dict[str, int]
+    unable: str | None
+
+
 class GatewayItem(Data):
     """One Envoy as last heard of."""
 
@@ -33,6 +42,7 @@ class GatewayItem(Data):
     last_error: str | None
     stale_since: datetime | None
     stale: tuple[StaleItem, ...]
+    streams: StreamsItem | None
 
 
 class GatewayReply(Data):
@@ -73,6 +83,7 @@ def _shown(gateway: GatewayState) -> dict[str, Any]:
         "last_error": gateway.last_error,
         "stale_since": min((zulu_time(one.since) for one in gateway.stale), default=None),
         "stale": [_stale(one) for one in gateway.stale],
+        "streams": None if gateway.streams is None else asdict(gateway.streams),
     }
 
 

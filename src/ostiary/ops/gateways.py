@@ -1,6 +1,6 @@
 """Gateways: each Envoy as last heard of, and whether we are ready to serve."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,15 @@ class StaleLists:
 
 
 @dataclass(frozen=True)
+class LongStreams:
+    """Requests that go on for long: how many there are, how many were ended by reason, and why none can be, if so."""
+
+    open: int
+    ended: Mapping[str, int]
+    unable: str | None
+
+
+@dataclass(frozen=True)
 class GatewayState:
     """One Envoy. `applied_revision` is None until it has accepted all it should have; `last_error` is in its own words."""
 
@@ -31,6 +40,7 @@ class GatewayState:
     applied_revision: int | None
     last_error: str | None
     stale: tuple[StaleLists, ...] = ()
+    streams: LongStreams | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,7 @@ def _state(gateway: Gateway, wanted: Wanted | None) -> GatewayState:
         applied_revision=wanted.snapshot.revision if wanted is not None and _has_all(gateway, wanted) else None,
         last_error=_last_error(gateway),
         stale=tuple(_stale(gateway.report.get("stale"))),
+        streams=_streams(gateway.report.get("streams")),
     )
 
 
@@ -90,6 +101,15 @@ def _stale(told: Any) -> Iterator[StaleLists]:
             )
         except (KeyError, TypeError, ValueError):
             continue
+
+
+def _streams(told: Any) -> LongStreams | None:
+    """What the keeper told of them, likewise."""
+    try:
+        ended = {str(reason): int(count) for reason, count in told["ended"].items()}
+        return LongStreams(int(told["open"]), ended, None if told["unable"] is None else str(told["unable"]))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def _has_all(gateway: Gateway, wanted: Wanted) -> bool:
