@@ -68,20 +68,20 @@ def show(
         print(f"{code}: {fix}")
 
 
-def be_sure(client: Client, listener_id: str, *, yes: bool, **change: str | None) -> None:
+def be_sure(client: Client, listener_id: str, *, yes: bool, quiet: bool = False, **change: str | None) -> None:
     """Say whom a change would shut out, of those who came within 24 hours; and ask, where it would. Raises `Failed` for a no.
 
     `change` is what the preview is asked about (`/v1/rehearsals/{id}/preview`).
     """
     told = client.call("GET", f"{PATH}/{listener_id}/preview", **change)["preview"]
     words = _preview(told)
-    if words:
-        print(words, file=sys.stderr)
-    if yes or told["would_be_refused"] == 0 or told["would_be_refused"] is None:
+    if yes or not told["would_be_refused"]:
+        if words and not quiet:
+            print(words)
         return
     if not sys.stdin.isatty():
-        raise Failed("nothing was changed, for somebody would be shut out; say --yes if that is meant")
-    if not typer.confirm("Go on?", err=True):
+        raise Failed(f"{words} Say --yes to shut them out.")
+    if not typer.confirm(f"{words} Go on?", err=True):
         raise Failed("nothing was changed")
 
 
