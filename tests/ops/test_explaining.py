@@ -229,6 +229,28 @@ def test_another_time_may_be_asked_about(system: System, clock: FakeClock) -> No
     assert verdict(ask(system, at=clock.at + timedelta(days=99))) == ("DENY", "handshake", "expired")
 
 
+def test_of_revocation_lists_that_will_have_ended_it_is_taken_that_newer_ones_come(system: System, clock: FakeClock) -> None:
+    lists = ROOT.crl(revoked=[BOB], next_update=clock.at + timedelta(days=7))
+    trust = TRUST.model_copy(update={"crls": lists})
+    publish(system, door().model_copy(update={"trust": trust}))
+    later = clock.at + timedelta(days=20)
+    assert verdict(ask(system, at=later)) == ("ALLOW", "request", "allowed")
+    assert verdict(ask(system, BOB, at=later)) == ("DENY", "handshake", "revoked")
+    assert verdict(ask(system, at=clock.at + timedelta(days=99))) == ("DENY", "handshake", "expired")
+    clock.advance(days=8)
+    assert verdict(ask(system)) == ("DENY", "handshake", "status_unknown")
+
+
+def test_where_lists_that_have_ended_let_in_they_say_still_who_is_revoked(system: System, clock: FakeClock) -> None:
+    lists = ROOT.crl(revoked=[BOB], next_update=clock.at - timedelta(hours=1), last_update=clock.at - timedelta(days=1))
+    lenient = door(stale_revocation="ALLOW", stale_allow_hours=2)
+    publish(system, lenient.model_copy(update={"trust": TRUST.model_copy(update={"crls": lists})}))
+    assert verdict(ask(system)) == ("ALLOW", "request", "allowed")
+    assert verdict(ask(system, BOB)) == ("DENY", "handshake", "revoked")
+    clock.advance(hours=2)
+    assert verdict(ask(system)) == ("DENY", "handshake", "status_unknown")
+
+
 def test_names_that_cannot_be_printed_are_shown_by_escapes(system: System) -> None:
     alternative = x509.UnrecognizedExtension(x509.OID_SUBJECT_ALTERNATIVE_NAME, bytes.fromhex("300682020aff8600"))
     odd = ROOT.client(subject=name("a\u202eb"), extensions=[(alternative, False)])
@@ -275,3 +297,6 @@ def test_before_anything_was_published_the_records_are_asked(system: System) -> 
     listeners.update(system, ADMIN, made.id, {"admin_state_up": False})
     with pytest.raises(Conflict, match="not in service"):
         explain(system, ADMIN, asked)
+    publish(system)
+    listeners.update(system, ADMIN, made.id, {"admin_state_up": True})  # the gateways have not heard of it
+    assert verdict(explain(system, ADMIN, asked))[::2] == ("DENY", "revoked")

@@ -72,14 +72,15 @@ def _tell(answer: dict[str, Any], *, json: bool) -> None:
     if json:
         as_json(answer)
         return
-    _tell_one(answer, _VERDICTS[answer["decision"]])
-    if answer["would_be"] is not None:
+    _tell_one(answer, f"{_VERDICTS[answer['decision']]} at the {answer['stage']}")
+    would_be = answer["would_be"]
+    if would_be is not None:
         print()
-        _tell_one(answer["would_be"], f"WOULD BE {_VERDICTS[answer['would_be']['decision']]} without the rehearsal")
+        _tell_one(would_be, f"WOULD BE {_VERDICTS[would_be['decision']]} without the rehearsal, at the {would_be['stage']}")
 
 
 def _tell_one(judged: dict[str, Any], verdict: str) -> None:
-    print(f"{verdict} at the {judged['stage']}: {judged['reason']}. {judged['detail']}")
+    print(f"{verdict}: {judged['reason']}. {judged['detail']}")
     if judged["fix"]:
         print(f"What to do: {judged['fix']}")
     print()

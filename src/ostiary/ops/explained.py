@@ -45,9 +45,10 @@ class Known:
     entry: str
 
 
-def answer(known: Known, asked: ExplainRequest, at: datetime) -> Explanation:
-    """The same of what is known, whoever knows it."""
-    handshake = _handshake(known, at)
+def answer(known: Known, asked: ExplainRequest, now: datetime) -> Explanation:
+    """What becomes of whom is asked about, at the time that is asked about."""
+    at = asked.at or now
+    handshake = _handshake(known, at, now)
     request = _request(known, asked, handshake, at)
     its = policy(known.door, known.desired.denied, known.desired.retired)
     before = (_network(known.door, asked), _door_part(handshake, known, rehearsed=False), _path(asked))
@@ -101,19 +102,24 @@ def noted(certificate_pem: str, issuer_fingerprint: str | None, entry: str, *, v
     )
 
 
-def _handshake(known: Known, at: datetime) -> Handshake:
-    """What becomes of the connection, also where the listener's owner chose to let in by lists that have ended."""
+def _handshake(known: Known, at: datetime, now: datetime) -> Handshake:
+    """What becomes of the connection, also where revocation lists have ended by then."""
     listener, trust = known.door.listener, known.door.trust
     mode = listener.client_authentication
     if known.certificate is None and mode == "MANDATORY" and may_knock_without(known.door):
         mode = "OPTIONAL"  # for some requests need none
     found = judge_handshake(known.certificate, trust, mode, at)
-    if trust is None or listener.stale_revocation == "REFUSE" or "status_unknown" not in {found.code, found.would_be}:
+    end = list_ends.earliest(trust.crls) if trust is not None and "status_unknown" in {found.code, found.would_be} else None
+    if trust is None or end is None or at < end:
         return found
-    end = list_ends.earliest(trust.crls)
-    if end is None or not end <= at <= end + timedelta(hours=listener.stale_allow_hours):
-        return found
-    return judge_handshake(known.certificate, trust, mode, end - timedelta(seconds=1))
+    if now < end:  # By then there will be newer ones: whom they name is what these say, the rest is as of then.
+        by_lists = judge_handshake(known.certificate, trust, mode, now)
+        if {by_lists.code, by_lists.would_be} & {"revoked", "status_unknown"}:
+            return by_lists
+        return judge_handshake(known.certificate, trust.model_copy(update={"crls": ""}), mode, at)
+    if listener.stale_revocation == "ALLOW" and at <= end + timedelta(hours=listener.stale_allow_hours):
+        return judge_handshake(known.certificate, trust, mode, end - timedelta(seconds=1))  # it then looks at no time
+    return found
 
 
 def _request(known: Known, asked: ExplainRequest, handshake: Handshake, at: datetime) -> Request:

@@ -17,25 +17,30 @@ def explain(system: System, caller: Caller, asked: ExplainRequest) -> Explanatio
     caller.must("access-rule:read")
     if asked.certificate is not None and asked.certificate_id is not None:
         raise Invalid("certificate_id", "give a certificate or the id of one, not both")
-    at = asked.at or system.clock()
+    now = system.clock()
     fingerprint = _fingerprint(asked.certificate)  # it is read before a transaction is open
     with system.store.read() as reader:
-        wanted = system.fleet.wanted
-        desired = wanted.desired if wanted is not None else read_desired(reader, system.sealer, at)
-        door = _door(reader, desired, asked.listener_id)
+        published = system.fleet.wanted.desired if system.fleet.wanted is not None else Desired()
+        door = _door(published, asked.listener_id)
+        desired = published if door is not None else read_desired(reader, system.sealer, now)
+        door = door or _door_on_record(reader, desired, asked.listener_id)
         certificate = asked.certificate
         if asked.certificate_id is not None:
             held = reader.require(CERTIFICATE, asked.certificate_id)
             certificate, fingerprint = held.certificate + held.chain, held.fingerprint_sha256
-        entry = _entry(desired, fingerprint) if wanted is not None else _entry_on_record(reader, fingerprint)
-    return answer(Known(desired, door, certificate, entry), asked, at)
+        entry = _entry(desired, fingerprint) if desired is published else _entry_on_record(reader, fingerprint)
+    return answer(Known(desired, door, certificate, entry), asked, now)
 
 
-def _door(reader: Reader, desired: Desired, listener_id: str) -> DesiredListener:
-    """The listener as the gateways have it. Raises `NotFound`, and `Conflict` for one that serves nobody."""
-    found = next((one for one in desired.listeners if one.listener.id == listener_id), None)
+def _door(desired: Desired, listener_id: str) -> DesiredListener | None:
+    return next((one for one in desired.listeners if one.listener.id == listener_id), None)
+
+
+def _door_on_record(reader: Reader, desired: Desired, listener_id: str) -> DesiredListener:
+    """One that the gateways have heard nothing of yet. Raises `NotFound`, and `Conflict` for one that serves nobody."""
+    there = reader.require(LISTENER, listener_id)
+    found = _door(desired, listener_id)
     if found is None:
-        there = reader.require(LISTENER, listener_id)
         raise Conflict(f"listener {there.id} is not in service: it, or its load balancer, is switched off", "listener_id")
     return found
 
