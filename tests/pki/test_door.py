@@ -207,6 +207,17 @@ def test_a_long_chain_is_refused_before_it_is_looked_at() -> None:
     assert (handshake.code, failed(handshake).name) == ("malformed", "presented")
 
 
+def test_where_the_engines_choice_cannot_be_told_nobody_is_said_to_be_let_in() -> None:
+    old = Authority.root("root", key=ROOT.key, not_before=now() - 9 * DAY, not_after=now() - DAY)
+    leaf, many = ROOT.client(), [Authority.root(f"other {number}") for number in range(25)]
+    assert judge(leaf, trust(ROOT, old)).allowed  # of a few, the first that fits
+    assert judge(leaf, trust(old, ROOT)).code == "expired"
+    told = judge(leaf, trust(ROOT, old, *many))
+    assert (told.allowed, told.code) == (False, "expired")
+    assert "cannot be told" in told.detail
+    assert judge(leaf, trust(ROOT, *many)).allowed
+
+
 def test_trust_that_cannot_be_loaded_is_told() -> None:
     with pytest.raises(Invalid):
         judge_handshake(ROOT.client().cert_pem, Trust(name="trust", certificates="garbage"), "MANDATORY", now())

@@ -131,7 +131,7 @@ def _judged(shown: Sequence[EngineCertificate], trust: Trust, at: datetime) -> H
     return Handshake(
         allowed=flaw is None,
         code=_code(flaw) if flaw else None,
-        detail=door_words.sentence(verified, at) if flaw else "The certificate is accepted.",
+        detail=door_words.sentences(verified, at) if flaw else "The certificate is accepted.",
         checks=tuple(_checks(shown, verified, at)),
         fingerprint_sha256=shown[0].fingerprint_sha256,
         issuer_fingerprint_sha256=issuer.fingerprint_sha256 if issuer else None,

@@ -24,10 +24,10 @@ def key(certificate: EngineCertificate) -> str:
         return "a key"
 
 
-def sentence(verified: Verified, at: datetime) -> str:
-    """What is wrong, as a sentence."""
+def sentences(verified: Verified, at: datetime) -> str:
+    """What is wrong, and how sure that is."""
     words = flaw(verified, at)
-    return f"{words[0].upper()}{words[1:]}."
+    return f"{words[0].upper()}{words[1:]}.{'' if verified.is_certain else _UNCERTAIN}"
 
 
 def flaw(verified: Verified, at: datetime) -> str:
@@ -52,6 +52,10 @@ def flaw(verified: Verified, at: datetime) -> str:
     )
 
 
+_UNCERTAIN: Final = (
+    " The listener trusts several certificates of one authority among many, and which of them the engine takes cannot be told; "
+    "leave out the old one."
+)
 _UNCLEAR: Final = "the name constraints of an authority above {who} cannot be judged by the engine"
 _SAID: Final = {
     "unable to get local issuer certificate": "{who} was issued by '{issuer}', which is neither trusted here nor shown by the "

@@ -4,8 +4,8 @@ Step by step in BoringSSL's order, for the first thing that is wrong is the one 
 trusted issuers first, then those that were shown, each the first that fits by name, key identifier and key usage.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal, get_args
 
@@ -22,6 +22,12 @@ from ostiary.pki.engine_list import EngineList
 
 Step = Literal["issuer", "extensions", "purpose", "path_length", "revocation", "signature", "validity", "names", "policies"]
 STEPS: Final[tuple[Step, ...]] = get_args(Step)
+
+
+# BoringSSL keeps what is trusted sorted by name. As long as it is little, that leaves namesakes in the order in which they were
+# given; beyond, their order is the C++ library's affair (seen).
+_IN_ORDER_MAX: Final = 23
+_WAYS_MAX: Final = 64
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Verified:
     path: tuple[EngineCertificate, ...]
     trusted_from: int  # from here up, certificates are trusted ones
     flaw: Flaw | None
+    is_certain: bool = True  # whether the engine has no other path to choose, which may be without a flaw
 
 
 class Verifier:
@@ -63,13 +70,85 @@ class Verifier:
             self._by_name.setdefault(one.subject.compared, []).append(one)
 
     def verify(self, shown: Sequence[EngineCertificate], at: datetime) -> Verified:
-        """What comes of a certificate and those shown with it, the holder's first."""
-        path, trusted_from, flaw = self._built(shown)
+        """What comes of a certificate and those shown with it, the holder's first.
+
+        Where the engine may take one of several as an issuer, and nobody can tell which, the path that has a flaw is told.
+        """
+        choices = _Choices()
+        found = self._verified(shown, at, choices)
+        if len(self._trusted) + len(self._lists) <= _IN_ORDER_MAX:
+            return found
+        for _ in range(_WAYS_MAX):
+            if found.flaw is not None or not choices.another():
+                break
+            found = self._verified(shown, at, choices)
+        return replace(found, is_certain=found.flaw is None or not choices.are_open)
+
+    def _verified(self, shown: Sequence[EngineCertificate], at: datetime, choices: "_Choices") -> Verified:
+        path, trusted_from, flaw = _Builder(self._trusted, self._by_name, self._settings, choices).built(shown)
         if flaw is None:
             flaw = next(self._flaws(path, trusted_from, at), None)
         return Verified(tuple(path), trusted_from, flaw)
 
-    def _built(self, shown: Sequence[EngineCertificate]) -> tuple[list[EngineCertificate], int, Flaw | None]:
+    def _flaws(self, path: Sequence[EngineCertificate], trusted_from: int, at: datetime) -> Iterator[Flaw]:
+        yield from _of_use(path[:trusted_from])
+        yield from self._of_revocation(path, at)
+        yield from _of_signatures(path, at)
+        yield from _of_names(path)
+        if found := engine_policies.flaw(path):
+            yield Flaw("policies", *found)
+
+    def _of_revocation(self, path: Sequence[EngineCertificate], at: datetime) -> Iterator[Flaw]:
+        asked = {"none": 0, "leaf": 1, "all": len(path)}[self._settings.lists]
+        for depth in range(asked):
+            yield from self._revoked(path, depth, at)
+
+    def _revoked(self, path: Sequence[EngineCertificate], depth: int, at: datetime) -> Iterator[Flaw]:
+        found = _best(self._lists, path, depth, at)
+        words = _of_list(*found, path[depth], at) if found else iter(("unable to get certificate CRL",))
+        return (Flaw("revocation", each, depth) for each in words)
+
+
+class _Choices:
+    """Which of several issuers is taken for each certificate: the first at first, then each way in turn."""
+
+    def __init__(self) -> None:
+        self._turn: list[int] = []
+        self._made: dict[EngineCertificate, tuple[int, int]] = {}  # which one, of how many
+
+    def pick(self, below: EngineCertificate, issuers: Sequence[EngineCertificate]) -> EngineCertificate:
+        """The issuer for this certificate, the same one throughout."""
+        place = len(self._made)
+        taken, _ = self._made.setdefault(below, (self._turn[place] if place < len(self._turn) else 0, len(issuers)))
+        return issuers[taken]
+
+    @property
+    def are_open(self) -> bool:
+        """Whether there was anything to choose on this way."""
+        return any(of > 1 for _, of in self._made.values())
+
+    def another(self) -> bool:
+        """Go on to the next way; False when there is none."""
+        made = list(self._made.values())
+        self._made = {}
+        while made:
+            taken, of = made.pop()
+            if taken + 1 < of:
+                self._turn = [*(each for each, _ in made), taken + 1]
+                return True
+        return False
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """Builds one path."""
+
+    _trusted: Sequence[EngineCertificate]
+    _by_name: Mapping[tuple[bytes, ...], Sequence[EngineCertificate]]
+    _settings: Settings
+    _choices: _Choices
+
+    def built(self, shown: Sequence[EngineCertificate]) -> tuple[list[EngineCertificate], int, Flaw | None]:
         """The path, from where on it is trusted, and why there is none."""
         longest = self._settings.depth_max + 1
         path, rest = [shown[0]], list(shown)
@@ -116,26 +195,9 @@ class Verifier:
         return path, len(path), Flaw("issuer", "unable to get local issuer certificate", len(path) - 1)
 
     def _issuer(self, certificate: EngineCertificate) -> EngineCertificate | None:
-        candidates = self._by_name.get(certificate.issuer.compared, ())
-        return next((one for one in candidates if one.may_have_issued(certificate)), None)
-
-    def _flaws(self, path: Sequence[EngineCertificate], trusted_from: int, at: datetime) -> Iterator[Flaw]:
-        yield from _of_use(path[:trusted_from])
-        yield from self._of_revocation(path, at)
-        yield from _of_signatures(path, at)
-        yield from _of_names(path)
-        if found := engine_policies.flaw(path):
-            yield Flaw("policies", *found)
-
-    def _of_revocation(self, path: Sequence[EngineCertificate], at: datetime) -> Iterator[Flaw]:
-        asked = {"none": 0, "leaf": 1, "all": len(path)}[self._settings.lists]
-        for depth in range(asked):
-            yield from self._revoked(path, depth, at)
-
-    def _revoked(self, path: Sequence[EngineCertificate], depth: int, at: datetime) -> Iterator[Flaw]:
-        found = _best(self._lists, path, depth, at)
-        words = _of_list(*found, path[depth], at) if found else iter(("unable to get certificate CRL",))
-        return (Flaw("revocation", each, depth) for each in words)
+        namesakes = self._by_name.get(certificate.issuer.compared, ())
+        issuers = [one for one in namesakes if one.may_have_issued(certificate)]
+        return self._choices.pick(certificate, issuers) if issuers else None
 
 
 def _unreadable(depth: int) -> Flaw:
