@@ -11,11 +11,14 @@ from ostiary.cli import (
     authorities,
     certificates,
     clients,
+    denials,
     enroll,
+    explain,
     imported,
     kek,
     listeners,
     profiles,
+    rehearsals,
     requests,
     revisions,
     rotations,
@@ -43,10 +46,13 @@ app.add_typer(requests.app, name="request")
 app.add_typer(profiles.app, name="profile")
 app.add_typer(tokens.app, name="token")
 app.add_typer(enroll.app, name="enroll")
+app.add_typer(rehearsals.app, name="rehearsal")
 app.add_typer(audit.app, name="audit")
 app.add_typer(revisions.app, name="revision")
 app.add_typer(kek.app, name="kek")
 app.command("clients")(clients.clients)
+app.command("explain")(explain.explain)
+app.command("denials")(denials.denials)
 authorities.app.add_typer(rotations.app, name="rotate")
 authorities.app.command("roll")(rotations.roll)
 authorities.app.command("revoke")(rotations.revoke)
