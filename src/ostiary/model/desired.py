@@ -69,7 +69,8 @@ class Desired(Data):
     """The configuration at one revision. Holds only what is in service: disabled things have been left out.
 
     `denied` are certificates that are refused request by request, on open connections too: SHA-256 fingerprints, lower-case hex;
-    `retired` are authorities that were revoked, likewise. `roster` says who is in which group.
+    `retired` are authorities that were revoked, likewise. `roster` says who is in which group. `denied_until` is when the first of
+    those denied leave, because the handshake alone guards.
     """
 
     revision: int = 0
@@ -77,10 +78,12 @@ class Desired(Data):
     pools: tuple[DesiredPool, ...] = ()
     enrolment: DesiredEnrolment | None = None
     denied: frozenset[str] = frozenset()
+    denied_until: datetime | None = None
     retired: frozenset[str] = frozenset()
     roster: InstanceOf[Roster] = Roster()
 
     @property
     def good_until(self) -> datetime | None:
-        """When it is another by itself, because an exception ends; None where only somebody's change can do that."""
-        return min((one.not_after for each in self.listeners for one in each.access.exceptions), default=None)
+        """When it is another by itself: an exception ends, or denied ones leave. None where only somebody's change can do that."""
+        ends = [one.not_after for each in self.listeners for one in each.access.exceptions]
+        return min([*ends, *filter(None, (self.denied_until,))], default=None)

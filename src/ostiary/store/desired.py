@@ -30,6 +30,9 @@ from ostiary.store.store import Reader
 
 # No connection of a client lives longer (envoy.http_manager), and so what was revoked before that is refused at the handshake.
 OLDEST_CONNECTION: Final = timedelta(hours=25)
+# They leave together, a quarter of an hour's at a time: else each would have everything translated anew on its day.
+_LEAVE_EVERY: Final = timedelta(minutes=15)
+_EPOCH: Final = datetime.min.replace(tzinfo=UTC)
 NEWEST: Final = Lists()
 
 
@@ -57,11 +60,14 @@ def desired(reader: Reader, sealer: Sealer, at: datetime, roster: Roster | None 
         for pool in reader.all(POOL)
         if pool.admin_state_up and pool.loadbalancer_id in balancers
     )
+    since = _denied_since(listeners, at)
+    first = revocations.first_in_force_since(reader, since, at) if since > _EPOCH else None
     return Desired(
         revision=reader.revision(),
         listeners=listeners,
         pools=pools,
-        denied=denied(reader, listeners, at),
+        denied=frozenset((*revocations.in_force_since(reader, since, at), *revocations.revoked_elsewhere(reader))),
+        denied_until=_begun(first) + _LEAVE_EVERY + OLDEST_CONNECTION if first else None,
         retired=retired(reader, at),
         roster=roster or Roster(),
     )
@@ -167,12 +173,16 @@ def authority_lists(reader: Reader, anchors: Anchors, lists: Lists = NEWEST) -> 
     return lists.joined(reader, anchors.id, found) or NOBODYS_LIST
 
 
-def denied(reader: Reader, listeners: tuple[DesiredListener, ...], at: datetime) -> frozenset[str]:
-    """Who is refused request by request, by fingerprint.
+def _denied_since(listeners: tuple[DesiredListener, ...], at: datetime) -> datetime:
+    """Who was revoked then or later is refused request by request, as is whom a foreign authority's list or responder names.
 
-    What was revoked lately, for a connection may be older than that; what a foreign authority's responder calls revoked; and
-    all that we revoked where a listener's engine was given no list to refuse them by.
+    What was revoked lately, for a connection may be older than that; and all that we revoked where a listener's engine was given
+    no list to refuse them by.
     """
     unguarded = any(one.trust is not None and not one.trust.crls for one in listeners)
-    since = datetime.min.replace(tzinfo=UTC) if unguarded else at - OLDEST_CONNECTION
-    return frozenset((*revocations.in_force_since(reader, since, at), *revocations.revoked_elsewhere(reader)))
+    return _EPOCH if unguarded else _begun(at - OLDEST_CONNECTION)
+
+
+def _begun(at: datetime) -> datetime:
+    """When the span began whose entries leave together."""
+    return at - (at - _EPOCH) % _LEAVE_EVERY

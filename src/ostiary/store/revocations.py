@@ -59,10 +59,13 @@ def last_changes(reader: Reader, only: str | None = None) -> dict[str, int]:
 
 def in_force_since(reader: Reader, since: datetime, at: datetime) -> tuple[str, ...]:
     """The fingerprints of certificates, unexpired `at` this time, revoked at `since` or later, and not released."""
-    statement = select(_TABLE.c.fingerprint_sha256).where(
-        _TABLE.c.revoked_at >= since, _TABLE.c.expires_at > at, _TABLE.c.reason != RELEASED
-    )
-    return tuple(reader.connection.execute(statement).scalars())
+    return tuple(reader.connection.execute(select(_TABLE.c.fingerprint_sha256).where(_in_force(since, at))).scalars())
+
+
+def first_in_force_since(reader: Reader, since: datetime, at: datetime) -> datetime | None:
+    """When the first of these was revoked."""
+    first: datetime | None = reader.connection.execute(select(func.min(_TABLE.c.revoked_at)).where(_in_force(since, at))).scalar()
+    return first
 
 
 def revoked_elsewhere(reader: Reader) -> tuple[str, ...]:
@@ -101,6 +104,10 @@ def forget_authority(transaction: Transaction, authority_id: str) -> None:
     """Delete what was said by an authority that itself is about to be deleted."""
     for table in (tables.crls, tables.ocsp_signers, tables.revocations, tables.foreign_statuses):
         transaction.connection.execute(table.delete().where(table.c.authority_id == authority_id))
+
+
+def _in_force(since: datetime, at: datetime) -> ColumnElement[bool]:
+    return and_(_TABLE.c.revoked_at >= since, _TABLE.c.expires_at > at, _TABLE.c.reason != RELEASED)
 
 
 def _is(authority_id: str, serial: str) -> ColumnElement[bool]:
