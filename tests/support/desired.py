@@ -170,6 +170,7 @@ def listeners(draw: st.DrawFn, listener_id: str, port: int) -> DesiredListener:
         timeout_member_data=draw(_MILLISECONDS),
         timeout_tcp_inspect=draw(_MILLISECONDS),
         stream_recheck=draw(st.sampled_from((1, 5, 3600))),
+        max_connection_age=draw(st.sampled_from((60, 86_400))),
         max_stream_duration=draw(st.sampled_from((0, 1, 2_073_600))),
         stale_revocation=draw(st.sampled_from(("REFUSE", "ALLOW"))),
         stale_allow_hours=draw(st.sampled_from((1, 720))),

@@ -17,9 +17,6 @@ Manager: Final = http_connection_manager_pb2.HttpConnectionManager
 # Time from a request's first byte to the end of its headers, whatever the listener's own timeouts: a client that takes
 # longer is holding a connection open on purpose (Slowloris).
 _HEADERS_WITHIN: Final = 10_000
-# A connection on which a certificate was shown, whatever flows on it: the handshake is where certificates are judged, so it has
-# to come again. No certificate that was revoked before that time need be refused request by request (ostiary.store.desired).
-_OLDEST: Final = 24 * 3_600_000
 # A keep-alive connection between requests, when the listener sets no limit: Envoy's own default.
 _IDLE: Final = 3_600_000
 
@@ -68,7 +65,9 @@ def _common(listener: Listener) -> Any:
         headers_with_underscores_action=protocol_pb2.HttpProtocolOptions.REJECT_REQUEST,
     )
     if listener.client_authentication != "NONE":
-        options.max_connection_duration.CopyFrom(wire.milliseconds(_OLDEST))
+        # Whatever flows on it: the handshake is where certificates are judged, so it has to come again. Nobody who was revoked
+        # longer ago than the highest age that can be set need be refused request by request (ostiary.store.desired).
+        options.max_connection_duration.CopyFrom(wire.seconds(listener.max_connection_age))
     if listener.max_stream_duration:
         options.max_stream_duration.CopyFrom(wire.seconds(listener.max_stream_duration))
     return options

@@ -103,6 +103,12 @@ class Listener(Configured):
     max_stream_duration: Annotated[int, Field(ge=0, le=MILLISECONDS_MAX // 1000)] = setting(
         0, "How long any request or stream may last, WebSockets too; 0 is no limit.", advanced=True, unit="s"
     )
+    max_connection_age: Annotated[int, Field(ge=60, le=86_400)] = setting(
+        86_400,
+        "How old a connection may grow where client certificates are asked for; then its client has to show its own anew.",
+        advanced=True,
+        unit="s",
+    )
     timeout_client_data: Milliseconds = setting(50_000, "How long a client may be silent.", advanced=True, unit="ms")
     timeout_member_connect: Milliseconds = setting(
         5_000, "How long a member may take to accept a connection.", advanced=True, unit="ms"
