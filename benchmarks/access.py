@@ -158,6 +158,10 @@ def revocations(size: int, options: argparse.Namespace) -> Row:
             called, answered = time_to_effect(here, person)
             row.called.append(called)
             row.answered.append(answered)
+        say(
+            f"{size:,} revoked: in force {1000 * percentile(row.called, 0.5):.0f} ms after the call, p99 "
+            f"{1000 * percentile(row.called, 0.99):.0f} ms"
+        )
         row.micros = [here.cpu(guest.shakes_hands, options.handshakes) for _ in range(options.rounds)]
         row.memory = here.memory()
     return row
