@@ -12,7 +12,7 @@ import typer.main
 from ostiary.cli.main import app
 
 ROOT: Final = Path(__file__).parents[2]
-DOCUMENTS: Final = (ROOT / "README.md", ROOT / "docs" / "certificates.md")
+DOCUMENTS: Final = (ROOT / "README.md", ROOT / "docs" / "certificates.md", ROOT / "docs" / "access.md")
 
 
 def shown(document: Path) -> list[str]:
