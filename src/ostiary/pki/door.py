@@ -10,13 +10,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ostiary.errors import Invalid
-from ostiary.model.tls import Trust
 from ostiary.pki import door_words, engine_certificate, engine_keys, engine_list, pem
 from ostiary.pki.engine_certificate import DIGITAL_SIGNATURE, EngineCertificate
 from ostiary.pki.engine_path import STEPS, Flaw, Settings, Verified, Verifier
@@ -32,6 +31,16 @@ _LABELS: Final = ("CERTIFICATE", "X509 CERTIFICATE")
 _FIELD: Final = "certificate"
 
 _TRUST_LIST: Final = re.compile("-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+
+
+class Trust(Protocol):
+    """What a listener's secret holds (`model.tls.Trust`), PEM: certificates that are trusted, and revocation lists or none."""
+
+    @property
+    def certificates(self) -> str: ...
+
+    @property
+    def crls(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ def _read(ders: Sequence[bytes]) -> list[EngineCertificate]:
 
 
 def _judged(shown: Sequence[EngineCertificate], trust: Trust, at: datetime) -> Handshake:
-    verified = _verifier(trust).verify(shown, at)
+    verified = _verifier(trust.certificates, trust.crls).verify(shown, at)
     flaw = verified.flaw
     issuer = None if flaw else next(iter(verified.path[1:]), None)
     return Handshake(
@@ -245,15 +254,15 @@ def _code(flaw: Flaw) -> str:
 
 
 @functools.lru_cache(maxsize=2)  # many are judged by one trust, and its lists may be long
-def _verifier(trust: Trust) -> Verifier:
+def _verifier(certificates_pem: str, crls_pem: str) -> Verifier:
     """What Envoy has loaded: every certificate is trusted by itself (`ostiary.envoy.secret` has the settings and the reasons)."""
     try:
-        certificates = x509.load_pem_x509_certificates(trust.certificates.encode())
+        certificates = x509.load_pem_x509_certificates(certificates_pem.encode())
         trusted = [engine_certificate.read(one.public_bytes(Encoding.DER)) for one in certificates]
-        lists = [engine_list.read(x509.load_pem_x509_crl(found[0].encode())) for found in _TRUST_LIST.finditer(trust.crls)]
+        lists = [engine_list.read(x509.load_pem_x509_crl(found[0].encode())) for found in _TRUST_LIST.finditer(crls_pem)]
     except pem.MALFORMED:
         raise Invalid("client_ca_tls_container_ref", "holds certificates or revocation lists that cannot be read.") from None
-    return Verifier(trusted, lists, _settings(certificates, has_lists=bool(trust.crls)))
+    return Verifier(trusted, lists, _settings(certificates, has_lists=bool(crls_pem)))
 
 
 def _settings(certificates: Sequence[x509.Certificate], *, has_lists: bool) -> Settings:
