@@ -192,6 +192,23 @@ def test_a_websocket_that_is_opened_by_who_is_revoked_meanwhile_does_not_stay(pl
         eventually(lambda: not tunnel.echoes())
 
 
+def test_a_rule_that_is_withdrawn_takes_the_streams_along_that_only_it_allowed(place: Place) -> None:
+    def allow(name: str, **fields: Any) -> str:
+        rule = {"listener_id": place.door.id, "action": "ALLOW", "name": name, **fields}
+        return str(place.house.call("POST", "/v1/access-rules", {"access_rule": rule})["access_rule"]["id"])
+
+    sockets, _ = allow("sockets", paths=["/ws"]), allow("the rest", paths=["/slow", "/"])
+    place.house.until_active(place.door.id)
+    alice = place.person("alice")
+    with Tunnel(alice.client) as tunnel, Download(alice.client, 100) as download:
+        assert tunnel.echoes()
+        place.house.call("DELETE", f"/v1/access-rules/{sockets}")
+        eventually(lambda: not tunnel.echoes())
+        eventually(lambda: download.is_whole)
+    assert alice.knock() == 200
+    assert [line["refused"] for line in place.cut()] == ["no_rule_allows"]
+
+
 def test_no_stream_lasts_longer_than_the_listener_allows(house: Ostiary, inside: Backend) -> None:
     door = house.door(inside.port, max_stream_duration=1)
     client = TLSClient(door.port, ca=house.server_ca)
