@@ -87,8 +87,8 @@ def holds(condition: Condition, request: Request) -> bool:  # noqa: PLR0911 (a t
 
 def _is_misdirected(request: Request) -> bool:
     """Whether the host asked for is another than the connection was opened for; where none was named, none is contradicted."""
-    host, name = request.host.lower(), request.sni
-    return bool(name) and host not in (name, f"{name}.") and not host.startswith((f"{name}:", f"{name}.:"))
+    name, (host, colon, port) = request.sni, request.host.lower().partition(":")
+    return bool(name) and (host not in (name, f"{name}.") or bool(colon and re.fullmatch("[0-9]*", port) is None))
 
 
 def _is_within(source: str, networks: tuple[str, ...]) -> bool:

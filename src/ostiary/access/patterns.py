@@ -1,8 +1,9 @@
 r"""Names, hosts and paths as rules write them, as regular expressions for a whole text.
 
 What allows is read narrowly, what denies widely: what some backend may take for a denied path is denied (another case, percent
-signs, `;parameters`, a slash at the end), but only the very path that was written is allowed. Names of a certificate stand in one
-text, with commas between them; names that hold commas never get here (`envoy.http_filters`).
+signs, `;parameters`, also between two slashes, and dots, blanks or a slash at the end), but only the very path that was written
+is allowed. Names of a certificate stand in one text, with commas between them; names that hold commas never get here
+(`envoy.http_filters`).
 """
 
 import re
@@ -10,14 +11,22 @@ from typing import Final
 
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]")
 _QUERY: Final = r"(?:\?.*)?"
-_PARAMETERS: Final = r"(?:;[^/?]*)?"
+# What some members take off a segment: `;parameters`, and on Windows dots and blanks at its end.
+_PARAMETERS: Final = r"(?:\.|%20)*(?:(?:;|%3[Bb])[^/?]*)?"
+# Between two segments; `/;a=1/` is an empty segment to some members, and so no more than a slash.
+_SLASH: Final = r"/(?:(?:;|%3[Bb])[^/?]*/)*"
 _IN_A_NAME: Final = r"(?:[^,+\\]|\\.)*"
 REVISION_DIGITS: Final = 12
 
 
 def host(pattern: str) -> str:
     """Any case, with or without the port and the dot at the end that makes a name absolute."""
-    return rf"(?i:{_domain(pattern)})\.?(?::[0-9]+)?"
+    return rf"(?i:{_domain(pattern)})\.?(?::[0-9]*)?"
+
+
+def plain_host() -> str:
+    """Hosts that everybody reads alike: a name or an address, and a port. Not `a@b`, `a,b`, `a..` or none at all."""
+    return r"(?:(?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?"
 
 
 def path(pattern: str, *, wide: bool) -> str:
@@ -29,14 +38,22 @@ def path(pattern: str, *, wide: bool) -> str:
     if not wide:
         rest = r"(?:/[^?]*)?" if below else r"[^?]*" if star else ""
         return text + rest + _QUERY
-    segments = text.replace("/", f"{_PARAMETERS}/").removeprefix(_PARAMETERS)
-    rest = rf"{_PARAMETERS}(?:/[^?]*)?" if below else r"[^?]*" if star else rf"{_PARAMETERS}/?{_PARAMETERS}"
+    segments = text.replace("/", f"{_PARAMETERS}{_SLASH}").removeprefix(_PARAMETERS)
+    rest = rf"{_PARAMETERS}(?:/[^?]*)?" if below else r"[^?]*" if star else rf"{_PARAMETERS}(?:{_SLASH})?{_PARAMETERS}"
     return rf"(?i:{segments}){rest}{_QUERY}"
 
 
 def crooked() -> str:
-    """Paths with a dot segment that has parameters: of `/%2e%2e;/b` the engine makes `/..;/b`, which Tomcat takes for `/b`."""
-    return r"[^?]*/\.\.?(?:;|%3[Bb])[^?]*" + _QUERY
+    """Paths that some members resolve further than the engine does.
+
+    A dot segment with something after it: of `/%2e%2e;/b` the engine makes `/..;/b`, which Tomcat takes for `/b`. What is
+    escaped twice, or in no way that is UTF-8 (an overlong slash), or by a percent sign that escapes nothing (`%u002f`).
+    """
+    dots = r"/\.\.?(?:;|%3[Bb]|%[01][0-9A-Fa-f]|%20)"
+    twice = r"%25(?:[0-9A-Fa-f]{2}|[Uu])"
+    overlong = r"%(?:[Cc][01]|[Ff][5-9A-Fa-f]|[Ee]0%[89]|[Ff]0%8)"
+    stray = r"%(?:[^0-9A-Fa-f]|[0-9A-Fa-f][^0-9A-Fa-f]|[0-9A-Fa-f]?$)"
+    return rf"[^?]*(?:{dots}|{twice}|{overlong})[^?]*{_QUERY}|[^?]*{stray}[^?]*{_QUERY}"
 
 
 def method(name: str, *, wide: bool) -> str:

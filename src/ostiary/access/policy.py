@@ -112,10 +112,14 @@ def _names(rules: tuple[AccessRule, ...]) -> Iterator[Check]:
 
 
 def _crooked(exceptions: tuple[Check, ...], rules: tuple[AccessRule, ...]) -> tuple[Check, ...]:
-    """No path may be one that some members resolve further than the engine does: to them, it is another one than was judged."""
-    if not exceptions and not any(rule.paths for rule in rules):
-        return ()
-    return (Check("the path could be read as several", Matches("path", patterns.crooked()), _refused("malformed")),)
+    """No path may be one that some members resolve further than the engine does: to them, it is another one than was judged.
+
+    Nor may a host be one that some read as another.
+    """
+    path = Check("the path could be read as several", Matches("path", patterns.crooked()), _refused("malformed"))
+    host = Check("the host could be read as several", No(Matches("host", patterns.plain_host())), _refused("malformed"))
+    asks_for_path = bool(exceptions) or any(rule.paths for rule in rules)
+    return (*((host,) if any(rule.hosts for rule in rules) else ()), *((path,) if asks_for_path else ()))
 
 
 def _authority(desired: DesiredListener, retired: frozenset[str]) -> Iterator[Check]:

@@ -107,11 +107,14 @@ def _misdirected() -> cel.Expression:
     name, host = cel.Attribute("connection.requested_server_name"), cel.Attribute("request.host")
     lower = cel.Call("lowerAscii", on=host)
     absolute = cel.Call("_+_", (name, "."))
+    at_a_port = cel.either(
+        cel.Call("startsWith", (cel.Call("_+_", (name, ":")),), on=lower),
+        cel.Call("startsWith", (cel.Call("_+_", (name, ".:")),), on=lower),
+    )
     same = cel.either(
         cel.Call("_==_", (lower, name)),
         cel.Call("_==_", (lower, absolute)),
-        cel.Call("startsWith", (cel.Call("_+_", (name, ":")),), on=lower),
-        cel.Call("startsWith", (cel.Call("_+_", (name, ".:")),), on=lower),
+        cel.every(cel.Call("matches", ("^[^:]*:[0-9]*$",), on=lower), at_a_port),  # Not `a.test:1@b.test`.
     )
     return cel.every(cel.Call("_!=_", (host, name)), cel.Call("_!=_", (name, "")), cel.Call("!_", (same,)))
 

@@ -54,15 +54,17 @@ def _routes(desired: DesiredListener, pool: Pool | None, policy: Policy) -> list
 # By these a client can have some backends take its request for another one than the rules judged.
 _OTHER_READINGS = (
     *("x-original-url", "x-rewrite-url", "x-original-uri", "x-forwarded-uri", "x-forwarded-path"),
+    *("x-original-path", "x-override-url", "x-request-uri", "x-forwarded-request-uri"),
     *("x-http-method-override", "x-http-method", "x-method-override"),
-    *("x-forwarded-host", "x-original-host", "x-host", "x-forwarded-server", "x-forwarded-method", "x-forwarded-prefix"),
+    *("forwarded", "x-forwarded-host"),
+    *("x-original-host", "x-host", "x-forwarded-server", "x-forwarded-method", "x-forwarded-prefix"),
 )
 
 
 def _removed(desired: DesiredListener, *, certified: bool) -> tuple[str, ...]:
     """What members must not be told: who nobody verified, and another host, path or method than was judged."""
     unverified = () if certified else ("x-forwarded-client-cert",)
-    return (*unverified, *_OTHER_READINGS) if desired.access.rules else unverified
+    return (*unverified, *_OTHER_READINGS) if desired.access.rules or desired.access.exceptions else unverified
 
 
 def _match() -> Any:
