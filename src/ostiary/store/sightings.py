@@ -64,6 +64,13 @@ def last_seen(reader: Reader, fingerprints: Iterable[str]) -> dict[str, datetime
     return found
 
 
+def count(reader: Reader, at: datetime) -> tuple[int, int]:
+    """How many certificates were seen, at each listener, and how many of them are used from many places at this time."""
+    many = func.count().filter(_SEEN.c.crowded_at > at - MANY_WITHIN)
+    seen, crowds = reader.connection.execute(select(func.count(), many).select_from(_SEEN)).one()
+    return int(seen), int(crowds)
+
+
 def crowded(reader: Reader, at: datetime, most: int) -> tuple[str, ...]:
     """Some of the certificates that are used from many places, by subject and fingerprint."""
     since = at - MANY_WITHIN
