@@ -85,3 +85,34 @@ def test_what_is_noted_of_a_certificate_is_the_fingerprint_and_what_records_tell
     assert fingerprint.format_string.omit_empty_values
     assert details.format_string.text_format_source.inline_string == access_log.CERTIFICATE
     assert not details.skip_if_empty
+
+
+@pytest.mark.parametrize(
+    ("told", "code", "rule_id", "is_whole"),
+    [
+        ("-|-|-|allowed", "allowed", None, True),
+        ("-|-|-|allowed:r1", "allowed", "r1", True),
+        ("-|-|-|exempt:e1", "exempt", "e1", True),
+        ("-|-|-|-", "allowed", None, True),
+        ("-|-|-|no_certificate", "no_certificate", None, True),
+        ("revoked|-|-|allowed", "revoked", None, True),
+        ("-|malformed|expired|denied_by_rule:r1", "malformed", None, True),
+        ("revoked|-|expired|unverified", "unverified", None, True),
+        ("denied_by_rule:r1", "denied_by_rule", "r1", False),
+        ("allowed:r2", "allowed", "r2", False),
+    ],
+)
+def test_of_what_is_rehearsed_the_first_refusal_counts_and_the_handshake_before_all(
+    told: str,
+    code: str,
+    rule_id: str | None,
+    is_whole: bool,  # noqa: FBT001 (a parameter of the table above)
+) -> None:
+    found = access_log.rehearsal({"rehearsed": told})
+    assert found == access_log.Rehearsal(code, rule_id, is_whole=is_whole)
+    assert found.is_refusal == (code not in {"allowed", "exempt"})
+    assert found.is_unverified == (code == "unverified")
+
+
+def test_where_nothing_is_rehearsed_there_is_no_rehearsal() -> None:
+    assert access_log.rehearsal({"status": "200"}) is None

@@ -59,6 +59,10 @@ class Heard:
         self.denied.seal(AT.timestamp())
         return [batch.body["denials"] for batch in [next(self.denied.batches())]]
 
+    def told_of_rehearsals(self) -> list[dict[str, Any]]:
+        self.rehearsed.seal(AT.timestamp())
+        return [one for batch in [next(self.rehearsed.batches())] for one in batch.body["denials"]]
+
     def told(self) -> list[dict[str, Any]]:
         self.seen.seal(AT.timestamp())
         bodies = []
@@ -174,3 +178,45 @@ def test_the_collector_speaks_opentelemetrys_own_protocol_on_a_socket_that_only_
 
     asyncio.run(converse())
     assert taken == [b""]
+
+
+def test_in_a_rehearsal_everybody_is_summed_up_and_who_is_not_verified_is_not_seen(heard: Heard) -> None:
+    usual: dict[str, Any] = {"trust_revision": "7", "certificate": "A%0AB"}
+    heard.take(
+        record(fingerprint="aa", rehearsed="-|-|-|unverified", **usual),
+        record(fingerprint="aa", rehearsed="-|-|-|unverified", **usual),
+        record(fingerprint="bb", rehearsed="-|-|-|allowed", issuer_fingerprint="cc", **usual),
+        record(rehearsed="-|-|-|no_certificate", trust_revision="7"),
+    )
+    told = {one["code"]: one for one in heard.told_of_rehearsals()}
+    assert {code: (one["who"], one["count"], one["certificate"]) for code, one in told.items()} == {
+        "unverified": ("aa", 2, "A\nB"),
+        "allowed": ("bb", 1, ""),
+        "no_certificate": ("192.0.2.1", 1, ""),
+    }
+    assert {one["trust_revision"] for one in told.values()} == {7}
+    ((sighting,),) = (body["sightings"] for body in heard.told())
+    assert sighting["fingerprint_sha256"] == "bb"
+    assert not heard.denied.seal(AT.timestamp())
+
+
+def test_in_a_rehearsal_what_goes_on_is_there_at_once_and_counts_when_it_ends(heard: Heard) -> None:
+    on: dict[str, Any] = {"fingerprint": "aa", "rehearsed": "-|-|-|unverified", "trust_revision": "7", "connection": "1"}
+    on |= {"client_port": "4711", "local": "127.0.0.1:8443"}
+    heard.take(record(duration="-", moment="DownstreamTunnelSuccessfullyEstablished", **on))
+    (begun,) = heard.told_of_rehearsals()
+    assert begun["count"] == 0
+    heard.rehearsed.taken(next(heard.rehearsed.batches()).sequence)
+    heard.take(record(**on))
+    (ended,) = heard.told_of_rehearsals()
+    assert ended["count"] == 1
+
+
+def test_where_rules_alone_are_rehearsed_who_is_refused_in_earnest_is_no_part_of_it(heard: Heard) -> None:
+    heard.take(
+        record(fingerprint="aa", rehearsed="denied_by_rule:r1", trust_revision="7", issuer_fingerprint="cc"),
+        record(fingerprint="bb", rehearsed="denied_by_rule:r1", details="rbac_access_denied_matched_policy[revoked]"),
+    )
+    (one,) = heard.told_of_rehearsals()
+    assert (one["who"], one["code"], one["rule_id"], one.get("trust_revision")) == ("aa", "denied_by_rule", "r1", None)
+    assert [sighting["fingerprint_sha256"] for body in heard.told() for sighting in body["sightings"]] == ["aa"]
