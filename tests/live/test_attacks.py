@@ -1,0 +1,315 @@
+"""What an attacker tries: each row of the attack table in FACTS.md, and every way around a rule that we could think of.
+
+Whoever is refused here is let in once the reason is gone, or somebody else with the same request is: so none of these tests
+passes because nothing works. docs/decisions/0018-no-way-around.md tells what was found.
+"""
+
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from ostiary.access import members
+from ostiary.clock import now
+from ostiary.envoy.snapshot import snapshot
+from ostiary.errors import Invalid
+from ostiary.model.access import AccessException, AccessRule, Holders
+from ostiary.model.desired import Desired, DesiredAccess, DesiredListener
+from ostiary.model.roster import Roster, Table
+from ostiary.model.tls import Trust
+from ostiary.pki.names import fingerprint_sha256
+from support import attacker, strange
+from support.backend import Backend, Recorder
+from support.certs import CLIENT_AUTH, Authority, Leaf, Paths, name, new_key, pem, usage
+from support.desired import listener, member, pool
+from support.ports import free_port
+from support.raw_http import Pairs, exchanged
+from support.tiny_ads import Engine
+from support.tls_clients import Answer, Refused, TLSClient, curl, s_client
+from support.wait import eventually
+
+pytestmark = pytest.mark.live
+
+ROOT, OTHER = Authority.root("Root"), Authority.root("Other root")
+ISSUING: Final = ROOT.intermediate("Issuing")
+NAMESAKE: Final = OTHER.intermediate("Issuing")  # the same name, another key, under another root that is trusted too
+TRUSTED: Final = (ROOT, ISSUING, OTHER)
+
+
+def fingerprint(one: Authority | Leaf) -> str:
+    return fingerprint_sha256(one.certificate)
+
+
+ALICE, BOB = ISSUING.client("alice", sans=("URI:spiffe://a/alice",)), ISSUING.client("bob")
+OPS: Final = members.entry(("ops",), "")
+
+
+def rule(door: str, place: int, action: str, **fields: Any) -> AccessRule:
+    return AccessRule(id=f"{door}-{place}", listener_id=door, name=f"{door} {place}", position=place, action=action, **fields)
+
+
+def rules(door: str, *wanted: tuple[str, dict[str, Any]]) -> DesiredAccess:
+    return DesiredAccess(
+        rules=tuple(rule(door, place, action, **fields) for place, (action, fields) in enumerate(wanted, 1)),
+        authorities={"issuing": (fingerprint(ISSUING),)},
+        trusted=tuple(map(fingerprint, TRUSTED)),
+    )
+
+
+def holders(**fields: Any) -> dict[str, Any]:
+    return {"certificate": Holders(**fields)}
+
+
+def exempt(door: str, *paths: str) -> DesiredAccess:
+    exception = AccessException(
+        id="e", listener_id=door, name="public", kind="PATHS", paths=paths, owner="ann", not_after=now() + timedelta(days=1)
+    )
+    return DesiredAccess(exceptions=(exception,))
+
+
+ANYBODY: Final[tuple[str, dict[str, Any]]] = ("ALLOW", {})
+ACCESS: Final = {
+    "plain": DesiredAccess(),
+    "two trusts": DesiredAccess(),
+    "denies a path": rules("denies a path", ("DENY", {"paths": ("/admin/*",)}), ("DENY", {"paths": ("/a/b",)}), ANYBODY),
+    "allows a path": rules("allows a path", ("ALLOW", {"paths": ("/public/*",)})),
+    "denies a host": rules("denies a host", ("DENY", {"hosts": ("evil.test",)}), ANYBODY),
+    "allows a host": rules("allows a host", ("ALLOW", {"hosts": ("a.test",)})),
+    "denies a method": rules("denies a method", ("DENY", {"methods": ("DELETE",)}), ANYBODY),
+    "excepts a path": exempt("excepts a path", "/public/*"),
+    "common name": rules("common name", ("ALLOW", holders(subject_cn=("admin",)))),
+    "unit": rules("unit", ("ALLOW", holders(subject_ou=("ops",)))),
+    "dns": rules("dns", ("ALLOW", holders(san_dns=("admin.test", "*.ops.test")))),
+    "uri": rules("uri", ("ALLOW", holders(san_uri=("spiffe://a/admin",)))),
+    "spiffe": rules("spiffe", ("ALLOW", holders(spiffe_ids=("spiffe://a/admin",)))),
+    "email": rules("email", ("ALLOW", holders(san_email=("*@ops.test",)))),
+    "denies a uri": rules("denies a uri", ("DENY", holders(san_uri=("spiffe://a/denied",))), ANYBODY),
+    "authority": rules("authority", ("ALLOW", holders(authority_ids=("issuing",)))),
+    "group": rules("group", ("ALLOW", holders(groups=("ops",)))),
+}
+MODES: Final = ("NONE", "OPTIONAL", "MANDATORY", "REHEARSAL")
+PORTS: Final = {door: free_port() for door in (*ACCESS, *MODES)}
+
+
+def trust(mode: str = "MANDATORY") -> Trust:
+    made = Trust(name="trust/clients", certificates="".join(one.cert_pem for one in TRUSTED))
+    return made.model_copy(update={"name": "trust/rehearsed", "rehearsed": True}) if mode == "REHEARSAL" else made
+
+
+def door(called: str, mode: str = "MANDATORY", **fields: Any) -> DesiredListener:
+    settings: dict[str, Any] = {
+        "trust": None if mode == "NONE" else trust(mode),
+        "access": ACCESS.get(called, DesiredAccess()),
+        "client_authentication": mode,
+        "protocol_port": PORTS[called],
+        "default_pool_id": "p1",
+    }
+    return listener(called, **(settings | fields))
+
+
+@dataclass(frozen=True)
+class House:
+    """An Envoy with all these doors, and who stands behind them."""
+
+    engine: Engine
+    backend: Backend
+    folder: Path
+
+    def shown(self, leaf: Leaf, chain: str | None = None) -> Paths:
+        paths = leaf.write(self.folder / fingerprint(leaf)[:12])
+        if chain is not None:
+            paths.chain.write_text(chain)
+        return paths
+
+    def http1(self, called: str, request: bytes, leaf: Leaf | None = ALICE, sni: str | None = "a.test") -> Answer:
+        with attacker.opened(PORTS[called], leaf and self.shown(leaf), sni=sni) as tls:
+            return exchanged(tls, request)
+
+    def http2(self, called: str, *requests: Pairs, leaf: Leaf | None = ALICE, sni: str | None = "a.test") -> list[Answer]:
+        with attacker.opened(PORTS[called], leaf and self.shown(leaf), sni=sni, alpn="h2") as tls:
+            return attacker.http2(tls, *requests)
+
+    def knock(self, called: str, leaf: Leaf | None, chain: str | None = None) -> int | str:
+        """The status, or the alert of a refused handshake."""
+        shown = self.shown(leaf, chain) if leaf else None
+        client = TLSClient(PORTS[called], cert=shown and shown.chain, key=shown and shown.key, server_name="a.test")
+        try:
+            return client.get("/").status
+        except Refused as refused:
+            return refused.reason
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, inside: Backend) -> Iterator[House]:
+    with Engine(tmp_path_factory.mktemp("envoy")) as engine:
+        doors = (*(door(called) for called in ACCESS), *(door(mode, mode) for mode in MODES))
+        roster = Roster(settled=Table({fingerprint(ALICE): OPS}))
+        wanted = Desired(listeners=doors, pools=(pool("p1", member("m1", inside.port)),), roster=roster)
+        assert engine.apply(snapshot(wanted)) == {}
+        engine.listens_on(*PORTS.values())
+        yield House(engine, inside, tmp_path_factory.mktemp("shown"))
+
+
+def get(path: str = "/", host: str = "a.test", *more: str) -> bytes:
+    return "\r\n".join((f"GET {path} HTTP/1.1", f"Host: {host}", *more, "", "")).encode("latin-1")
+
+
+def stream(path: str = "/", authority: str = "a.test", method: str = "GET", *more: tuple[str, str]) -> Pairs:
+    return [(":method", method), (":scheme", "https"), (":authority", authority), (":path", path), *more]
+
+
+# Another host than the connection was opened for.
+
+
+HOSTS_THAT_ARE_THE_SAME: Final = ("a.test", "A.TEST", "a.test:443", "a.test.", "a.test.:8443", "A.tEsT:1", "a.test:")
+HOSTS_THAT_ARE_OTHERS: Final = (
+    "b.test",
+    "",
+    "a.test.evil.test",
+    "xa.test",
+    "a.test:443@b.test",
+    "a.test@b.test",
+    "a.test:b.test",
+    "a.test:443,b.test",
+    "a.test..",
+    "[::1]",
+    "127.0.0.1",
+)
+
+
+@pytest.mark.parametrize("called", ["plain", "OPTIONAL", "denies a path", "excepts a path"])
+@pytest.mark.parametrize("host", HOSTS_THAT_ARE_OTHERS)
+def test_a_connection_opened_for_one_host_serves_no_other(house: House, called: str, host: str) -> None:
+    """Domain fronting: Contour #5240, Gateway API GEP-3567."""
+    path, before = "/public/x", len(house.backend.asked)
+    one, two = house.http1(called, get(path, host)), house.http2(called, stream(path, host))[0]
+    assert one.status in {421, 400}
+    assert two.status in {421, 400, 0}
+    assert len(house.backend.asked) == before
+    if one.status == 421:
+        assert house.http1(called, get(path, host), sni=None).status == 200
+
+
+@pytest.mark.parametrize("host", HOSTS_THAT_ARE_THE_SAME)
+def test_a_host_is_itself_with_a_port_a_dot_and_in_any_case(house: House, host: str) -> None:
+    assert house.http1("plain", get("/", host)).status == 200
+    assert house.http2("plain", stream("/", host))[0].status == 200
+
+
+def test_a_host_that_is_no_text_is_nobodys(house: House) -> None:
+    for host in (b"a.test\xff", b"\xffa.test", b"b.test\xc3\x28", b"a.te\xc3\x9ft"):
+        for sni in ("a.test", None):
+            assert house.http1("denies a host", b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n", sni=sni).status in {400, 403, 421}
+
+
+def test_one_connection_of_http2_is_not_shared_among_hosts(house: House) -> None:
+    """Coalescing: each request is looked at, not only the first."""
+    answers = house.http2("plain", stream(), stream(authority="b.test"), stream(authority="A.test:443"), stream(authority="c.test"))
+    assert [one.status for one in answers] == [200, 421, 200, 421]
+
+
+def test_two_hosts_are_no_host(house: House, inside: Backend) -> None:
+    before = len(inside.asked)
+    for first, second in (("a.test", "b.test"), ("b.test", "a.test"), ("a.test:80", "b.test"), ("a.test", "a.test"), ("", "b.test")):
+        twice = f"GET / HTTP/1.1\r\nHost: {first}\r\nHost: {second}\r\n\r\n".encode()
+        assert house.http1("plain", twice).status in {400, 421}
+        assert house.http1("denies a host", twice.replace(b"b.test", b"evil.test"), sni=None).status in {400, 403}
+    assert len(inside.asked) == before
+    nothing = house.http1("plain", b"GET / HTTP/1.1\r\nHost: a.test\r\nHost: \r\n\r\n")
+    assert nothing.status in {400, 421} or nothing.json()["headers"]["host"] == ["a.test"]
+
+
+def test_the_target_of_a_request_is_believed_and_not_its_host_beside_it(house: House) -> None:
+    """Absolute form (RFC 9112 3.2.2)."""
+    assert house.http1("plain", get("https://b.test/", "a.test")).status == 421
+    assert house.http1("plain", get("http://a.test@b.test/", "a.test")).status in {400, 421}
+    answer = house.http1("plain", get("https://a.test/x", "b.test"))
+    assert (answer.status, answer.json()["headers"]["host"], answer.json()["path"]) == (200, ["a.test"], "/x")
+    assert house.http1("denies a path", get("https://a.test/admin/x", "a.test")).status == 403
+    assert house.http1("denies a host", get("https://evil.test/", "a.test"), sni=None).status == 403
+
+
+def test_the_authority_of_http2_is_believed_and_not_its_host_beside_it(house: House) -> None:
+    (answer,) = house.http2("plain", stream("/", "a.test", "GET", ("host", "b.test")))
+    assert answer.status in {0, 400} or answer.json()["headers"]["host"] == ["a.test"]
+    only_host = [(":method", "GET"), (":scheme", "https"), (":path", "/"), ("host", "b.test")]
+    assert house.http2("plain", only_host)[0].status in {0, 400, 421}
+    twice = [*stream(), (":authority", "b.test")]
+    assert house.http2("plain", twice)[0].status in {0, 400, 421}
+
+
+HOSTS_THAT_ARE_DENIED: Final = (
+    "evil.test",
+    "EVIL.Test",
+    "evil.test.",
+    "evil.test:443",
+    "evil.test:",
+    "evil.test.:",
+    "x@evil.test",
+    "a.test:1@evil.test",
+    "evil.test,a.test",
+    "evil.test..",
+    "%65vil.test",
+    "evil.test/",
+    "",
+)
+
+
+@pytest.mark.parametrize("host", HOSTS_THAT_ARE_DENIED)
+def test_a_host_that_is_denied_is_so_however_it_is_written(house: House, host: str) -> None:
+    before = len(house.backend.asked)
+    assert house.http1("denies a host", get("/", host), sni=None).status in {400, 403}
+    assert house.http2("denies a host", stream("/", host), sni=None)[0].status in {0, 400, 403}
+    assert len(house.backend.asked) == before
+    assert house.http1("denies a host", get("/", "a.test"), sni=None).status == 200
+    assert house.http1("allows a host", get("/", host), sni=None).status in {400, 403}
+
+
+# The name in the handshake.
+
+
+CUTS: Final[dict[str, Callable[[bytes], list[bytes]]]] = {
+    "one octet a segment": attacker.segments(1),
+    "segments": attacker.segments(60),
+    "records": attacker.records(50),
+    "records of an octet": attacker.records(1),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_a_client_hello_in_pieces_changes_nothing(house: House, cut: Callable[[bytes], list[bytes]]) -> None:
+    """CVE-2026-32305 (Traefik): a fragmented ClientHello lost its name, and got the settings of nobody."""
+
+    def status(leaf: Leaf | None, request: bytes) -> int | None:
+        try:
+            answer = attacker.in_pieces(PORTS["plain"], leaf and house.shown(leaf), cut, request)
+        except (ssl.SSLError, ConnectionError):
+            return None  # refused in the handshake
+        return int(answer.split()[1])
+
+    assert status(None, get()) is None
+    assert status(ROOT.expired_client(), get()) is None
+    assert status(ALICE, get("/", "b.test")) in {None, 421}
+    assert status(ALICE, get()) in {None, 200}
+
+
+@pytest.mark.parametrize("called", ["plain", "common name", "excepts a path"])
+def test_a_client_hello_without_a_name_has_no_more_rights(house: House, called: str) -> None:
+    leaf = ISSUING.client("admin")
+    before = len(house.backend.asked)
+    try:
+        assert house.http1(called, get("/admin"), None, sni=None).status == (403 if called == "excepts a path" else 0)
+    except ssl.SSLError:
+        assert called != "excepts a path"
+    assert len(house.backend.asked) == before
+    assert house.http1(called, get("/admin"), leaf, sni=None).status == 200
+    assert house.http1(called, get("/admin"), leaf, sni="unknown.test").status == 421
