@@ -149,7 +149,9 @@ def revocations(size: int, options: argparse.Namespace) -> Row:
         roll = f"/v1/authorities/{here.authority['id']}/roll"
         rolled = [here.house.call("POST", roll)["authority"]["id"] for _ in range(row.authorities - 1)]
         say(f"{size:,} revoked: writing them down")
+        here.house.stop()  # SQLite has one writer at a time
         write_revoked(here, [here.authority["id"], *rolled], size)
+        here.house.start()
         say(f"{size:,} revoked: lists are signed, and handed to Envoy")
         have_lists_handed_out(here, size)
         eventually(guest.is_let_in, within=PATIENCE)
@@ -240,7 +242,9 @@ def members(size: int, options: argparse.Namespace) -> Row:
         guest = here.person(groups=[GROUP])
         if size:
             say(f"{size:,} members")
+            here.house.stop()
             write_members(here, guest, size - 1)
+            here.house.start()
             rule = {"listener_id": here.listener["id"], "name": "members", "action": "ALLOW", "certificate": {"groups": [GROUP]}}
             here.house.call("POST", "/v1/access-rules", {"access_rule": rule})
         here.house.until_active(here.listener["id"])
