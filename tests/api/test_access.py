@@ -89,7 +89,7 @@ def test_lists_are_paged_in_the_order_in_which_rules_are_tried(client: Client, d
         ({"certificate": {"authority_ids": ["x"]}}, "certificate.authority_ids", "there is no authority x"),
         ({"certificate": {"profiles": ["x"]}}, "certificate.profiles", "there is no profile 'x'"),
         ({"certificate": {"san_dns": ["*a.test"]}}, "certificate.san_dns.0", "a star stands for whole labels"),
-        ({"certificate": {"fingerprints_sha256": ["zz"]}}, "certificate.fingerprints_sha256.0", "pattern"),
+        ({"certificate": {"fingerprints_sha256": ["zz"]}}, "certificate.fingerprints_sha256.0", "not a SHA-256"),
         ({"certificate": {"colour": ["red"]}}, "certificate.colour", "is not a known field"),
         ({"hosts": ["a.*"]}, "hosts.0", "is not a DNS name"),
         ({"paths": ["admin"]}, "paths.0", "it begins with /"),

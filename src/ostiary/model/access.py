@@ -16,8 +16,15 @@ Action = Literal["ALLOW", "DENY"]
 ExceptionKind = Literal["CORS_PREFLIGHT", "HEALTH_CHECK", "PATHS"]
 
 _MANY: Final = Field(max_length=100)
-Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", to_lower=True)]
 Id = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+def _fingerprint(text: str) -> str:
+    """As Envoy and we write them; others write capitals, with colons between."""
+    digits = text.replace(":", "").lower()
+    if len(digits) != 64 or not set(digits) <= set("0123456789abcdef"):
+        raise ValueError(f"'{text[:64]}' is not a SHA-256 in hexadecimal")
+    return digits
 
 
 def _serial(text: str) -> str:
@@ -28,6 +35,7 @@ def _serial(text: str) -> str:
     return digits
 
 
+Fingerprint = Annotated[str, StringConstraints(max_length=128), AfterValidator(_fingerprint)]
 Serial = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_serial)]
 Method = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9-]{0,31}$")]
 Group = Annotated[Text, StringConstraints(min_length=1)]

@@ -27,5 +27,6 @@ def _is_promised(reader: Reader, name: str) -> bool:
 
 def _is_among(reader: Reader, column: ColumnElement[tuple[str, ...]], likely: ColumnElement[bool], name: str) -> bool:
     """Looked at once more one by one: LIKE does not tell `Field` from `field` in SQLite."""
-    rows = reader.connection.execute(select(column).where(likely).distinct().execution_options(yield_per=100)).scalars()
-    return any(name in groups for groups in rows)
+    statement = select(column).where(likely).distinct().execution_options(yield_per=100)
+    with reader.connection.execute(statement) as rows:  # closed, for it is not read to its end
+        return any(name in groups for (groups,) in rows)
