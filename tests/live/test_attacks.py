@@ -208,18 +208,30 @@ def test_a_host_is_itself_with_a_port_a_dot_and_in_any_case(house: House, host: 
 def test_a_host_that_is_no_text_is_nobodys(house: House) -> None:
     for host in (b"a.test\xff", b"\xffa.test", b"b.test\xc3\x28", b"a.te\xc3\x9ft"):
         for sni in ("a.test", None):
-            assert house.http1("denies a host", b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n", sni=sni).status in {400, 403, 421}
+            assert house.http1("denies a host", b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n", sni=sni).status in {
+                400,
+                403,
+                421,
+            }
 
 
 def test_one_connection_of_http2_is_not_shared_among_hosts(house: House) -> None:
     """Coalescing: each request is looked at, not only the first."""
-    answers = house.http2("plain", stream(), stream(authority="b.test"), stream(authority="A.test:443"), stream(authority="c.test"))
+    answers = house.http2(
+        "plain", stream(), stream(authority="b.test"), stream(authority="A.test:443"), stream(authority="c.test")
+    )
     assert [one.status for one in answers] == [200, 421, 200, 421]
 
 
 def test_two_hosts_are_no_host(house: House, inside: Backend) -> None:
     before = len(inside.asked)
-    for first, second in (("a.test", "b.test"), ("b.test", "a.test"), ("a.test:80", "b.test"), ("a.test", "a.test"), ("", "b.test")):
+    for first, second in (
+        ("a.test", "b.test"),
+        ("b.test", "a.test"),
+        ("a.test:80", "b.test"),
+        ("a.test", "a.test"),
+        ("", "b.test"),
+    ):
         twice = f"GET / HTTP/1.1\r\nHost: {first}\r\nHost: {second}\r\n\r\n".encode()
         assert house.http1("plain", twice).status in {400, 421}
         assert house.http1("denies a host", twice.replace(b"b.test", b"evil.test"), sni=None).status in {400, 403}
@@ -313,3 +325,236 @@ def test_a_client_hello_without_a_name_has_no_more_rights(house: House, called: 
     assert len(house.backend.asked) == before
     assert house.http1(called, get("/admin"), leaf, sni=None).status == 200
     assert house.http1(called, get("/admin"), leaf, sni="unknown.test").status == 421
+
+
+# Paths and methods.
+
+
+DENIED_PATHS: Final = (
+    "/admin/x",
+    "/admin",
+    "/ADMIN/x",
+    "/Admin/X",
+    "//admin/x",
+    "/./admin/x",
+    "/x/../admin/x",
+    "/%61dmin/x",
+    "/%2e/admin/x",
+    "/x/%2e%2e/admin/x",
+    "/x/.%2e/admin/x",
+    "/admin%2fx",
+    "/admin%2Fx",
+    "/admin%5cx",
+    "\\admin\\x",
+    "/x\\..\\admin\\x",
+    "/admin;x=1/x",
+    "/admin;/x",
+    "/;x=1/admin/x",
+    "/;/admin/x",
+    "/%3Bx/admin/x",
+    "/x/..;/admin/x",
+    "/x/..;a=b/admin/x",
+    "/x/%2e%2e;/admin/x",
+    "/x/..%3b/admin/x",
+    "/admin/",
+    "/admin//",
+    "/admin.",
+    "/admin%20",
+    "/admin./x",
+    "/%2561dmin/x",
+    "/x/%252e%252e/admin/x",
+    "/x%252f..%252fadmin/x",
+    "/%c1%a1dmin/x",
+    "/x/..%c0%af/admin/x",
+    "/x/%c0%ae%c0%ae/admin/x",
+    "/%e0%81%a1dmin/x",
+    "/%u0061dmin/x",
+    "/%zadmin/x",
+    "/admin%00/x",
+    "/admin%00",
+    "/x/..%00/admin/x",
+    "/x/..%09/admin/x",
+    "/\xe4/../admin/x",
+    "/admin/x?/../y",
+    "/admin/x#/../../y",
+    "/x#/../admin/x",
+    "/a/b",
+    "/a/;x/b",
+    "/a;x/b",
+    "/a;x/;y/b;z",
+    "/a//b/",
+    "/A/%62",
+    "/a/./b;",
+)
+
+
+@pytest.mark.parametrize("path", DENIED_PATHS)
+def test_a_path_that_is_denied_is_so_however_it_is_written(house: House, path: str) -> None:
+    before = len(house.backend.asked)
+    assert house.http1("denies a path", get(path)).status in {400, 403, 404}
+    assert house.http2("denies a path", stream(path))[0].status in {0, 400, 403, 404}
+    assert len(house.backend.asked) == before
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/x", "/administration", "/x/admin", "/a", "/a/bc", "/x?/admin/x", "/caf%C3%A9", "/100%25", "/.x"]
+)
+def test_a_path_that_is_not_denied_is_served(house: House, path: str) -> None:
+    assert house.http1("denies a path", get(path)).status == 200
+    assert house.http2("denies a path", stream(path))[0].status == 200
+
+
+NOT_ALLOWED_PATHS: Final = (
+    "/admin",
+    "/public/../admin",
+    "/public/%2e%2e/admin",
+    "/public/..;/admin",
+    "/public/%2e%2e;/admin",
+    "/public/..%3b/admin",
+    "/public/..%2fadmin",
+    "/public/..%5cadmin",
+    "/public\\..\\admin",
+    "/public/%252e%252e/admin",
+    "/public/..%252fadmin",
+    "/public/..%c0%afadmin",
+    "/public/%c0%ae%c0%ae/admin",
+    "/public/..%00/admin",
+    "/public/..%20/admin",
+    "/public/%u002e%u002e/admin",
+    "/public%00",
+    "/PUBLIC/x",
+    "/publicx",
+    "/public;x",
+    "/;x/public/x",
+    "/admin?/public/",
+    "/admin#/public/",
+    "*",
+    "public/x",
+    "",
+)
+
+
+@pytest.mark.parametrize("called", ["allows a path", "excepts a path"])
+@pytest.mark.parametrize("path", NOT_ALLOWED_PATHS)
+def test_what_is_allowed_leads_nowhere_else(house: House, called: str, path: str) -> None:
+    leaf = None if called == "excepts a path" else ALICE
+    before = len(house.backend.asked)
+    assert house.http1(called, get(path), leaf).status in {400, 403, 404}
+    assert house.http2(called, stream(path), leaf=leaf)[0].status in {0, 400, 403, 404}
+    assert len(house.backend.asked) == before
+    assert house.http1(called, get("/public/x?/../"), leaf).status == 200
+    assert house.http1(called, get("//public/./y/../x"), leaf).json()["path"] == "/public/x"
+
+
+@pytest.mark.parametrize("method", ["DELETE", "delete", "Delete"])
+def test_a_method_that_is_denied_is_so_in_any_case(house: House, method: str) -> None:
+    before = len(house.backend.asked)
+    assert house.http1("denies a method", get().replace(b"GET", method.encode())).status in {400, 403}
+    assert house.http2("denies a method", stream(method=method))[0].status in {0, 400, 403}
+    assert len(house.backend.asked) == before
+    assert house.http1("denies a method", get()).status == 200
+
+
+@pytest.mark.parametrize("called", ["plain", "allows a path", "excepts a path"])
+def test_requests_that_are_for_no_path_reach_nobody(house: House, called: str) -> None:
+    before = len(house.backend.asked)
+    for line in (b"OPTIONS *", b"CONNECT a.test:443", b"CONNECT a.test", b"GET *", b"CONNECT /public/x"):
+        assert house.http1(called, line + b" HTTP/1.1\r\nHost: a.test\r\n\r\n").status in {400, 403, 404, 421}
+    assert house.http1(called, b"GET / HTTP/1.0\r\n\r\n").status in {400, 426}
+    assert house.http1(called, b"GET / HTTP/1.1\r\n\r\n").status in {400, 421}
+    assert house.http2(called, [(":method", "CONNECT"), (":authority", "a.test")])[0].status in {0, 400, 403, 404}
+    assert house.http2(called, stream("/public/x", "a.test", "CONNECT", (":protocol", "websocket")))[0].status in {
+        0,
+        400,
+        403,
+        404,
+    }
+    assert len(house.backend.asked) == before
+
+
+def test_websockets_over_http2_are_not_offered(house: House) -> None:
+    with attacker.opened(PORTS["plain"], house.shown(ALICE), alpn="h2") as tls:
+        assert not attacker.allows_extended_connect(tls)
+
+
+def test_an_upgrade_is_judged_as_any_request(house: House) -> None:
+    asking = (
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    )
+    assert house.http1("denies a path", get("/admin/ws", "a.test", *asking)).status == 403
+    assert house.http1("plain", get("/ws", "b.test", *asking)).status == 421
+    with attacker.opened(PORTS["denies a path"], house.shown(ALICE)) as tls:
+        tls.sendall(get("/ws", "a.test", *asking))
+        assert b" 101 " in tls.recv(65_536)
+    assert house.http1(
+        "denies a path", get("/admin/x", "a.test", "Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings")
+    ).status in {400, 403}
+
+
+OTHER_READINGS: Final = (
+    *("X-Original-URL", "X-Rewrite-URL", "X-Original-URI", "X-Forwarded-URI", "X-Forwarded-Path", "X-Forwarded-Prefix"),
+    *("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"),
+    *("Forwarded", "X-Forwarded-Host", "X-Host", "X-Original-Host"),
+)
+
+
+@pytest.mark.parametrize("header", OTHER_READINGS)
+def test_no_member_hears_of_another_request_than_was_judged(house: House, header: str) -> None:
+    for called, leaf in (("denies a path", ALICE), ("excepts a path", None)):
+        answers = (
+            house.http1(called, get("/public/x", "a.test", f"{header}: /admin/x", "X-Other: kept"), leaf),
+            house.http2(called, stream("/public/x", "a.test", "GET", (header.lower(), "/admin"), ("x-other", "kept")), leaf=leaf)[
+                0
+            ],
+        )
+        for answer in answers:
+            assert header.lower() not in answer.json()["headers"]
+            assert answer.json()["headers"]["x-other"] == ["kept"]
+
+
+# Who says what about a client.
+
+
+FORGED: Final = (
+    "X-SSL-Client-DN",
+    "X-SSL-Client-CN",
+    "X-Forwarded-Client-Cert",
+    "Client-Cert",
+    "X-Amzn-Mtls-Clientcert-Subject",
+    "X-Client-DN",
+)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("header", FORGED)
+def test_identity_headers_of_a_client_are_believed_nowhere(house: House, mode: str, header: str) -> None:
+    """CVE-2026-46579 (OpenShift router): X-SSL-* of clients were trusted."""
+    for leaf in (ALICE, None):
+        if mode == "MANDATORY" and leaf is None:
+            continue
+        for answer in (
+            house.http1(mode, get("/", "a.test", f"{header}: CN=admin"), leaf),
+            house.http2(mode, stream("/", "a.test", "GET", (header.lower(), "CN=admin")), leaf=leaf)[0],
+        ):
+            assert answer.status == 200
+            assert "admin" not in json.dumps(answer.json()["headers"])
+
+
+@pytest.mark.parametrize("called", ["group", "common name", "authority"])
+def test_no_header_tells_a_rule_who_somebody_is(house: House, called: str) -> None:
+    leaf = OTHER.client("nobody")
+    keys = ("ostiary.fingerprint", "ostiary.subject", "ostiary_members_shadow_effective_policy_id", "envoy.filters.http.rbac")
+    forged = [(key, value) for key in keys for value in (fingerprint(ALICE), "CN=admin", OPS)]
+    assert (
+        house.http1(called, get("/", "a.test", *(f"{key}: {value}" for key, value in forged if "_" not in key)), leaf).status
+        == 403
+    )
+    assert (
+        house.http2(called, stream("/", "a.test", "GET", *((k.replace("_", "-"), v) for k, v in forged)), leaf=leaf)[0].status
+        == 403
+    )
+    member_of_all = {"group": ALICE, "common name": OTHER.client("admin"), "authority": BOB}[called]
+    assert house.http1(called, get(), member_of_all).status == 200
