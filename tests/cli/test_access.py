@@ -159,7 +159,7 @@ def test_what_if_shows_the_decision_and_the_checks(place: Place) -> None:
     assert (told["decision"], told["access_rule"]) == ("ALLOW", "reads")
     ostiary.does("access", "add", place.name, "--deny", "--name", "no posts", "--method", "POST", "--position", "1", "--shadow")
     out = ostiary.does(*ask, "--path", "/v1/x", "--method", "POST", "--at", "1h").out
-    assert "If what is rehearsed were in force: DENY: denied_by_rule by 'no posts'." in out
+    assert "If what is rehearsed were in force: DENY, denied_by_rule. Rule 'no posts' denies it." in out
     assert "give one of them" in ostiary.is_told(*ask, "--cert-id", alice.id)
     assert "--header: 'x'" in ostiary.is_told(*ask, "--header", "x")
 

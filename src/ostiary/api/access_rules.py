@@ -2,20 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, create_model
 
-from ostiary.access import words
-from ostiary.access.conditions import Decision
-from ostiary.access.judge import Verdict
 from ostiary.api.bodies import decode
 from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
 from ostiary.api.nouns import Noun, zulu_time
 from ostiary.api.queries import asked, links, one_asked
 from ostiary.model.access import AccessRule
+from ostiary.model.explanation import Explanation
 from ostiary.model.fields import Data
 from ostiary.model.what_if import Trial, Visitor, WhatIf
 from ostiary.ops import access, what_if
@@ -48,36 +46,10 @@ TestBody: Final = _trying("AccessTest", WhatIf)
 PreviewBody: Final = _trying("AccessTrial", Trial)
 
 
-class CheckItem(Data):
-    """One check: what is asked, whether it held (null: something before it had decided), and what follows where it holds."""
+class TestItem(Explanation):
+    """What would become of the request. `access_rule_id` is null for the rule that was only to be tried; its name is told."""
 
-    about: str
-    held: bool | None
-    decision: Literal["ALLOW", "DENY"]
-    reason: str
-    access_rule_id: str | None
-
-
-class RehearsedItem(Data):
-    """What would have been decided if what is rehearsed were in force."""
-
-    decision: Literal["ALLOW", "DENY"]
-    reason: str
-    access_rule_id: str | None
     access_rule: str | None
-
-
-class TestItem(Data):
-    """What would become of the request. `access_rule_id` is null for the rule that was only to be tried; its name is there."""
-
-    decision: Literal["ALLOW", "DENY"]
-    stage: Literal["handshake", "request"]
-    reason: str
-    detail: str
-    access_rule_id: str | None
-    access_rule: str | None
-    checks: tuple[CheckItem, ...]
-    rehearsed: RehearsedItem | None
 
 
 class TestReply(Data):
@@ -193,56 +165,12 @@ def _decoded(raw: bytes, shape: type[BaseModel], model: type[Trial]) -> Any:
 
 
 def _told(tried: what_if.Tried) -> dict[str, Any]:
-    if tried.verdict is None:
-        code = tried.handshake.code or ""
-        decided = Decision(allowed=False, code=code)
-        stage, detail = "handshake", f"{tried.handshake.detail} {words.FIXES.get(code, '')}".strip()
-        checks = [
-            {"about": one.name, "held": one.passed, "decision": "DENY", "reason": code, "access_rule_id": None}
-            for one in tried.handshake.checks
-        ]
-    else:
-        decided, stage = tried.verdict.decision, "request"
-        detail = words.FIXES.get(decided.code, "") if not decided.allowed else ""
-        checks = [
-            {
-                "about": one.about,
-                "held": one.held,
-                "decision": _word(one.decision),
-                "reason": one.decision.code,
-                "access_rule_id": _rule_id(tried, one.decision),
-            }
-            for one in tried.verdict.outcomes
-            if one.decision is not None
-        ]
-    return {**_decision(tried, decided), "stage": stage, "detail": detail, "checks": checks, "rehearsed": _rehearsed(tried)}
-
-
-def _rehearsed(tried: what_if.Tried) -> dict[str, Any] | None:
-    verdict: Verdict | None = tried.rehearsed
-    if verdict is None:
-        return None
-    decided = verdict.decision
-    if decided.code == words.UNVERIFIED:
-        decided = Decision(allowed=False, code=tried.handshake.would_be or decided.code)
-    return _decision(tried, decided)
-
-
-def _decision(tried: what_if.Tried, decided: Decision) -> dict[str, Any]:
-    return {
-        "decision": _word(decided),
-        "reason": decided.code,
-        "access_rule_id": _rule_id(tried, decided),
-        "access_rule": tried.names.get(decided.rule_id or ""),
-    }
-
-
-def _word(decided: Decision) -> str:
-    return "ALLOW" if decided.allowed else "DENY"
-
-
-def _rule_id(tried: what_if.Tried, decided: Decision) -> str | None:
-    return None if decided.rule_id == tried.on_trial else decided.rule_id
+    told: dict[str, Any] = tried.explanation.model_dump(mode="json")
+    rule_id = told["access_rule_id"] or told["access_exception_id"]
+    for each in (told, told["would_be"] or {}):
+        if tried.on_trial is not None and each.get("access_rule_id") == tried.on_trial:
+            each["access_rule_id"] = None
+    return {**told, "access_rule": tried.names.get(rule_id or "")}
 
 
 def _shut_out(visitor: Visitor, code: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ostiary.cli.times import ahead
 PATH: Final = "/v1/access-rules"
 COLUMNS: Final = ("position", "name", "action", "who", "what", "from", "when", "id")
 OF_ALL: Final = ("listener", *COLUMNS)
-CHECKS: Final = ("check", "holds", "then")
+CHECKS: Final = ("stage", "name", "result", "detail")
 _WORDS: Final = {
     "groups": "group",
     "profiles": "profile",
@@ -239,7 +239,7 @@ def try_(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     host: Annotated[str, typer.Option(help="The host that is asked for.")] = "",
     path: Annotated[str, typer.Option(help="The path, with its query.")] = "/",
     method: Annotated[str, typer.Option(help="The HTTP method.")] = "GET",
-    source: Annotated[str, typer.Option(help="The client's address.")] = "127.0.0.1",
+    source: Annotated[str | None, typer.Option(help="The client's address; needed where a rule asks for networks.")] = None,
     header: Annotated[Many, typer.Option(help="A header, such as 'Origin: https://a.test'; may be given again.")] = None,
     at: Annotated[str | None, typer.Option(help="When: 2027-01-31T12:00:00Z, or 2h from now; default is now.")] = None,
     data_dir: DataDir = None,
@@ -261,29 +261,13 @@ def try_(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     if json:
         as_json(told)
         return
-    print(f"{_decision(told)}, at the {told['stage']}.{_spaced(told['detail'])}")
-    if told["rehearsed"] is not None:
-        print(f"If what is rehearsed were in force: {_decision(told['rehearsed'])}.")
-    print()
-    rows = [{"check": one["about"], "holds": _held(one["held"]), "then": _then(told, one)} for one in told["checks"]]
-    as_table(rows, CHECKS, "Nothing is checked.")
-
-
-def _decision(told: dict[str, Any]) -> str:
     by = f" by '{told['access_rule']}'" if told["access_rule"] else ""
-    return f"{told['decision']}: {told['reason']}{by}"
-
-
-def _spaced(text: str) -> str:
-    return f" {text}" if text else ""
-
-
-def _held(held: bool | None) -> str:
-    return "not asked" if held is None else "yes" if held else "no"
-
-
-def _then(told: dict[str, Any], check: dict[str, Any]) -> str:
-    return "" if told["stage"] == "handshake" else f"{check['decision']} {check['reason']}"
+    print(f"{told['decision']}: {told['reason']}{by}, at the {told['stage']}. {told['detail']} {told['fix']}".rstrip())
+    if told["would_be"] is not None:
+        would_be = told["would_be"]
+        print(f"If what is rehearsed were in force: {would_be['decision']}, {would_be['reason']}. {would_be['detail']}".rstrip())
+    print()
+    as_table(told["checks"], CHECKS, "Nothing is checked.")
 
 
 def _header(text: str) -> tuple[str, str]:
