@@ -124,6 +124,11 @@ class Listener(Configured):
         return self.protocol == "TERMINATED_HTTPS"
 
     @property
+    def networks(self) -> tuple[str, ...]:
+        """From where one may connect to it; none is from everywhere."""
+        return self.allowed_cidrs
+
+    @property
     def is_http(self) -> bool:
         """Whether it understands requests, not only bytes."""
         return self.protocol != "TCP"

@@ -12,6 +12,8 @@ from ostiary.access.facts import Holder, Request
 from ostiary.access.judge import Outcome, Verdict, judge
 from ostiary.access.plain_path import plain
 from ostiary.access.policy import Policy, Stages, may_knock_without, policy
+from ostiary.envoy import stale
+from ostiary.envoy.downstream_tls import client_trust
 from ostiary.errors import Invalid
 from ostiary.model.desired import Desired, DesiredListener
 from ostiary.model.explanation import (
@@ -104,8 +106,7 @@ def noted(certificate_pem: str, issuer_fingerprint: str | None, entry: str, *, v
 
 def _handshake(known: Known, at: datetime, now: datetime) -> Handshake:
     """What becomes of the connection, also where revocation lists have ended by then."""
-    listener, trust = known.door.listener, known.door.trust
-    mode = listener.client_authentication
+    trust, mode = client_trust(known.door), known.door.listener.client_authentication
     if known.certificate is None and mode == "MANDATORY" and may_knock_without(known.door):
         mode = "OPTIONAL"  # for some requests need none
     found = judge_handshake(known.certificate, trust, mode, at)
@@ -117,7 +118,8 @@ def _handshake(known: Known, at: datetime, now: datetime) -> Handshake:
         if {by_lists.code, by_lists.would_be} & {"revoked", "status_unknown"}:
             return by_lists
         return judge_handshake(known.certificate, trust.model_copy(update={"crls": ""}), mode, at)
-    if listener.stale_revocation == "ALLOW" and at <= end + timedelta(hours=listener.stale_allow_hours):
+    longer = stale.allowed(trust.name)
+    if longer is not None and at <= end + longer:
         return judge_handshake(known.certificate, trust, mode, end - timedelta(seconds=1))  # it then looks at no time
     return found
 
@@ -182,14 +184,14 @@ class _Part:
 
 
 def _network(door: DesiredListener, asked: ExplainRequest) -> _Part:
-    """The connection is closed before it begins where the client comes from elsewhere (allowed_cidrs)."""
-    networks = door.listener.allowed_cidrs
+    """The connection is closed before it begins where the client comes from a network that is not allowed."""
+    networks = door.listener.networks
     if not networks:
         return _Part("handshake", ())
     address = ip_address(_needed(asked.source))
     if any(address in ip_network(one) for one in networks):
         return _Part("handshake", (_check("handshake", "network", "passed", f"the client comes from {address}"),))
-    detail = f"The client comes from {address}, which is in none of the listener's allowed_cidrs."
+    detail = f"The client comes from {address}, which is in none of the networks that the listener allows."
     return _Part("handshake", (_check("handshake", "network", "failed", detail),), ("source_not_allowed", detail))
 
 
