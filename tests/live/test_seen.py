@@ -113,6 +113,7 @@ def test_the_command_line_lists_who_was_seen(
         ((), "CN=alice"),
         (("--json",), fingerprint(alice)),
         (("--listener", "none"), "No client has been seen"),
+        (("--many-addresses",), "No certificate was used from many addresses."),
     ):
         listed = start_process(PROGRAM, "clients", "--data-dir", ostiary.data_dir, *words, name="clients", env=where)
         assert listed.wait(60) == 0
