@@ -15,7 +15,8 @@ from ostiary.access.words import FIXES
 from support.backend import Backend
 from support.certs import Authority, Leaf
 from support.commands import Terminal
-from support.stack import Door, Ostiary
+from support.stack import PROGRAM, Door, Ostiary
+from support.terminal import typed
 from support.tls_clients import Answer, Refused, TLSClient, Version
 from support.wait import eventually
 
@@ -294,8 +295,16 @@ def test_the_command_line_shows_it_and_asks_before_it_shuts_anybody_out(
     assert "2 clients were seen since" in told
     assert "1 of them would be refused: CN=expired (expired). Say --yes" in told
     assert house.read(door.id)["client_authentication"] == "REHEARSAL"
+    said = typed(f"{PROGRAM} listener set {door.id} --client-authentication MANDATORY", tmp_path, "", terminal.env)
+    assert "1 of them would be refused: CN=expired (expired). Go on? [y/N]: " in said
+    house.until_active(door.id)
+    assert terminal.does("rehearsal", "list").out.startswith("Nothing is rehearsed.")
+    house.change(door.id, client_authentication="REHEARSAL")
+    assert showing(guests.refused["expired"]).get("/").status == 200
+    eventually(lambda: report(house, door)["would_be_refused"]["clients"] == 1)
+    assert "all of it" in terminal.does("rehearsal", "list").out
     done = terminal.does("listener", "set", door.id, "--client-authentication", "MANDATORY", "--yes")
-    assert "client_authentication MANDATORY" in done.out
+    assert done.out.endswith("client_authentication MANDATORY\n")
     house.until_active(door.id)
     assert showing(guests.admitted["alice"]).get("/").status == 200
     with pytest.raises(Refused):

@@ -15,7 +15,7 @@ from support.wait import eventually
 _READ: Final = 4096
 _PATIENCE: Final = 60.0  # seconds without a word; not a measure of speed
 _SECRET: Final = re.compile(r"(?i)(?:pass ?phrase|password).*:\s*$")
-_SURE: Final = re.compile(r"\[no\]:\s*$")
+_SURE: Final = re.compile(r"\[(?:no|y/N)\]:\s*$")
 
 
 def typed(command: str, folder: Path, passphrase: str, env: Mapping[str, str] | None = None) -> str:
