@@ -4,10 +4,10 @@ Whoever is refused here is let in once the reason is gone, or somebody else with
 passes because nothing works. docs/decisions/0018-no-way-around.md tells what was found.
 """
 
-import http.client
 import json
 import socket
 import ssl
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,14 +28,13 @@ from ostiary.model.roster import Roster, Table
 from ostiary.model.tls import Trust
 from ostiary.pki.names import fingerprint_sha256
 from support import attacker, strange
-from support.backend import Backend, Recorder
-from support.certs import CLIENT_AUTH, Authority, Leaf, Paths, name, new_key, pem, usage
+from support.backend import Backend
+from support.certs import CLIENT_AUTH, Authority, Leaf, Paths, new_key
 from support.desired import listener, member, pool
 from support.ports import free_port
 from support.raw_http import Pairs, exchanged
 from support.tiny_ads import Engine
-from support.tls_clients import Answer, Refused, TLSClient, curl, s_client
-from support.wait import eventually
+from support.tls_clients import LIMIT, Answer, Refused, TLSClient, s_client
 
 pytestmark = pytest.mark.live
 
@@ -558,3 +557,252 @@ def test_no_header_tells_a_rule_who_somebody_is(house: House, called: str) -> No
     )
     member_of_all = {"group": ALICE, "common name": OTHER.client("admin"), "authority": BOB}[called]
     assert house.http1(called, get(), member_of_all).status == 200
+
+
+# What a certificate says. Somebody's authority approved these names, which need not have had our rules in mind.
+
+
+CN, OU, O = NameOID.COMMON_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME, NameOID.ORGANIZATION_NAME  # noqa: E741 (its name)
+
+
+def subject(*parts: tuple[x509.ObjectIdentifier, str], together: bool = False) -> Leaf:
+    attributes = [x509.NameAttribute(kind, text) for kind, text in parts]
+    return ISSUING.client(subject=x509.Name([x509.RelativeDistinguishedName(attributes)] if together else attributes))
+
+
+def named(*names: tuple[int, bytes]) -> Leaf:
+    """A certificate with alternative names octet by octet: 0xA0 other, 0x81 e-mail, 0x82 DNS, 0x86 URI."""
+    value = strange.tlv(0x30, *(strange.tlv(tag, octets) for tag, octets in names))
+    return ISSUING.client("x", extensions=[(x509.UnrecognizedExtension(x509.OID_SUBJECT_ALTERNATIVE_NAME, value), False)])
+
+
+OTHER_NAME: Final = strange.oid("1.3.6.1.4.1.311.20.2.3") + strange.tlv(0xA0, strange.text(0x0C, "spiffe://a/admin\0admin.test"))
+
+IMPOSTORS: Final[dict[str, tuple[str, Leaf]]] = {
+    "a common name in an organization": ("common name", subject((O, "x,CN=admin"), (CN, "y"))),
+    "behind an escaped comma": ("common name", subject((O, "x\\,CN=admin"), (CN, "y"))),
+    "behind two backslashes": ("common name", subject((O, "x\\\\,CN=admin"), (CN, "y"))),
+    "in a unit": ("common name", subject((OU, "CN=admin"), (CN, "y"))),
+    "behind a plus": ("common name", subject((O, "x+CN=admin"), (CN, "y"))),
+    "in quotes": ("common name", subject((O, '"x",CN=admin'), (CN, "y"))),
+    "behind an end of line": ("common name", subject((O, "x\nCN=admin"), (CN, "y"))),
+    "with a NUL": ("common name", subject((CN, "admin\0.x"))),
+    "with a blank": ("common name", subject((CN, "admin "))),
+    "with another letter": ("common name", subject((CN, "\u0430dmin"))),
+    "in another case": ("common name", subject((CN, "Admin"))),
+    "with more after it": ("common name", subject((CN, "admin,OU=x"))),
+    "in wide letters": ("common name", subject((CN, "\uff41dmin"))),
+    "a unit in a common name": ("unit", subject((CN, "x,OU=ops"))),
+    "a unit with more": ("unit", subject((OU, "ops+CN=x"), (CN, "x"))),
+    "a unit of several parts": ("unit", subject((CN, "OU=ops"), (O, "OU=ops"), together=True)),
+    "a DNS name with a comma": ("dns", named((0x82, b"x.test,admin.test"))),
+    "a DNS name with a NUL": ("dns", named((0x82, b"admin.test\0.x.test"))),
+    "a DNS name and a NUL": ("dns", named((0x82, b"x\0"), (0x82, b"admin.test"))),
+    "a DNS name of two labels": ("dns", named((0x82, b"a.b.ops.test"))),
+    "a DNS name in a URI": ("dns", named((0x86, b"admin.test"))),
+    "a DNS name in an address": ("dns", named((0x81, b"admin.test"))),
+    "a DNS name in another name": ("dns", named((0xA0, OTHER_NAME))),
+    "a DNS name as a common name": ("dns", subject((CN, "admin.test"))),
+    "a URI with a comma": ("uri", named((0x86, b"https://x/,spiffe://a/admin"))),
+    "a URI with a NUL": ("uri", named((0x86, b"spiffe://a/admin\0x"))),
+    "a URI in a DNS name": ("uri", named((0x82, b"spiffe://a/admin"))),
+    "a URI in an address": ("uri", named((0x81, b"spiffe://a/admin"))),
+    "a URI in another name": ("uri", named((0xA0, OTHER_NAME))),
+    "a SPIFFE id among others": ("spiffe", named((0x86, b"spiffe://a/admin"), (0x86, b"spiffe://b/x"))),
+    "a SPIFFE id in a DNS name": ("spiffe", named((0x82, b"spiffe://a/admin"))),
+    "an address with a comma": ("email", named((0x81, b"x@x.test,ann@ops.test"))),
+    "an address with a NUL": ("email", named((0x81, b"ann@ops.test\0.x.test"))),
+    "an address within another": ("email", named((0x81, b"ann@ops.test@x.test"))),
+    "an address in a common name": ("email", subject((CN, "ann@ops.test"))),
+    "an address with bytes": ("email", named((0x81, b"\xff\xfe"), (0x81, b"ann@ops.test"))),
+}
+GENUINE: Final[dict[str, Leaf]] = {
+    "common name": subject((O, "x,y"), (CN, "admin")),
+    "unit": subject((OU, "ops"), (CN, "x"), together=True),
+    "dns": named((0x82, b"x.ops.test")),
+    "uri": named((0x86, b"spiffe://a/admin")),
+    "spiffe": named((0x86, b"spiffe://a/admin")),
+    "email": named((0x81, b"ann@ops.test")),
+}
+
+
+@pytest.mark.parametrize("impostor", IMPOSTORS)
+def test_no_name_passes_for_another(house: House, impostor: str) -> None:
+    """SAN type confusion, and a NUL in an OTHERNAME: CVE-2022-21656, CVE-2025-66220 (Envoy)."""
+    called, leaf = IMPOSTORS[impostor]
+    before = len(house.backend.asked)
+    refused = house.knock(called, leaf)
+    assert refused == 403 or isinstance(refused, str)
+    assert len(house.backend.asked) == before
+    assert house.knock(called, GENUINE[called]) == 200
+
+
+DENIED_URI: Final = b"spiffe://a/denied"
+HIDDEN: Final = {
+    "nothing beside it": named((0x86, DENIED_URI)),
+    "bytes before it": named((0x86, b"\xff\xfe"), (0x86, DENIED_URI)),
+    "bytes after it": named((0x86, DENIED_URI), (0x86, b"\xff\xfe")),
+    "an end of line before it": named((0x86, b"x\n"), (0x86, DENIED_URI)),
+    "a NUL before it": named((0x86, b"x\0"), (0x86, DENIED_URI)),
+    "bytes in a DNS name": named((0x82, b"\xff"), (0x86, DENIED_URI)),
+    "a comma before it": named((0x86, b"x,"), (0x86, DENIED_URI)),
+    "an empty one before it": named((0x86, b""), (0x86, DENIED_URI)),
+    "another script before it": named((0x86, "https://ä.test/".encode()), (0x86, DENIED_URI)),
+}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN.values(), ids=HIDDEN)
+def test_no_name_hides_a_denied_one_beside_it(house: House, hidden: Leaf) -> None:
+    refused = house.knock("denies a uri", hidden)
+    assert refused == 403 or isinstance(refused, str)
+    assert house.knock("denies a uri", ALICE) == 200
+
+
+# Who signed.
+
+
+def test_an_authority_is_told_by_its_certificate_and_not_by_its_name(house: House) -> None:
+    impostor = NAMESAKE.client("bob")
+    assert impostor.certificate.issuer == BOB.certificate.issuer
+    assert house.knock("two trusts", impostor) == 200  # trusted as such …
+    fake, real = NAMESAKE.cert_pem, ISSUING.cert_pem
+    for chain in ((fake,), (real, fake), (fake, real), (real, fake, OTHER.cert_pem), (OTHER.cert_pem, real, fake, ROOT.cert_pem)):
+        refused = house.knock("authority", impostor, impostor.cert_pem + "".join(chain))
+        assert refused == 403 or isinstance(refused, str), chain
+    for chain in ((), (real,), (fake, real), (OTHER.cert_pem, fake, real)):
+        assert house.knock("authority", BOB, BOB.cert_pem + "".join(chain)) == 200
+
+
+def test_who_is_signed_by_nobody_or_by_a_client_gets_in_nowhere(house: House) -> None:
+    stranger = Authority.root("Issuing").client("bob")
+    by_a_client = Authority(BOB.certificate, BOB.key, (ISSUING.certificate, ROOT.certificate)).client("admin")
+    for called in ("plain", "OPTIONAL", "authority", "common name", "excepts a path"):
+        for leaf in (stranger, by_a_client):
+            assert isinstance(house.knock(called, leaf), str)
+
+
+def test_a_certificate_for_servers_is_none_for_clients(house: House) -> None:
+    """The purpose was not looked at: CVE-2022-21657 (Envoy)."""
+    for called in ("plain", "OPTIONAL", "excepts a path"):
+        assert isinstance(house.knock(called, ISSUING.server_only_client("bob")), str)
+        assert house.knock(called, ISSUING.client("bob", eku=(CLIENT_AUTH,))) in {200, 403}
+    assert house.knock("plain", ISSUING.client("bob")) == 200
+
+
+def test_who_looks_like_a_member_of_a_group_is_none(house: House) -> None:
+    """The same subject and names, also the same serial number: the table knows certificates by their fingerprint."""
+    twin = ISSUING.client("alice", sans=("URI:spiffe://a/alice",))
+    key = new_key()
+    copied = (
+        x509.CertificateBuilder()
+        .subject_name(ALICE.certificate.subject)
+        .issuer_name(ALICE.certificate.issuer)
+        .public_key(key.public_key())
+        .serial_number(ALICE.certificate.serial_number)
+        .not_valid_before(ALICE.certificate.not_valid_before_utc)
+        .not_valid_after(ALICE.certificate.not_valid_after_utc)
+    )
+    for extension in ALICE.certificate.extensions:
+        copied = copied.add_extension(extension.value, critical=extension.critical)
+    assert isinstance(ISSUING.key, type(key))
+    forged = Leaf(copied.sign(ISSUING.key, ALICE.certificate.signature_hash_algorithm), key, ALICE.authorities)
+    assert forged.certificate.serial_number == ALICE.certificate.serial_number
+    assert [house.knock("group", one) for one in (twin, forged, ALICE)] == [403, 403, 200]
+
+
+# Sessions.
+
+
+def session_of(client: TLSClient) -> ssl.SSLSession | None:
+    with client.connect() as connection:
+        connection.get("/")
+        return connection.session
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+@pytest.mark.parametrize("opened_at", ["NONE", "OPTIONAL", "MANDATORY", "plain"])
+def test_a_session_of_one_door_is_no_use_at_another(house: House, opened_at: str, version: Any) -> None:
+    """CVE-2025-23419 (nginx), CVE-2025-23048 (Apache): a ticket of host A resumed at host B and skipped client authentication."""
+    shown = house.shown(ALICE)
+    client = TLSClient(PORTS[opened_at], cert=shown.chain, key=shown.key, version=version, server_name="a.test")
+    session = session_of(client)
+    context = client.context()
+    for called in ("MANDATORY", "OPTIONAL", "plain", "common name"):
+        there = TLSClient(PORTS[called], server_name="a.test", version=version, _context=[context])
+        with there.connect(session) as connection:
+            assert not connection.is_resumed
+            assert connection.get("/").status == (403 if called == "common name" else 200)
+
+
+def test_there_are_no_tickets_where_certificates_count(house: House) -> None:
+    shown = house.shown(ALICE)
+    for called in ("MANDATORY", "OPTIONAL", "excepts a path", "REHEARSAL"):
+        for version, told in (("TLSv1.2", "TLS session ticket:"), ("TLSv1.3", "Post-Handshake New Session Ticket")):
+            answer = s_client(PORTS[called], cert=shown.chain, key=shown.key, version=version, server_name="a.test")
+            assert answer.status is not None
+            assert told not in answer.output
+            assert "Reused, TLS" not in answer.output
+
+
+def test_nothing_is_taken_before_the_handshake_is_done(house: House, tmp_path: Path) -> None:
+    """0-RTT: no session allows any, not even where no certificate is asked for."""
+    session = tmp_path / "session"
+    early = tmp_path / "early"
+    early.write_bytes(get("/early"))
+    first = s_client(PORTS["NONE"], "-sess_out", str(session), version="TLSv1.3", server_name="a.test")
+    assert first.status == 200
+    assert "Max Early Data: 0" in first.output or "Max Early Data" not in first.output
+    if session.exists():
+        again = s_client(
+            PORTS["NONE"], "-sess_in", str(session), "-early_data", str(early), version="TLSv1.3", server_name="a.test"
+        )
+        assert "Early data was accepted" not in again.output
+    assert ("GET", "/early") not in house.backend.asked
+
+
+def test_nobody_renegotiates(house: House) -> None:
+    """In TLS 1.2, as TLS 1.3 has none: by it, a client could become somebody else on the way."""
+    shown = house.shown(ALICE)
+    argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{PORTS['plain']}", "-servername", "a.test", "-tls1_2"]
+    asking = subprocess.Popen(
+        [*argv, "-cert", shown.chain, "-key", shown.key], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    out, _ = asking.communicate(b"R\n" + get("/renegotiated"), LIMIT)  # a line that is R asks for it
+    assert b"RENEGOTIATING" in out
+    assert ("GET", "/renegotiated") not in house.backend.asked
+    assert s_client(PORTS["plain"], cert=shown.chain, key=shown.key, version="TLSv1.2", server_name="a.test").status == 200
+
+
+# Other ways in.
+
+
+def test_there_is_no_http3_that_skips_the_settings(house: House) -> None:
+    """GHSA-9cr8-q42q-g8m7 (Traefik)."""
+    for called in MODES:
+        assert "alt-svc" not in house.http1(called, get()).headers
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.settimeout(10)
+            udp.connect(("127.0.0.1", PORTS[called]))
+            udp.send(b"\xc0" + bytes(1199))
+            with pytest.raises(ConnectionRefusedError):
+                udp.recv(1500)
+
+
+@pytest.mark.parametrize("mode", ["MANDATORY", "OPTIONAL", "REHEARSAL"])
+@pytest.mark.parametrize("missing", [None, Trust(name="trust/nobody", certificates=" \n")])
+def test_without_a_client_ca_there_is_no_door(mode: str, missing: Trust | None) -> None:
+    """CVE-2026-27586 (Caddy): a CA file that was missing let everybody in. tests/live/test_door.py asks a whole ostiary."""
+    with pytest.raises(Invalid, match="without one, every certificate would do"):
+        snapshot(Desired(listeners=(door("plain", mode, trust=missing),)))
+    assert snapshot(Desired(listeners=(door("plain", mode, trust=trust(mode)),))).resources
+
+
+def test_the_engine_is_steered_by_no_client(house: House) -> None:
+    """Its own interfaces are sockets of the file system, in a folder of their owner's; CVE-2019-17134 (Octavia) had one open."""
+    text = (house.engine.folder / "bootstrap.json").read_text()
+    assert "socketAddress" not in text
+    assert "socket_address" not in text
+    for header in ("x-envoy-upstream-rq-timeout-ms", "x-envoy-original-dst-host", "x-envoy-original-path", "x-envoy-internal"):
+        answer = house.http1("denies a path", get("/x", "a.test", f"{header}: 127.0.0.1:1"))
+        assert answer.status == 200
+        assert header not in answer.json()["headers"]
