@@ -118,7 +118,11 @@ def test_before_certificates_are_demanded_it_is_said_whom_that_shuts_out(system:
     assert (made.clients, made.refused, [one.code for one in made.some]) == (2, 1, ["no_certificate"])
     assert rehearsals.preview(system, ADMIN, listener.id, client_authentication="NONE").refused == 0
     other = rehearsals.preview(system, ADMIN, listener.id, client_authentication="MANDATORY", client_ca="/v1/secrets/other")
-    assert (other.refused, "another Client CA" in other.notes[0]) == (None, True)
+    assert (other.refused, "whom another would refuse is not known" in other.notes[0]) == (1, True)
+    same = {"client_authentication": "MANDATORY", "client_ca": f"http://elsewhere{listener.client_ca_tls_container_ref}"}
+    assert rehearsals.preview(system, ADMIN, listener.id, **same).notes == ()
+    optional = rehearsals.preview(system, ADMIN, listener.id, client_authentication="OPTIONAL")
+    assert (optional.clients, optional.refused, optional.some) == (2, 0, ())
     clock.advance(hours=25)
     late = rehearsals.preview(system, ADMIN, listener.id, client_authentication="MANDATORY")
     assert (late.clients, late.refused) == (0, 0)

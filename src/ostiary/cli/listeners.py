@@ -63,7 +63,7 @@ def set_(
     client = connect(data_dir)
     changes = _changes(client, client_ca, client_authentication, off=no_client_ca)
     found = client.find(PATH, "listener", "listeners", listener)
-    if changes["client_authentication"] == "MANDATORY":
+    if changes["client_authentication"] in {"OPTIONAL", "MANDATORY"}:
         rehearsals.be_sure(client, found["id"], yes=yes, quiet=json, **changes)
     after = client.call("PUT", f"{PATH}/{found['id']}", {"listener": changes})["listener"]
     if json:

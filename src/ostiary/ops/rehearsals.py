@@ -47,6 +47,8 @@ _LONG_LISTS: Final = 4 * 1024 * 1024
 _CHAIN_MAX: Final = 10
 # What time or news may change, with the certificate and the trust as they are.
 _PASSING: Final = (UNVERIFIED, "not_yet_valid", "status_unknown")
+# Whom OPTIONAL serves all the same.
+_WITHOUT: Final = ("no_certificate", "certificate_required")
 _FIXES: Final[Mapping[str, str]] = {
     **FIXES,
     UNVERIFIED: "The handshake would refuse this certificate. Why, is looked into when the client comes again.",
@@ -178,10 +180,10 @@ def _rehearsal(reader: Reader, listener: Listener, scene: Scene, at: datetime) -
     )
 
 
-def _lately(reader: Reader, scene: Scene, at: datetime) -> Lately:
+def _lately(reader: Reader, scene: Scene, at: datetime, served: Sequence[str] = ()) -> Lately:
     since = max(at - LATELY, scene.since)
-    some, _ = stored.refused(reader, scene, _SHOWN, at - LATELY)
-    return Lately(since=since, totals=stored.totals(reader, scene, at - LATELY), some=some)
+    some, _ = stored.refused(reader, scene, _SHOWN, at - LATELY, served)
+    return Lately(since=since, totals=stored.totals(reader, scene, at - LATELY, served), some=some)
 
 
 def _of_rule(rule: AccessRule, reasons: Sequence[Reason]) -> RehearsedRule:
@@ -215,29 +217,40 @@ def _of_demanding(
     reader: Reader, listener: Listener, rules: Sequence[AccessRule], mode: str, client_ca: str | None, at: datetime
 ) -> Preview:
     before = listener.client_authentication
+    same_ca = client_ca is None or _id_in(client_ca) == _id_in(listener.client_ca_tls_container_ref or "")
     if mode not in {"NONE", "OPTIONAL", "MANDATORY", "REHEARSAL"}:
         raise Invalid("client_authentication", "is one of NONE, OPTIONAL, MANDATORY, REHEARSAL")
-    if mode != "MANDATORY" or (before == "MANDATORY" and client_ca in {None, listener.client_ca_tls_container_ref}):
-        return _nobody(at, "This shuts out nobody who is let in now." if mode != "MANDATORY" else "It is demanded already.")
+    if mode in {"NONE", "REHEARSAL"} or (mode == before and same_ca) or (before == "MANDATORY" and same_ca):
+        return _nobody(at, "This shuts out nobody who is let in now.")
     scene = _scene(reader, listener, rules)
-    if client_ca is not None and client_ca != listener.client_ca_tls_container_ref and before != "NONE":
-        return _unknown(reader, listener, at, "Whom another Client CA would refuse is not known. Rehearse it first.")
     if before == "REHEARSAL" and scene is not None:
-        rehearsed_too = ", ".join(rule.name for rule in rules if rule.shadow)
-        note = f"Rules that are rehearsed stay so; counted is as if they were in force: {rehearsed_too}."
-        return _counted(reader, scene, rules, at, [note] if rehearsed_too else [])
-    return _unknown(
-        reader,
-        listener,
-        at,
-        "How many come without a certificate is not known, for nobody is asked for one. Rehearse it first."
-        if before == "NONE"
-        else "How many come without a certificate is not known. Rehearse it first.",
-    )
+        served = _WITHOUT if mode == "OPTIONAL" else ()
+        return _counted(reader, scene, rules, at, list(_reservations(rules, mode, same_ca=same_ca)), served)
+    if not same_ca and before != "NONE":
+        return _unknown(reader, listener, at, "Whom another Client CA would refuse is not known. Rehearse it first.")
+    if mode == "OPTIONAL":
+        return _unknown(reader, listener, at, "How many show a certificate that is not valid is not known. Rehearse it first.")
+    asked = ", for nobody is asked for one" if before == "NONE" else ""
+    return _unknown(reader, listener, at, f"How many come without a certificate is not known{asked}. Rehearse it first.")
 
 
-def _counted(reader: Reader, scene: Scene, rules: Sequence[AccessRule], at: datetime, notes: list[str]) -> Preview:
-    lately = _lately(reader, scene, at)
+def _reservations(rules: Sequence[AccessRule], mode: str, *, same_ca: bool) -> Iterator[str]:
+    if not same_ca:
+        yield "Counted is by the Client CA that is rehearsed; whom another would refuse is not known."
+    if rehearsed_too := ", ".join(rule.name for rule in rules if rule.shadow):
+        yield f"Rules that are rehearsed stay so; counted is as if they were in force: {rehearsed_too}."
+    if mode == "OPTIONAL" and rules:
+        yield "What rules say of clients without a certificate is not counted."
+
+
+def _id_in(reference: str) -> str:
+    return reference.rstrip("/").rpartition("/")[2]
+
+
+def _counted(
+    reader: Reader, scene: Scene, rules: Sequence[AccessRule], at: datetime, notes: list[str], served: Sequence[str] = ()
+) -> Preview:
+    lately = _lately(reader, scene, at, served)
     if lately.totals.unnamed:
         notes.append(f"{lately.totals.unnamed} more requests came from clients that were too many to tell them apart.")
     return Preview(

@@ -17,7 +17,8 @@ from ostiary.store.store import Reader, Transaction
 _ROWS: Final = tables.rehearsed
 _CERTIFICATES: Final = tables.certificates
 _AT_ONCE: Final = 500
-_IS_REFUSED: Final = _ROWS.c.code.not_in(("allowed", "exempt"))
+_SERVED: Final = ("allowed", "exempt")
+_IS_REFUSED: Final = _ROWS.c.code.not_in(_SERVED)
 
 Room = tuple[str, int, bool]
 
@@ -60,16 +61,20 @@ def reasons_of(reader: Reader, listener_id: str, trust_revision: int, who: Itera
     return found
 
 
-def totals(reader: Reader, scene: Scene, since: datetime | None = None) -> Totals:
-    """How much there was; with `since`, of those clients only that came at that time or later."""
+def totals(reader: Reader, scene: Scene, since: datetime | None = None, served: Sequence[str] = ()) -> Totals:
+    """How much there was; with `since`, of those clients only that came at that time or later.
+
+    Codes in `served` count as no refusal.
+    """
+    is_refused = _ROWS.c.code.not_in((*_SERVED, *served))
     counted = case((_ROWS.c.who != "", _ROWS.c.who))
     statement = select(
         func.count(counted.distinct()),
-        func.count(case((_IS_REFUSED, counted)).distinct()),
+        func.count(case((is_refused, counted)).distinct()),
         func.coalesce(func.sum(_ROWS.c.count), 0),
-        func.coalesce(func.sum(case((_IS_REFUSED, _ROWS.c.count), else_=0)), 0),
+        func.coalesce(func.sum(case((is_refused, _ROWS.c.count), else_=0)), 0),
         func.coalesce(func.sum(case((_ROWS.c.who == "", _ROWS.c.count), else_=0)), 0),
-        func.max(case((_IS_REFUSED, _ROWS.c.last)), type_=tables.UTCDateTime()),
+        func.max(case((is_refused, _ROWS.c.last)), type_=tables.UTCDateTime()),
     ).where(*_of(scene, since))
     clients, refused, requests, refused_requests, unnamed, last = reader.connection.execute(statement).one()
     return Totals(
@@ -97,13 +102,15 @@ def reasons(reader: Reader, scene: Scene) -> tuple[Reason, ...]:
     )
 
 
-def refused(reader: Reader, scene: Scene, limit: int, since: datetime | None = None) -> tuple[tuple[WouldBe, ...], bool]:
+def refused(
+    reader: Reader, scene: Scene, limit: int, since: datetime | None = None, served: Sequence[str] = ()
+) -> tuple[tuple[WouldBe, ...], bool]:
     """Who would have been refused, the last first, and whether there are more."""
     ours = _ROWS.c.fingerprint_sha256 == _CERTIFICATES.c.fingerprint_sha256
     statement = (
         select(_ROWS, _CERTIFICATES.c.id.label("certificate_id"))
         .select_from(_ROWS.outerjoin(_CERTIFICATES, ours))
-        .where(*_of(scene, since), _IS_REFUSED)
+        .where(*_of(scene, since), _ROWS.c.code.not_in((*_SERVED, *served)))
         .order_by(_ROWS.c.last.desc(), _ROWS.c.id)
         .limit(limit + 1)
     )
@@ -149,7 +156,7 @@ def _left(transaction: Transaction, rooms: set[Room], of_a_listener: int) -> Cou
 
 
 def _room(one: Refusals) -> Room:
-    return (one.listener_id, one.trust_revision, one.code not in {"allowed", "exempt"})
+    return (one.listener_id, one.trust_revision, one.code not in _SERVED)
 
 
 def _id(one: Refusals, who: str) -> str:
