@@ -17,6 +17,7 @@ from typing import Final
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 
 from support.certs import Paths
 from support.raw_http import Pairs
@@ -78,10 +79,14 @@ def _one(tls: ssl.SSLSocket, talk: h2.connection.H2Connection, headers: Pairs) -
     body = b""
     while True:
         tls.sendall(talk.data_to_send())
-        received = tls.recv(65_536)
+        try:
+            received = tls.recv(65_536)
+            events = talk.receive_data(received)
+        except (OSError, h2.exceptions.ProtocolError):
+            received = b""
         if not received:
             return Answer(0, {}, b"", "HTTP/2")
-        for event in talk.receive_data(received):
+        for event in events:
             match event:
                 case h2.events.ResponseReceived():
                     head = {str(name): str(value) for name, value in event.headers}
@@ -140,3 +145,18 @@ def records(size: int) -> Callable[[bytes], list[bytes]]:
         return [head + len(part).to_bytes(2, "big") + part for part in parts]
 
     return cut
+
+
+class Talk:
+    """An HTTP/2 connection that is asked again and again."""
+
+    def __init__(self, tls: ssl.SSLSocket) -> None:
+        self._tls = tls
+        self._talk = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        self._talk.initiate_connection()
+
+    def get(self, path: str = "/", authority: str = "localhost") -> Answer:
+        """Ask for a path; 0 once the server has said that it takes no more."""
+        if self._talk.state_machine.state is h2.connection.ConnectionState.CLOSED:
+            return Answer(0, {}, b"", "HTTP/2")
+        return _one(self._tls, self._talk, [(":method", "GET"), (":scheme", "https"), (":authority", authority), (":path", path)])
