@@ -5,6 +5,7 @@ Then certificates are demanded, and exactly those are refused.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 
 from ostiary.access.words import FIXES
+from ostiary.clock import now
 from support.backend import Backend
 from support.certs import Authority, Leaf
 from support.commands import Terminal
@@ -247,6 +249,40 @@ def test_one_of_ours_without_its_intermediate_or_revoked_here_is_known_by_its_id
     (one,) = report(house, door)["refusals"]
     assert (one["code"], one["certificate"]["certificate_id"]) == ("revoked", carol["id"])
     assert client.get("/").status == 200
+
+
+def test_an_exception_spares_who_shows_nothing_and_not_who_shows_something_bad(
+    house: Ostiary, door: Door, showing: Callable[[Leaf | None], TLSClient], guests: Guests
+) -> None:
+    wanted = {"listener_id": door.id, "name": "monitoring", "kind": "PATHS", "paths": ["/probe"], "owner": "ops"}
+    until = (now() + timedelta(days=1)).isoformat()
+    house.call("POST", "/v1/access-exceptions", {"access_exception": {**wanted, "not_after": until}})
+    house.until_active(door.id)
+
+    def codes() -> dict[str, str]:
+        return {one["code"]: one["example"]["path"] for one in report(house, door)["refusals"]}
+
+    for leaf in (None, guests.refused["expired"]):
+        assert showing(leaf).get("/probe").status == 200
+    eventually(lambda: report(house, door)["requests"] == 2)
+    assert codes() == {"expired": "/probe"}
+    assert showing(None).get("/other").status == 200
+    eventually(lambda: codes() == {"expired": "/probe", "certificate_required": "/other"})
+    house.change(door.id, client_authentication="MANDATORY")
+    assert [showing(None).get(path).status for path in ("/probe", "/other")] == [200, 403]
+    with pytest.raises(Refused):
+        showing(guests.refused["expired"]).get("/probe")
+
+
+def test_what_was_found_while_the_control_plane_was_killed_is_counted_once(
+    house: Ostiary, door: Door, showing: Callable[[Leaf | None], TLSClient]
+) -> None:
+    assert house.process is not None
+    house.process.kill()
+    for _ in range(5):
+        assert showing(None).get("/").status == 200
+    house.start()
+    eventually(lambda: report(house, door)["would_be_refused"] == {"clients": 1, "requests": 5})
 
 
 def test_a_rule_is_rehearsed_by_itself(house: Ostiary, backend: Backend, ca: Authority, guests: Guests, tmp_path: Path) -> None:
