@@ -47,7 +47,7 @@ FIXES: Final[dict[str, str]] = {
     "revoked": "The certificate was revoked or is on hold. Release it (ostiary cert release), or issue another.",
     "wrong_purpose": "The certificate is not for clients (extended key usage clientAuth). Issue one by a client profile.",
     "bad_signature": "A signature in the chain does not verify. The certificate or its chain was damaged, or is forged.",
-    "weak_key": "The key, or the algorithm a signature was made with, is too weak. Issue a certificate for a stronger key.",
+    "weak_key": "The key, or the algorithm of a signature, is too weak, or of a kind not taken. Issue one for another key.",
     "chain_too_long": "There are more authorities between the certificate and the trusted one than the listener goes through. "
     "Trust an authority nearer to the certificate.",
     "name_constraint": "An authority above may not sign such names. Issue it by another, or leave the name out.",
@@ -75,7 +75,7 @@ PUBLIC: Final[dict[str, str]] = {
     "certificate_required": "This service asks for a client certificate. Choose yours, then connect again.",
     "misdirected": "This connection was opened for another host. Open a new one.",
     "malformed": "Your certificate, or the address you asked for, cannot be accepted as it is. Ask for a new one.",
-    "no_rule_allows": "Your certificate does not permit this request.",
-    "denied_by_rule": "Your certificate does not permit this request.",
-    "source_not_allowed": "This request is not permitted from where you are.",
+    "no_rule_allows": "You are not permitted to make this request.",
+    "denied_by_rule": "You are not permitted to make this request.",
+    "source_not_allowed": "You are not permitted to make this request from where you are.",
 }

@@ -24,6 +24,9 @@ _OF_THE_HANDSHAKE: Final[Mapping[str, HandshakeCode]] = {
     "public_key_routines:OPENSSL_internal:DECODE_ERROR": "malformed",
     "WRONG_SIGNATURE_TYPE": "bad_signature",
     "SSL_routines:OPENSSL_internal:BAD_SIGNATURE": "bad_signature",  # the client's proof that it holds the key
+    "EXCESSIVE_MESSAGE_SIZE": "malformed",
+    "ASN.1_encoding_routines": "malformed",
+    "elliptic_curve_routines": "malformed",
 }
 
 # What judging the chain ends in. Of a signature that does not hold, the libraries below say whether it could hold at all.
