@@ -313,6 +313,13 @@ def test_a_rule_is_rehearsed_by_itself(house: Ostiary, backend: Backend, ca: Aut
     assert rules == {"only alice": (1, 0), "everybody": (0, 1)}
     told = house.call("GET", f"/v1/rehearsals/{door.id}/preview?access_rule_id={made['id']}")["preview"]
     assert (told["clients"], told["would_be_refused"]) == (2, 1)
+    terminal = Terminal(house, tmp_path, {"OSTIARY_URL": f"http://{house.listen}", "OSTIARY_DATA_DIR": str(house.data_dir)})
+    assert "would be refused" in terminal.is_told("access", "set", made["id"], "--enforce")
+    assert (
+        "1 of them would be refused: CN=bob (denied_by_rule)"
+        in terminal.does("access", "set", made["id"], "--enforce", "--yes").out
+    )
+    eventually(lambda: client.get("/").status == 403)  # bob's
 
 
 def test_the_command_line_shows_it_and_asks_before_it_shuts_anybody_out(

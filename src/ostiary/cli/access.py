@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import typer
 
-from ostiary.cli import access_exceptions, inventory
+from ostiary.cli import access_exceptions, inventory, rehearsals
 from ostiary.cli.client import Client, Failed, connect
 from ostiary.cli.files import read_pem
 from ostiary.cli.listeners import PATH as LISTENERS
@@ -171,14 +171,16 @@ def set_(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     source: Source = None,
     from_: From = None,
     until: Until = None,
-    shadow: Annotated[bool | None, typer.Option("--shadow/--no-shadow", help="Whether it is only rehearsed.")] = None,
+    shadow: Annotated[
+        bool | None, typer.Option("--shadow/--no-shadow", " /--enforce", help="Whether it is only rehearsed.")
+    ] = None,
     yes: Yes = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Change an access rule. What is given takes the place of what it had; an empty text takes it away.
 
-    Examples: `ostiary access set "field reads" --no-shadow`, `ostiary access set "field reads" --method GET --method HEAD`,
+    Examples: `ostiary access set "field reads" --enforce`, `ostiary access set "field reads" --method GET --method HEAD`,
     `ostiary access set "field reads" --until ''`
     """
     client = connect(data_dir)
@@ -314,6 +316,8 @@ def _change(client: Client, before: dict[str, Any], changes: dict[str, Any], *, 
     after = {name: value for name, value in {**before, **changes}.items() if name in _GIVEN}
     listener = {"id": before["listener_id"], "name": before["listener"]}
     _be_sure(client, listener, {"without": [before["id"]], "rule": after}, yes=yes)
+    if before["shadow"] and changes.get("shadow") is False:  # by what was rehearsed, requests are counted too
+        rehearsals.be_sure(client, before["listener_id"], yes=yes, quiet=json, access_rule_id=before["id"])
     stored = client.call("PUT", f"{PATH}/{quote(before['id'], safe='')}", {"access_rule": changes})["access_rule"]
     _tell(stored, f"Changed '{stored['name']}', at position {stored['position']} of {stored['listener']}.", json=json)
 
