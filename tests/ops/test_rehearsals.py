@@ -79,6 +79,16 @@ def test_so_many_strange_certificates_that_not_all_can_be_looked_into_are_told_a
     assert codes.count("expired") == 30
 
 
+def test_with_long_lists_who_stands_on_one_is_known_all_the_same(system: System, clock: FakeClock) -> None:
+    revoked = CA.client("revoked")
+    lists = CA.crl([revoked, *range(10**9, 10**9 + 40_000)])
+    fields = {"client_ca_tls_container_ref": a_secret(system, CA.cert_pem), "client_crl_container_ref": a_secret(system, lists)}
+    listener = a_listener(system, a_balancer(system), client_authentication="REHEARSAL", **fields)
+    told(system, 1, would_be(clock, listener, revoked), would_be(clock, listener, CA.server_only_client()))
+    codes = {one.code for one in rehearsals.report(system, ADMIN, listener.id).refused}
+    assert codes == {"revoked", "wrong_purpose"}
+
+
 def test_what_is_told_again_changes_nothing_and_what_is_no_batch_is_refused(system: System, clock: FakeClock) -> None:
     listener = a_rehearsal(system)
     for gateway, sequence in (("g1", 7), ("g2", 3), ("g1", 7), ("g1", 6)):
