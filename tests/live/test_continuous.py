@@ -167,7 +167,7 @@ def test_an_authority_that_is_taken_off_takes_its_open_connections_with_it(place
     eventually(lambda: knock(old) == SERVED)
 
 
-def test_a_rotation_refuses_open_connections_once_it_is_finished_or_undone(place: Place) -> None:
+def test_a_rotation_refuses_open_connections_once_it_is_finished(place: Place, inside: Backend) -> None:
     house = place.house
     second = authority_of(house, f"Second {place.folder.name}")
     _, old = place.person("old")
@@ -175,10 +175,16 @@ def test_a_rotation_refuses_open_connections_once_it_is_finished_or_undone(place
     rotation = f"/v1/rotations/{house.call('POST', '/v1/rotations', {'rotation': ends})['rotation']['id']}"
     _, new = place.person("new", second)
     eventually(lambda: (knock(old), knock(new)) == (SERVED, SERVED))
+    # A door that trusts the new authority by name trusts the old one too, but only as long as the rotation goes on.
+    elsewhere = house.door(inside.port, client_authentication="MANDATORY", client_ca_tls_container_ref=second["href"])
+    there = Kept(replace(old, port=elsewhere.port, _context=[]))
+    assert there.statuses() == (SERVED, SERVED)
     with open_while(new, old, new) as (one, other):
         house.call("POST", f"{rotation}/finish", {"force": True})
         is_served_no_more(one)
+        is_served_no_more(there)
         is_not_refused(other)
+    there.close()
     house.call("POST", f"{rotation}/undo")
     eventually(lambda: knock(old) == SERVED)
 

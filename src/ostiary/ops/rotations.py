@@ -86,6 +86,7 @@ def finish(system: System, caller: Caller, rotation_id: str, *, force: bool = Fa
                 f"{left.shut_out} clients still hold certificates of the old authority ({left.seen + left.strangers} of them "
                 f"were seen within {SEEN_WITHIN.days} days); have them renew, revoke these, or force it and shut them out."
             )
+        _touch_holders(transaction, rotation.to_series_id, shrinks=True)
         moved = _move_holders(transaction, rotation.from_series_id, rotation.to_series_id)
         news = {
             "state": "FINISHED",
@@ -108,7 +109,8 @@ def undo(system: System, caller: Caller, rotation_id: str) -> Rotation:
             _authority(transaction, rotation.from_series_id, "from_id")
             _move_holders(transaction, rotation.to_series_id, rotation.from_series_id, only=rotation.moved)
         else:
-            _touch_holders(transaction, rotation.from_series_id, shrinks=True)
+            for series_id in (rotation.from_series_id, rotation.to_series_id):  # while it goes on, either trusts both
+                _touch_holders(transaction, series_id, shrinks=True)
         news = {"state": "UNDONE", "ended_at": transaction.at, "ended_by": caller.name}
         return transaction.replace(ROTATION, rotation, rotation.model_copy(update=news))
 

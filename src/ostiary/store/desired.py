@@ -144,11 +144,14 @@ def trust(
     anchors = materials.anchors(ca_text, fields[0])
     certificates = _plain_certificates(anchors.pem, fields[0])
     own = NOBODYS_LIST if anchors.closed else authority_lists(materials.reader, anchors, lists)
+    # Another name once it shrinks: an engine that has the new listener must not open connections by the trust of before, for
+    # these would be taken for new ones (`Listener.trust_revision`).
+    name = f"trust/{anchors.id}@{anchors.rotated}" if anchors.rotated else f"trust/{anchors.id}"
     if crl_text is None:
-        return Trust(name=f"trust/{anchors.id}", certificates=certificates, crls=own)
+        return Trust(name=name, certificates=certificates, crls=own)
     crl_id, crls = materials.secret(crl_text, fields[1])
     given = "" if anchors.closed else _plain_crls(crls, fields[1])
-    return Trust(name=f"trust/{anchors.id}/{crl_id}", certificates=certificates, crls=given + own)
+    return Trust(name=f"{name}/{crl_id}", certificates=certificates, crls=given + own)
 
 
 def authority_lists(reader: Reader, anchors: Anchors, lists: Lists = NEWEST) -> str:

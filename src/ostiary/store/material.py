@@ -40,13 +40,14 @@ class Parts:
 class Anchors:
     """Who may have signed: PEM from a secret, or authorities of the system with all that belongs to them.
 
-    `closed`: the authority was revoked, so nobody that it signed is to be let in.
+    `closed`: the authority was revoked, so nobody that it signed is to be let in. `rotated`: how often one took another's place.
     """
 
     id: str
     pem: bytes
     authorities: tuple[Authority, ...] = ()
     closed: bool = False
+    rotated: int = 0
 
 
 class Materials:
@@ -68,7 +69,8 @@ class Materials:
                 trusted = self._with_its_own(authority)
                 if not trusted:
                     return Anchors(ref.id, authority.certificate.encode(), (authority,), closed=True)
-                return Anchors(ref.id, "".join(one.certificate for one in trusted).encode(), trusted)
+                pem = "".join(one.certificate for one in trusted).encode()
+                return Anchors(ref.id, pem, trusted, rotated=self._rotated(authority))
             if ref.kind == "authority":
                 raise Invalid(field, f"there is no authority {ref.id}")
         if ref.kind == "container":
@@ -94,6 +96,11 @@ class Materials:
             parents = found.keys() | {one.cross_of for one in found.values() if one.cross_of is not None}
             found |= {one.id: one for one in every if one.parent_id in parents and one.id not in gone}
         return tuple(one for one in every if one.id in found)
+
+    def _rotated(self, authority: Authority) -> int:
+        """How many rotations from or to its series are over."""
+        ends = [{one.from_series_id, one.to_series_id} for one in self._all(ROTATION) if one.state != "UNDER_WAY"]
+        return sum(authority.series_id in either for either in ends)
 
     def secret(self, text: str, field: str) -> tuple[str, bytes]:
         """The bytes of a secret, with its id."""
