@@ -11,18 +11,20 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from ostiary.access import members
 from ostiary.clock import now
 from ostiary.envoy.snapshot import snapshot
 from ostiary.errors import Invalid
-from ostiary.model.access import AccessException, AccessRule, Holders
+from ostiary.model.access import AccessException, AccessRule, Action, Holders
 from ostiary.model.desired import Desired, DesiredAccess, DesiredListener
 from ostiary.model.roster import Roster, Table
 from ostiary.model.tls import Trust
@@ -34,7 +36,8 @@ from support.desired import listener, member, pool
 from support.ports import free_port
 from support.raw_http import Pairs, exchanged
 from support.tiny_ads import Engine
-from support.tls_clients import LIMIT, Answer, Refused, TLSClient, s_client
+from support.tls_clients import LIMIT, Answer, Refused, TLSClient, Version, s_client
+from support.wait import eventually
 
 pytestmark = pytest.mark.live
 
@@ -52,11 +55,11 @@ ALICE, BOB = ISSUING.client("alice", sans=("URI:spiffe://a/alice",)), ISSUING.cl
 OPS: Final = members.entry(("ops",), "")
 
 
-def rule(door: str, place: int, action: str, **fields: Any) -> AccessRule:
+def rule(door: str, place: int, action: Action, **fields: Any) -> AccessRule:
     return AccessRule(id=f"{door}-{place}", listener_id=door, name=f"{door} {place}", position=place, action=action, **fields)
 
 
-def rules(door: str, *wanted: tuple[str, dict[str, Any]]) -> DesiredAccess:
+def rules(door: str, *wanted: tuple[Action, dict[str, Any]]) -> DesiredAccess:
     return DesiredAccess(
         rules=tuple(rule(door, place, action, **fields) for place, (action, fields) in enumerate(wanted, 1)),
         authorities={"issuing": (fingerprint(ISSUING),)},
@@ -75,7 +78,7 @@ def exempt(door: str, *paths: str) -> DesiredAccess:
     return DesiredAccess(exceptions=(exception,))
 
 
-ANYBODY: Final[tuple[str, dict[str, Any]]] = ("ALLOW", {})
+ANYBODY: Final[tuple[Action, dict[str, Any]]] = ("ALLOW", {})
 ACCESS: Final = {
     "plain": DesiredAccess(),
     "two trusts": DesiredAccess(),
@@ -130,17 +133,19 @@ class House:
         return paths
 
     def http1(self, called: str, request: bytes, leaf: Leaf | None = ALICE, sni: str | None = "a.test") -> Answer:
-        with attacker.opened(PORTS[called], leaf and self.shown(leaf), sni=sni) as tls:
+        with attacker.opened(PORTS[called], self.shown(leaf) if leaf else None, sni=sni) as tls:
             return exchanged(tls, request)
 
     def http2(self, called: str, *requests: Pairs, leaf: Leaf | None = ALICE, sni: str | None = "a.test") -> list[Answer]:
-        with attacker.opened(PORTS[called], leaf and self.shown(leaf), sni=sni, alpn="h2") as tls:
+        with attacker.opened(PORTS[called], self.shown(leaf) if leaf else None, sni=sni, alpn="h2") as tls:
             return attacker.http2(tls, *requests)
 
     def knock(self, called: str, leaf: Leaf | None, chain: str | None = None) -> int | str:
         """The status, or the alert of a refused handshake."""
         shown = self.shown(leaf, chain) if leaf else None
-        client = TLSClient(PORTS[called], cert=shown and shown.chain, key=shown and shown.key, server_name="a.test")
+        client = TLSClient(
+            PORTS[called], cert=shown.chain if shown else None, key=shown.key if shown else None, server_name="a.test"
+        )
         try:
             return client.get("/").status
         except Refused as refused:
@@ -302,7 +307,7 @@ def test_a_client_hello_in_pieces_changes_nothing(house: House, cut: Callable[[b
 
     def status(leaf: Leaf | None, request: bytes) -> int | None:
         try:
-            answer = attacker.in_pieces(PORTS["plain"], leaf and house.shown(leaf), cut, request)
+            answer = attacker.in_pieces(PORTS["plain"], house.shown(leaf) if leaf else None, cut, request)
         except (ssl.SSLError, ConnectionError):
             return None  # refused in the handshake
         return int(answer.split()[1])
@@ -669,8 +674,8 @@ def test_an_authority_is_told_by_its_certificate_and_not_by_its_name(house: Hous
     for chain in ((fake,), (real, fake), (fake, real), (real, fake, OTHER.cert_pem), (OTHER.cert_pem, real, fake, ROOT.cert_pem)):
         refused = house.knock("authority", impostor, impostor.cert_pem + "".join(chain))
         assert refused == 403 or isinstance(refused, str), chain
-    for chain in ((), (real,), (fake, real), (OTHER.cert_pem, fake, real)):
-        assert house.knock("authority", BOB, BOB.cert_pem + "".join(chain)) == 200
+    for sent in ("", real, fake + real, OTHER.cert_pem + fake + real):
+        assert house.knock("authority", BOB, BOB.cert_pem + sent) == 200
 
 
 def test_who_is_signed_by_nobody_or_by_a_client_gets_in_nowhere(house: House) -> None:
@@ -705,7 +710,7 @@ def test_who_looks_like_a_member_of_a_group_is_none(house: House) -> None:
     for extension in ALICE.certificate.extensions:
         copied = copied.add_extension(extension.value, critical=extension.critical)
     assert isinstance(ISSUING.key, type(key))
-    forged = Leaf(copied.sign(ISSUING.key, ALICE.certificate.signature_hash_algorithm), key, ALICE.authorities)
+    forged = Leaf(copied.sign(ISSUING.key, hashes.SHA256()), key, ALICE.authorities)
     assert forged.certificate.serial_number == ALICE.certificate.serial_number
     assert [house.knock("group", one) for one in (twin, forged, ALICE)] == [403, 403, 200]
 
@@ -721,7 +726,7 @@ def session_of(client: TLSClient) -> ssl.SSLSession | None:
 
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
 @pytest.mark.parametrize("opened_at", ["NONE", "OPTIONAL", "MANDATORY", "plain"])
-def test_a_session_of_one_door_is_no_use_at_another(house: House, opened_at: str, version: Any) -> None:
+def test_a_session_of_one_door_is_no_use_at_another(house: House, opened_at: str, version: Version) -> None:
     """CVE-2025-23419 (nginx), CVE-2025-23048 (Apache): a ticket of host A resumed at host B and skipped client authentication."""
     shown = house.shown(ALICE)
     client = TLSClient(PORTS[opened_at], cert=shown.chain, key=shown.key, version=version, server_name="a.test")
@@ -737,7 +742,11 @@ def test_a_session_of_one_door_is_no_use_at_another(house: House, opened_at: str
 def test_there_are_no_tickets_where_certificates_count(house: House) -> None:
     shown = house.shown(ALICE)
     for called in ("MANDATORY", "OPTIONAL", "excepts a path", "REHEARSAL"):
-        for version, told in (("TLSv1.2", "TLS session ticket:"), ("TLSv1.3", "Post-Handshake New Session Ticket")):
+        tellings: tuple[tuple[Version, str], ...] = (
+            ("TLSv1.2", "TLS session ticket:"),
+            ("TLSv1.3", "Post-Handshake New Session Ticket"),
+        )
+        for version, told in tellings:
             answer = s_client(PORTS[called], cert=shown.chain, key=shown.key, version=version, server_name="a.test")
             assert answer.status is not None
             assert told not in answer.output
@@ -806,3 +815,47 @@ def test_the_engine_is_steered_by_no_client(house: House) -> None:
         answer = house.http1("denies a path", get("/x", "a.test", f"{header}: 127.0.0.1:1"))
         assert answer.status == 200
         assert header not in answer.json()["headers"]
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+def test_no_session_outlives_another_mode_authority_or_list(tmp_path: Path, version: Version) -> None:
+    """CVE-2025-68121 (Go), CVE-2022-21654 (Envoy): sessions resumed after the CA, the list or the mode had changed."""
+    port = free_port()
+    paths = ALICE.write(tmp_path, "alice")
+    first, second = (
+        Trust(name=f"trust/{one.certificate.serial_number}", certificates=one.cert_pem, crls=one.crl()) for one in (ROOT, OTHER)
+    )
+    both = first.model_copy(update={"certificates": ROOT.cert_pem + ISSUING.cert_pem, "crls": ROOT.crl() + ISSUING.crl()})
+    revoked = both.model_copy(update={"crls": ROOT.crl() + ISSUING.crl([ALICE], number=2)})
+    with Engine(tmp_path) as engine:
+        client = TLSClient(port, cert=paths.chain, key=paths.key, version=version, server_name="a.test")
+
+        def becomes(mode: str, trusted: Trust | None) -> None:
+            made = listener(client_authentication=mode, trust=trusted, protocol_port=port)
+            assert engine.apply(snapshot(Desired(listeners=(made,)))) == {}
+            engine.listens_on(port)
+
+        def knock(session: ssl.SSLSession | None) -> int | str:
+            try:
+                with client.connect(session) as connection:
+                    assert not connection.is_resumed
+                    return connection.get("/").status
+            except Refused:
+                return "refused"
+
+        def is_answered(session: ssl.SSLSession | None, expected: int | str) -> bool:
+            return knock(session) == expected
+
+        becomes("NONE", None)
+        session = session_of(client)
+        assert session is not None
+        for mode, trusted, expected in (
+            ("MANDATORY", both, 503),  # nobody stands behind this door: whoever gets in reads that
+            ("MANDATORY", second, "refused"),
+            ("MANDATORY", both, 503),
+            ("MANDATORY", revoked, "refused"),
+            ("OPTIONAL", revoked, "refused"),
+            ("MANDATORY", both, 503),
+        ):
+            becomes(mode, trusted)
+            eventually(partial(is_answered, session, expected))

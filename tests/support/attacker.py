@@ -121,7 +121,8 @@ def in_pieces(
                 except ssl.SSLWantReadError:
                     raw.sendall(outgoing.read())
                     incoming.write(_received(raw))
-    return bytes(done)
+    assert isinstance(done, bytes)
+    return done
 
 
 def _received(raw: socket.socket) -> bytes:
