@@ -213,7 +213,7 @@ def test_a_change_on_a_live_listener_changes_its_filter_chain_only(changed: Desi
 def _refused() -> Iterator[tuple[str, DesiredListener | DesiredPool]]:
     empty = trust("root").model_copy(update={"certificates": "  \n"})
     garbage = Trust(name="trust/x", certificates="no PEM at all")
-    mandatory = {"client_authentication": "MANDATORY"}
+    mandatory: dict[str, Any] = {"client_authentication": "MANDATORY"}
     yield "client_ca_tls_container_ref", listener(client_authentication="MANDATORY")
     yield "client_ca_tls_container_ref", listener(client_authentication="OPTIONAL")
     yield "client_ca_tls_container_ref", listener(trust=empty, **mandatory)

@@ -68,7 +68,7 @@ class DesiredEnrolment(Data):
 class Desired(Data):
     """The configuration at one revision. Holds only what is in service: disabled things have been left out.
 
-    `denied` are certificates that are refused request by request, on open connections too: SHA-256 fingerprints, lower-case hex;
+    `denied` are certificates refused request by request, on open connections too, by SHA-256 fingerprint in lower-case hex;
     `retired` are authorities that were revoked, likewise. `roster` says who is in which group. `denied_until` is when the first of
     those denied leave, because the handshake alone guards.
     """
@@ -84,6 +84,6 @@ class Desired(Data):
 
     @property
     def good_until(self) -> datetime | None:
-        """When it is another by itself: an exception ends, or denied ones leave. None where only somebody's change can do that."""
+        """When it is another by itself: an exception ends, or denied ones leave. None where only a change can do that."""
         ends = [one.not_after for each in self.listeners for one in each.access.exceptions]
         return min([*ends, *filter(None, (self.denied_until,))], default=None)

@@ -59,8 +59,8 @@ class Listener(Configured):
 
     stale_revocation: StaleRevocation = setting(
         "REFUSE",
-        "What a gateway does with clients when the revocation lists it holds have ended and nobody brings newer ones: REFUSE all, or "
-        "ALLOW those not known to be revoked, with an alarm.",
+        "What a gateway does with clients when the revocation lists it holds have ended and nobody brings newer ones: REFUSE all, "
+        "or ALLOW those not known to be revoked, with an alarm.",
         advanced=True,
     )
     stale_allow_hours: Annotated[int, Field(ge=1, le=720)] = setting(
