@@ -59,7 +59,7 @@ class Listener(Configured):
 
     stale_revocation: StaleRevocation = setting(
         "REFUSE",
-        "What a gateway does with clients when the revocation lists it holds have ended and nobody brings newer ones: REFUSE all, "
+        "What a gateway does with clients when the revocation lists it holds have ended and nobody brings newer: REFUSE all, "
         "or ALLOW those not known to be revoked, with an alarm.",
         advanced=True,
     )
