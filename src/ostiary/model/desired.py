@@ -68,7 +68,7 @@ class DesiredEnrolment(Data):
 class Desired(Data):
     """The configuration at one revision. Holds only what is in service: disabled things have been left out.
 
-    `denied` are certificates refused request by request, on open connections too, by SHA-256 fingerprint in hexadecimal;
+    `denied` are certificates refused request by request, on open connections too: SHA-256 fingerprints, hexadecimal;
     `retired` are authorities that were revoked, likewise. `roster` says who is in which group. `denied_until` is when the first of
     those denied leave, because the handshake alone guards.
     """
