@@ -69,8 +69,8 @@ class Desired(Data):
     """The configuration at one revision. Holds only what is in service: disabled things have been left out.
 
     `denied` are certificates refused request by request, on open connections too: SHA-256 fingerprints, hexadecimal;
-    `retired` are authorities that were revoked, likewise. `roster` says who is in which group. `denied_until` is when the first of
-    those denied leave, because the handshake alone guards.
+    `retired` are authorities that were revoked, likewise. `roster` says who is in which group. `denied_until` is when the first
+    of those denied leave, because the handshake alone guards.
     """
 
     revision: int = 0
