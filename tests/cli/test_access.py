@@ -149,7 +149,7 @@ def test_what_if_shows_the_decision_and_the_checks(place: Place) -> None:
     ostiary.does("access", "add", place.name, "--allow", "--name", "reads", "--cn", "alice", "--path", "/v1/*", "--yes")
     ask = ("access", "test", place.name, "--cert", alice.file, "--host", "api.test")
     out = ostiary.does(*ask, "--path", "/v1/x").out
-    assert out.startswith("ALLOW: allowed by 'reads', at the request.\n")
+    assert out.startswith("ALLOW: allowed by 'reads', at the request. Rule 'reads' allows it.\n")
     assert "rule reads" in out
     out = ostiary.does("access", "test", place.name, "--cert-id", alice.id, "--path", "/v2").out
     assert out.startswith("DENY: no_rule_allows, at the request. The listener has access rules")
