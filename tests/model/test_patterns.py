@@ -67,6 +67,8 @@ def test_a_pattern_that_means_what_it_looks_like_is_taken(kind: TypeAdapter[str]
         (DNS, "*a.test", "a star stands for whole labels"),
         # spiffe://a.test.evil.test would be among them.
         (URI, "spiffe://a.test*", "the whole authority"),
+        (URI, "https:*", "the whole authority"),
+        (URI, "spiffe:*", "the whole authority"),
         (URI, "https://*", "the whole authority"),
         (URI, "a,b", "no commas"),
         (URI, "https://a.test/x y", "no blanks"),

@@ -38,7 +38,7 @@ def _uri(text: str) -> str:
         raise ValueError(f"'{text}' is not a URI: no blanks, no commas, ASCII only")
     if text == "*":
         return text
-    if text.endswith("*") and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:(?://[^/*]+/|(?!//).)", text):
+    if text.endswith("*") and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:(?://[^/*]+/|[^/*])", text):
         raise ValueError(f"'{text}': name at least the scheme and the whole authority, such as spiffe://domain/*")
     return _stars(text)
 
