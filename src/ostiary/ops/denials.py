@@ -7,18 +7,15 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from ostiary.access.words import FIXES
-from ostiary.errors import Invalid, NotFound
+from ostiary.errors import NotFound
 from ostiary.model.denial import LONGEST_KEPT, MOST, Denial, DenialQuery, Refusals, Total
 from ostiary.model.fields import Data
 from ostiary.model.query import Page
+from ostiary.ops import batches
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.store import denials as stored
 from ostiary.store import marks
-from ostiary.store.store import Facts
-
-_LARGEST_BATCH: Final = 1000
-_NO_SUCH_NUMBER: Final = 2**63
 
 # Nobody was refused anything; listed only when asked for.
 TLS_FAILED: Final = "tls_failed"
@@ -54,21 +51,10 @@ def denied(system: System, gateway_id: str, told: Mapping[str, Any]) -> int:
     A batch is `sequence`, a number that grows, and is the same when the batch is told again, and `denials` (`Refusals`).
     Raises `Invalid` for what is no batch. No person did anything, so the record of changes (audit) says nothing of it.
     """
-    sequence, entries = told.get("sequence"), told.get("denials", [])
-    if not isinstance(sequence, int) or not 0 < sequence < _NO_SUCH_NUMBER:
-        raise Invalid("sequence", "a number above 0 is needed")
-    if not isinstance(entries, list) or len(entries) > _LARGEST_BATCH:
-        raise Invalid("denials", f"a list of at most {_LARGEST_BATCH} entries is needed")
+    sequence, entries = batches.number(told), batches.listed(told, "denials", list)
     now = system.clock()
     refusals = [one for one in (_refusals(entry, now) for entry in entries) if one is not None]
-
-    def work(facts: Facts) -> None:
-        if sequence <= marks.mark(facts, gateway_id, marks.DENIED):
-            return
-        stored.merge(facts, refusals)
-        marks.set_mark(facts, gateway_id, marks.DENIED, sequence)
-
-    system.store.record(work)
+    batches.once(system, gateway_id, marks.DENIED, sequence, lambda facts: stored.merge(facts, refusals))
     return len(entries) - len(refusals)
 
 

@@ -25,6 +25,7 @@ from ostiary.model.rehearsal import (
     Scene,
 )
 from ostiary.model.tls import Trust
+from ostiary.ops import batches
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.pki.door import judge_handshake
@@ -33,10 +34,8 @@ from ostiary.store import marks, visitors
 from ostiary.store import rehearsals as stored
 from ostiary.store.desired import desired
 from ostiary.store.kinds import ACCESS_RULE, AUTHORITY, LISTENER
-from ostiary.store.store import Facts, Reader
+from ostiary.store.store import Reader
 
-_LARGEST_BATCH: Final = 1000
-_NO_SUCH_NUMBER: Final = 2**63
 _SHOWN: Final = 10
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of what nobody knows when it was made
 
@@ -61,22 +60,11 @@ def rehearsed(system: System, gateway_id: str, told: Mapping[str, Any]) -> int:
     A batch is `sequence`, a number that grows, and is the same when the batch is told again, and `denials` (`Refusals`), which
     were none. Raises `Invalid` for what is no batch. Nobody did anything, so the record of changes (audit) says nothing of it.
     """
-    sequence, entries = told.get("sequence"), told.get("denials", [])
-    if not isinstance(sequence, int) or not 0 < sequence < _NO_SUCH_NUMBER:
-        raise Invalid("sequence", "a number above 0 is needed")
-    if not isinstance(entries, list) or len(entries) > _LARGEST_BATCH:
-        raise Invalid("denials", f"a list of at most {_LARGEST_BATCH} entries is needed")
+    sequence, entries = batches.number(told), batches.listed(told, "denials", list)
     now = system.clock()
     heard = [one for one in (_heard(entry, now) for entry in entries) if one is not None]
     known = _with_reasons(system, heard, now)
-
-    def work(facts: Facts) -> None:
-        if sequence <= marks.mark(facts, gateway_id, marks.REHEARSED):
-            return
-        stored.merge(facts, known)
-        marks.set_mark(facts, gateway_id, marks.REHEARSED, sequence)
-
-    system.store.record(work)
+    batches.once(system, gateway_id, marks.REHEARSED, sequence, lambda facts: stored.merge(facts, known))
     return len(entries) - len(heard)
 
 

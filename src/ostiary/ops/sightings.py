@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import ValidationError
 
-from ostiary.errors import Invalid, Refusal
+from ostiary.errors import Refusal
 from ostiary.model.query import Page
 from ostiary.model.sighting import Client, ClientQuery, Sighting, place
+from ostiary.ops import batches
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.pki.chain import read_certificates
@@ -19,11 +20,7 @@ from ostiary.store import marks
 from ostiary.store import sightings as stored
 from ostiary.store.store import Facts
 
-T = TypeVar("T")
-
-_MOST: Final = 1000
 _SAID: Final = 20
-_NO_SUCH_NUMBER: Final = 2**63
 
 
 def seen(system: System, gateway_id: str, told: Mapping[str, Any]) -> int:
@@ -33,22 +30,16 @@ def seen(system: System, gateway_id: str, told: Mapping[str, Any]) -> int:
     `certificates`, PEM by fingerprint, of those not told before. Raises `Invalid` for what is no batch. No person did anything,
     so the record of changes (audit) says nothing of it.
     """
-    sequence = told.get("sequence")
-    if not isinstance(sequence, int) or not 0 < sequence < _NO_SUCH_NUMBER:
-        raise Invalid("sequence", "a number above 0 is needed")
-    now = system.clock()
-    entries, certificates = _listed(told, "sightings", list), _listed(told, "certificates", dict)
+    sequence, now = batches.number(told), system.clock()
+    entries, certificates = batches.listed(told, "sightings", list), batches.listed(told, "certificates", dict)
     sightings = [one for one in (_sighting(entry, now) for entry in entries) if one is not None]
     described = dict(one for one in map(_described, certificates.items()) if one is not None)
 
     def work(facts: Facts) -> None:
-        if sequence <= marks.mark(facts, gateway_id, marks.SEEN):
-            return
         stored.merge(facts, sightings)
         stored.describe(facts, described)
-        marks.set_mark(facts, gateway_id, marks.SEEN, sequence)
 
-    system.store.record(work)
+    batches.once(system, gateway_id, marks.SEEN, sequence, work)
     return len(entries) - len(sightings) + len(certificates) - len(described)
 
 
@@ -75,13 +66,6 @@ def crowded(system: System) -> tuple[str, ...]:
 def of(system: System, caller: Caller, fingerprint_sha256: str) -> tuple[Client, ...]:
     """Where one certificate was let in, last seen first."""
     return clients(system, caller, ClientQuery(fingerprint_sha256=fingerprint_sha256)).items
-
-
-def _listed(told: Mapping[str, Any], name: str, kind: type[T]) -> T:
-    given = told.get(name, kind())
-    if not isinstance(given, kind) or len(given) > _MOST:  # type: ignore[arg-type]  # a list or a dict
-        raise Invalid(name, f"a {kind.__name__} of at most {_MOST} entries is needed")
-    return given
 
 
 def _sighting(entry: Any, now: datetime) -> Sighting | None:
