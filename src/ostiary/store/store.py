@@ -68,8 +68,11 @@ def link(previous_hash: str, entry: str) -> str:
 class Reader:
     """What can be read within one transaction, all as of one moment. `connection` is for the modules of this package."""
 
+    _stands_still = True  # what was read whole stays as it was read
+
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._whole: dict[str, tuple[Any, ...]] = {}
 
     def revision(self) -> int:
         """The current configuration revision."""
@@ -97,6 +100,13 @@ class Reader:
 
     def all(self, kind: Kind[R], **where: Any) -> tuple[R, ...]:
         """All resources whose columns have these values, oldest first."""
+        if where or not self._stands_still:
+            return self._read_all(kind, where)
+        if kind.name not in self._whole:
+            self._whole[kind.name] = self._read_all(kind, where)
+        return self._whole[kind.name]
+
+    def _read_all(self, kind: Kind[R], where: Mapping[str, Any]) -> tuple[R, ...]:
         statement = select(kind.table).order_by(kind.table.c.created_at, kind.table.c.id)
         for name, value in where.items():
             statement = statement.where(kind.table.c[name] == value)
@@ -180,6 +190,8 @@ class Reader:
 
 class Transaction(Reader):
     """A writer. Holds the head row from its first moment, so writers stand in line and readers see whole changes."""
+
+    _stands_still = False
 
     def __init__(self, connection: Connection, at: datetime) -> None:
         super().__init__(connection)
