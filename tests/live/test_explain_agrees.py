@@ -521,10 +521,10 @@ def _named(judged: Judged) -> str:
 
 
 BEFORE: Final = (
-    "the certificate was revoked, or is on hold",
-    "a name could be read as several",
-    "the certificate has expired",
-    "the host is not the one of the connection",
+    "neither revoked nor on hold",
+    "names read in one way only",
+    "not expired",
+    "the host of this connection",
 )
 
 

@@ -91,7 +91,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Check:
-    """One step: what is asked, in words and as a condition, and what follows where it holds."""
+    """One step: what it is about, in words, as a condition, and what follows where that holds.
+
+    Of what refuses, the words say what it should be; of a rule or an exception, which one it is.
+    """
 
     about: str
     when: Condition

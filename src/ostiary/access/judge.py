@@ -53,10 +53,10 @@ def _before(policy: Policy, request: Request) -> Iterator[Asked]:
     """What the engine asks of each request before it comes to the listener's own checks (`envoy.http_filters`)."""
     holder = request.holder
     if holder is not None:
-        yield "the certificate was revoked, or is on hold", lambda: holder.fingerprint in policy.denied, _refused("revoked")
-        yield "a name could be read as several", lambda: holder.is_verified and holder.is_unclean, _refused("malformed")
-        yield "the certificate has expired", lambda: request.at > holder.not_after, _refused("expired")
-    yield "the host is not the one of the connection", lambda: _is_misdirected(request), _refused("misdirected")
+        yield "neither revoked nor on hold", lambda: holder.fingerprint in policy.denied, _refused("revoked")
+        yield "names read in one way only", lambda: holder.is_verified and holder.is_unclean, _refused("malformed")
+        yield "not expired", lambda: request.at > holder.not_after, _refused("expired")
+    yield "the host of this connection", lambda: _is_misdirected(request), _refused("misdirected")
 
 
 def _refused(code: str) -> Decision:

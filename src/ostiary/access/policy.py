@@ -87,7 +87,7 @@ def _without(
     desired: DesiredListener, exceptions: tuple[Check, ...], rules: tuple[AccessRule, ...], conditions: "_Conditions"
 ) -> Checks:
     """Of requests without a certificate, or with one that the handshake would have refused."""
-    shown = Check("the handshake would refuse the certificate", Matches("fingerprint", ".+"), _refused(words.UNVERIFIED))
+    shown = Check("a certificate the handshake accepts", Matches("fingerprint", ".+"), _refused(words.UNVERIFIED))
     exempt = (*_crooked(exceptions, ()), *exceptions)
     if desired.listener.client_authentication == "REHEARSAL":
         code = "certificate_required" if exceptions else "no_certificate"
@@ -108,7 +108,7 @@ def _names(rules: tuple[AccessRule, ...]) -> Iterator[Check]:
     """No name may be one that a rule's pattern stops at."""
     if any(rule.certificate.san_dns or rule.certificate.san_uri or rule.certificate.san_email for rule in rules):
         plain = Every(tuple(Matches(kind, patterns.printable()) for kind in ("dns", "uri", "email")))
-        yield Check("alternative names are not plain ASCII", No(plain), _refused("malformed"))
+        yield Check("alternative names in plain ASCII", No(plain), _refused("malformed"))
 
 
 def _crooked(exceptions: tuple[Check, ...], rules: tuple[AccessRule, ...]) -> tuple[Check, ...]:
@@ -116,8 +116,8 @@ def _crooked(exceptions: tuple[Check, ...], rules: tuple[AccessRule, ...]) -> tu
 
     Nor may a host be one that some read as another.
     """
-    path = Check("the path could be read as several", Matches("path", patterns.crooked()), _refused("malformed"))
-    host = Check("the host could be read as several", No(Matches("host", patterns.plain_host())), _refused("malformed"))
+    path = Check("a path read in one way only", Matches("path", patterns.crooked()), _refused("malformed"))
+    host = Check("a host read in one way only", No(Matches("host", patterns.plain_host())), _refused("malformed"))
     asks_for_path = bool(exceptions) or any(rule.paths for rule in rules)
     return (*((host,) if any(rule.hosts for rule in rules) else ()), *((path,) if asks_for_path else ()))
 
@@ -127,10 +127,10 @@ def _authority(desired: DesiredListener, retired: frozenset[str]) -> Iterator[Ch
     if desired.listener.trust_revision:
         trusted = Some(tuple(Is("issuer_fingerprint", one) for one in desired.access.trusted))
         older = Matches("trust_revision", patterns.less_than(desired.listener.trust_revision))
-        yield Check("the authority was taken off the listener since", Every((older, No(trusted))), _refused("authority_removed"))
+        yield Check("the authority still on the listener", Every((older, No(trusted))), _refused("authority_removed"))
     if retired:
         gone = Some(tuple(Is("issuer_fingerprint", one) for one in sorted(retired)))
-        yield Check("the authority was revoked", gone, _refused("authority_removed"))
+        yield Check("the authority not revoked", gone, _refused("authority_removed"))
 
 
 def _exception(one: AccessException) -> Check:

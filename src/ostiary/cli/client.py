@@ -1,16 +1,19 @@
 """Talk to a running ostiary as its REST API expects it."""
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import httpx
 
 from ostiary.errors import Refusal
 from ostiary.settings import DEFAULT_LISTEN, default_data_dir, from_environment
+
+_ID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
 class Failed(Refusal):
@@ -83,6 +86,16 @@ class Client:
         if not found:
             raise Failed(f"there is no {one} '{name_or_id}'")
         raise Failed(f"there are {len(found)} {plural} named '{name_or_id}'; use the id: {', '.join(one['id'] for one in found)}")
+
+
+def listener_id(client: Client, name_or_id: str | None) -> str | None:
+    """The id of a listener that is meant by name or id; None where none is. Raises `Failed`.
+
+    An id that is not there any more is taken as it is: what is told of a listener outlives it.
+    """
+    if name_or_id is None or _ID.fullmatch(name_or_id):
+        return name_or_id
+    return str(client.find("/v2/lbaas/listeners", "listener", "listeners", name_or_id)["id"])
 
 
 def connect(data_dir: Path | None) -> Client:

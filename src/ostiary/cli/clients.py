@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ostiary.cli.client import connect
+from ostiary.cli.client import connect, listener_id
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_json, as_table, refusals_in_one_line
 
@@ -24,7 +24,7 @@ _SHOWN = 3
 
 @refusals_in_one_line
 def clients(
-    listener: Annotated[str | None, typer.Option(help="Only those seen at this listener (id).")] = None,
+    listener: Annotated[str | None, typer.Option(help="Only those seen at this listener, by name or id.")] = None,
     certificate: Annotated[str | None, typer.Option(help="Only this certificate (id).")] = None,
     since: Annotated[str | None, typer.Option(help="Only those seen since this time, such as 2027-01-31T12:00:00Z.")] = None,
     many_addresses: Annotated[
@@ -38,10 +38,11 @@ def clients(
 
     Example: `ostiary clients --since 2027-01-31T12:00:00Z`
     """
-    wanted = {"listener_id": listener, "certificate_id": certificate, "seen_after": since, "limit": limit}
+    client = connect(data_dir)
+    wanted = {"listener_id": listener_id(client, listener), "certificate_id": certificate, "seen_after": since, "limit": limit}
     wanted["many_addresses"] = "true" if many_addresses else None
     given = {name: value for name, value in wanted.items() if value is not None}
-    found = connect(data_dir).call("GET", "/v1/clients", **given)["clients"]
+    found = client.call("GET", "/v1/clients", **given)["clients"]
     if json:
         as_json(found)
         return

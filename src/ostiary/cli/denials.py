@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ostiary.cli.client import connect
+from ostiary.cli.client import connect, listener_id
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_json, as_table, refusals_in_one_line
 
@@ -13,7 +13,7 @@ COLUMNS = ("last", "count", "stage", "code", "who", "from", "asked_for", "listen
 
 @refusals_in_one_line
 def denials(
-    listener: Annotated[str | None, typer.Option(help="Only those of this listener (id).")] = None,
+    listener: Annotated[str | None, typer.Option(help="Only those of this listener, by name or id.")] = None,
     code: Annotated[
         str | None, typer.Option(help="Only this reason, such as expired; tls_failed lists what no certificate is to blame for.")
     ] = None,
@@ -30,8 +30,9 @@ def denials(
 
     Examples: `ostiary denials --code expired --since 2027-01-31T12:00:00Z`, `ostiary denials --reference 1801394400123`
     """
+    client = connect(data_dir)
     wanted = {
-        "listener_id": listener,
+        "listener_id": listener_id(client, listener),
         "code": code,
         "since": since,
         "fingerprint_sha256": certificate,
@@ -39,7 +40,7 @@ def denials(
         "limit": limit,
     }
     given = {name: value for name, value in wanted.items() if value is not None}
-    found = connect(data_dir).call("GET", "/v1/denials", **given)["denials"]
+    found = client.call("GET", "/v1/denials", **given)["denials"]
     if json:
         as_json(found)
         return

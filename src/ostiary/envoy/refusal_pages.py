@@ -48,8 +48,8 @@ _VIETNAMESE: Final[dict[str, str]] = {
     "certificate_required": "Dịch vụ này yêu cầu chứng chỉ của máy khách. Hãy chọn chứng chỉ của bạn rồi kết nối lại.",
     "misdirected": "Kết nối này được mở cho một máy chủ khác. Hãy mở kết nối mới.",
     "malformed": "Chứng chỉ của bạn, hoặc địa chỉ bạn yêu cầu, không thể được chấp nhận. Hãy xin chứng chỉ mới.",
-    "no_rule_allows": "Chứng chỉ của bạn không cho phép yêu cầu này.",
-    "denied_by_rule": "Chứng chỉ của bạn không cho phép yêu cầu này.",
+    "no_rule_allows": "Bạn không được phép thực hiện yêu cầu này.",
+    "denied_by_rule": "Bạn không được phép thực hiện yêu cầu này.",
     "source_not_allowed": "Yêu cầu này không được phép từ nơi bạn kết nối.",
 }
 
