@@ -1,7 +1,8 @@
 """Clients with a certificate, each a process of its own, that ask one thing after the other and count what went wrong.
 
 A request is never retried. A connection is opened anew only when an answer said `Connection: close`, or, in a `fresh`
-client, for every request.
+client, for every request; or when it was opened while no certificate was asked for, and one is demanded now: such a request
+is refused on purpose (docs/decisions/0013-each-request-is-decided-anew.md), and counted apart.
 """
 
 import multiprocessing
@@ -16,6 +17,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Final
+
+from ostiary.access.words import PUBLIC
 
 LIMIT: Final = 10.0  # Seconds until a request that gets no answer counts as failed.
 REQUEST: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -37,6 +40,7 @@ class Tally:
 
     answered: int = 0
     connections: int = 0
+    unasked: int = 0  # requests refused on connections that had not been asked for a certificate
     failures: list[tuple[float, str]] = field(default_factory=list)
 
     @property
@@ -45,11 +49,20 @@ class Tally:
         return len(self.failures)
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.answered + other.answered, self.connections + other.connections, self.failures + other.failures)
+        return Tally(
+            self.answered + other.answered,
+            self.connections + other.connections,
+            self.unasked + other.unasked,
+            self.failures + other.failures,
+        )
 
 
 class Failed(Exception):
     """A request that was not answered 200."""
+
+
+class Unasked(Failed):
+    """A request that was refused because its connection had not been asked for a certificate."""
 
 
 class Client:
@@ -97,9 +110,10 @@ def _read_answer(tls: ssl.SSLSocket) -> bool:
     head, _, body = received.partition(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
     headers = dict(line.split(b": ", 1) for line in lines[1:])
-    missing = int(headers[b"content-length"]) - len(body)
-    while missing > 0:
-        missing -= len(_some(tls))
+    while len(body) < int(headers[b"content-length"]):
+        body += _some(tls)
+    if lines[0].split()[1] == b"403" and PUBLIC["certificate_required"].encode() in body:
+        raise Unasked(lines[0].decode())
     if lines[0].split()[1] != b"200":
         raise Failed(lines[0].decode())
     return headers.get(b"connection") == b"close"
@@ -165,6 +179,9 @@ def _client(door: Door, keep: bool, enough: Event, send: Connection) -> None:  #
         try:
             client.ask(keep=keep)
             tally.answered += 1
+        except Unasked:
+            tally.unasked += 1
+            client.close()
         except (Failed, OSError) as error:
             tally.failures.append((time.monotonic(), f"{type(error).__name__}: {error}"))
             client.close()

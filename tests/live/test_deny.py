@@ -136,3 +136,14 @@ def test_no_header_makes_somebody_else_of_who_is_denied(house: House, client: Ca
     for value in (fingerprint(BOB), f"Hash={fingerprint(BOB)}", ""):
         assert client(ALICE).get("/", headers=dict.fromkeys(names, value)).status == 403
         assert client(BOB).get("/", headers=dict.fromkeys(names, fingerprint(ALICE))).status == 200
+
+
+def test_a_connection_is_served_on_when_certificates_are_no_longer_asked_for(
+    house: House, client: Callable[[Leaf], TLSClient]
+) -> None:
+    """What its own, older filters look up has to be there for as long as they are."""
+    house.deny()
+    with client(ALICE).connect() as kept:
+        assert kept.get("/").status == 200
+        house.deny(mode="NONE")
+        assert kept.get("/").status == 200

@@ -129,6 +129,7 @@ _FILTERS: Final = (
     # Expired since the handshake, or meant for another host: before rules, which cannot see that.
     (access.GUARD, _brought_by_routes),
     # Who is in which group, for the rules after it: the long table, then what changed lately.
+    # Also where no certificate is asked for: connections from before drain, and would be answered 500 once it is gone.
     (MEMBERS, lambda _: None),
     (access.RECENT, _brought_by_routes),
     (access.ACCESS, _brought_by_routes),
@@ -149,6 +150,6 @@ def http_filters(listener: Listener) -> list[Any]:
 
 def _filter(name: str, make: Callable[[Listener], Any | None], listener: Listener) -> Any | None:
     if name == MEMBERS:
-        return access.members_filter(listener.id) if listener.client_authentication != "NONE" else None
+        return access.members_filter(listener.id) if listener.is_tls else None
     config = make(listener)
     return None if config is None else http_connection_manager_pb2.HttpFilter(name=name, typed_config=wire.packed(config))

@@ -50,7 +50,7 @@ def _of_listener(desired: DesiredListener, pools: dict[str, DesiredPool], whole:
         roster = whole.roster if uses_members(desired) else None
         its = policy(desired, whole.denied, whole.retired)
         yield pack(ROUTE, names.route(given.id), route(desired, pool, its, roster), owners)
-        if given.client_authentication != "NONE":
+        if given.is_tls:
             yield access.members(given.id, roster.settled if roster else None, owners)
     yield from _of_tls(desired, owners)
 
@@ -95,8 +95,7 @@ def _of_enrolment(desired: DesiredEnrolment, denied: frozenset[str]) -> Iterator
     yield pack(CLUSTER, names.API, enrolment.api(desired.socket), owners)
     yield pack(LISTENER, names.listener(names.ENROLMENT), listener(door, None), owners)
     yield pack(ROUTE, names.route(names.ENROLMENT), enrolment.route(door, denied), owners)
-    if door.listener.client_authentication != "NONE":
-        yield access.members(names.ENROLMENT, None, owners)
+    yield access.members(names.ENROLMENT, None, owners)
     yield from _of_tls(door, owners)
 
 
