@@ -121,7 +121,7 @@ def test_who_is_refused_at_the_request_reads_why_and_the_operator_finds_it_by_th
         (("--reference", read["reference"]), "CN=alice"),
         (("--code", "denied_by_rule", "--json"), fingerprint(alice)),
         (("--certificate", fingerprint(alice)), FIXES["denied_by_rule"]),
-        (("--listener", "none"), "Nobody was refused in that way."),
+        (("--listener", "00000000-0000-4000-8000-000000000000"), "Nobody was refused in that way."),
     ):
         listed = start_process(PROGRAM, "denials", "--data-dir", house.data_dir, *words, name="denials", env=where)
         assert listed.wait(60) == 0

@@ -112,7 +112,7 @@ def test_the_command_line_lists_who_was_seen(
     for words, expected in (
         ((), "CN=alice"),
         (("--json",), fingerprint(alice)),
-        (("--listener", "none"), "No client has been seen"),
+        (("--listener", "00000000-0000-4000-8000-000000000000"), "No client has been seen"),
         (("--many-addresses",), "No certificate was used from many addresses."),
     ):
         listed = start_process(PROGRAM, "clients", "--data-dir", ostiary.data_dir, *words, name="clients", env=where)
