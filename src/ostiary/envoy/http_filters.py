@@ -14,6 +14,7 @@ from envoy.extensions.rbac.principals.mtls_authenticated.v3 import mtls_authenti
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher
 from envoy.type.matcher.v3 import string_pb2
 
+from ostiary.access.patterns import SEPARATING
 from ostiary.envoy import access, identity_headers, wire
 from ostiary.model.listener import InsertableHeader, Listener
 
@@ -101,11 +102,10 @@ def _clean_names(listener: Listener) -> Any | None:
     return http_rbac_pb2.RBAC(rules=rules)
 
 
-# E-mail addresses are not in that header; rules read them with commas between (access.patterns).
 _SEPARATING: Final = {
-    SubjectAltNameMatcher.URI: ',;"\r\n',
-    SubjectAltNameMatcher.DNS: ',;"\r\n',
-    SubjectAltNameMatcher.EMAIL: ",\r\n",
+    SubjectAltNameMatcher.URI: SEPARATING["uri"],
+    SubjectAltNameMatcher.DNS: SEPARATING["dns"],
+    SubjectAltNameMatcher.EMAIL: SEPARATING["email"],
 }
 
 

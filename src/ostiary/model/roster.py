@@ -22,3 +22,8 @@ class Roster:
 
     settled: Table | None = None
     recent: Mapping[str, str] = field(default_factory=_nothing)
+
+    def entry(self, fingerprint: str) -> str | None:
+        """What a certificate is a member of; None where nothing is known of it."""
+        settled = self.settled.entries if self.settled is not None else {}
+        return self.recent.get(fingerprint) or settled.get(fingerprint)

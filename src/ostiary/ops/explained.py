@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from ostiary.access import reasons, words
+from ostiary.access import patterns, reasons, words
 from ostiary.access.conditions import Check, Decision
 from ostiary.access.facts import Holder, Request
 from ostiary.access.judge import Outcome, Verdict, judge
@@ -32,8 +32,11 @@ from ostiary.pki.name_rules import visible
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _LABELS: Final = ("CERTIFICATE", "X509 CERTIFICATE")
-# As `envoy.http_filters` refuses them: signs that separate names where they are handed on, or where rules read them.
-_SEPARATING: Final = {engine_name.URI: b',;"\r\n', engine_name.DNS: b',;"\r\n', engine_name.EMAIL: b",\r\n"}
+# As `envoy.http_filters` refuses them.
+_SEPARATING: Final = {
+    tag: patterns.SEPARATING[kind].encode()
+    for kind, tag in (("uri", engine_name.URI), ("dns", engine_name.DNS), ("email", engine_name.EMAIL))
+}
 _RESULTS: Final[dict[bool | None, Result]] = {True: "passed", False: "failed", None: "not reached"}
 
 

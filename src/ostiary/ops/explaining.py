@@ -28,7 +28,7 @@ def explain(system: System, caller: Caller, asked: ExplainRequest) -> Explanatio
         if asked.certificate_id is not None:
             held = reader.require(CERTIFICATE, asked.certificate_id)
             certificate, fingerprint = held.certificate + held.chain, held.fingerprint_sha256
-        entry = _entry(desired, fingerprint) if desired is published else _entry_on_record(reader, fingerprint)
+        entry = _entry(desired, fingerprint) if desired is published else entry_on_record(reader, fingerprint)
     return answer(Known(desired, door, certificate, entry), asked, now)
 
 
@@ -46,12 +46,11 @@ def _door_on_record(reader: Reader, desired: Desired, listener_id: str) -> Desir
 
 
 def _entry(desired: Desired, fingerprint: str | None) -> str:
-    settled = desired.roster.settled.entries if desired.roster.settled is not None else {}
-    known = fingerprint and (desired.roster.recent.get(fingerprint) or settled.get(fingerprint))
-    return known or members.entry((), "")
+    return (fingerprint and desired.roster.entry(fingerprint)) or members.entry((), "")
 
 
-def _entry_on_record(reader: Reader, fingerprint: str | None) -> str:
+def entry_on_record(reader: Reader, fingerprint: str | None) -> str:
+    """What a certificate is a member of, as it is on record, whether or not gateways have heard of it."""
     for held in reader.all(CERTIFICATE, fingerprint_sha256=fingerprint) if fingerprint else ():
         return members.entry(held.groups, held.profile)
     return members.entry((), "")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from ostiary.access import members
 from ostiary.access.facts import Holder, Request
 from ostiary.access.judge import judge
 from ostiary.access.policy import policy
@@ -16,7 +17,6 @@ from ostiary.ops.system import System
 
 _MALFORMED: Final = "malformed"
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
-_NO_MEMBER: Final = ","
 
 Told = Annotated[str, StringConstraints(max_length=1024)]
 
@@ -94,7 +94,6 @@ def _request(stream: Stream, roster: Roster, at: datetime) -> Request:
 
 
 def _holder(stream: Stream, roster: Roster) -> Holder:
-    settled = roster.settled.entries if roster.settled is not None else {}
     return Holder(
         fingerprint=stream.fingerprint,
         issuer_fingerprint=stream.issuer_fingerprint,
@@ -104,5 +103,5 @@ def _holder(stream: Stream, roster: Roster) -> Holder:
         dns=stream.san_dns,
         uri=stream.san_uri,
         email=stream.san_email,
-        entry=roster.recent.get(stream.fingerprint) or settled.get(stream.fingerprint) or _NO_MEMBER,
+        entry=roster.entry(stream.fingerprint) or members.entry((), ""),
     )

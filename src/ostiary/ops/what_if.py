@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from ostiary.access import members
@@ -14,10 +14,12 @@ from ostiary.ids import new_id
 from ostiary.model.access import AccessRule
 from ostiary.model.desired import Desired, DesiredListener
 from ostiary.model.explanation import ExplainRequest, Explanation
+from ostiary.model.rehearsal import LATELY
 from ostiary.model.what_if import Trial, Visitor, WhatIf
 from ostiary.ops import access
 from ostiary.ops.caller import Caller
 from ostiary.ops.explained import Known, answer, first_of, noted
+from ostiary.ops.explaining import entry_on_record
 from ostiary.ops.system import System
 from ostiary.pki.door import judge_handshake
 from ostiary.store import visitors
@@ -27,7 +29,6 @@ from ostiary.store.kinds import CERTIFICATE
 from ostiary.store.material import Materials
 from ostiary.store.store import Reader
 
-LATELY: Final = timedelta(hours=24)
 LOOKED_AT: Final = 2000
 _OF_REQUESTS: Final = ("hosts", "paths", "methods", "sources")
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -65,7 +66,7 @@ def test(system: System, caller: Caller, asked: WhatIf) -> Tried:
         if asked.certificate_id is not None:
             held = reader.require(CERTIFICATE, asked.certificate_id)
             certificate, fingerprint = held.certificate + held.chain, held.fingerprint_sha256
-        entry = _entry(reader, fingerprint)
+        entry = entry_on_record(reader, fingerprint)
     question = ExplainRequest(**{name: getattr(asked, name) for name in ExplainRequest.model_fields})
     names = {one.id: one.name for one in (*tried.access.rules, *tried.access.exceptions)}
     return Tried(answer(Known(whole, tried, certificate, entry), question, now), names, on_trial)
@@ -146,12 +147,6 @@ def _of_any_request(rule: AccessRule) -> AccessRule:
     if rule.action == "DENY" and any(getattr(rule, name) for name in _OF_REQUESTS):
         return rule.model_copy(update={"not_after": _LONG_AGO})  # it leaves something to ask for
     return rule.model_copy(update=dict.fromkeys(_OF_REQUESTS, ()))
-
-
-def _entry(reader: Reader, fingerprint: str) -> str:
-    """What a certificate is a member of, as it is on record."""
-    known = reader.all(CERTIFICATE, fingerprint_sha256=fingerprint)
-    return members.entry(known[0].groups, known[0].profile) if known else members.entry((), "")
 
 
 def _as_noted(visitor: Visitor, listener: DesiredListener, at: datetime) -> Holder | None:
