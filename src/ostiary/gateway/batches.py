@@ -4,10 +4,12 @@ A batch has its number on disk before it is sent, and keeps it until it is ackno
 and what arrives twice is known by its number.
 """
 
+import json
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -16,28 +18,6 @@ class Batch:
 
     sequence: int
     body: dict[str, Any]
-
-
-class Told(Protocol):
-    """What is kept on disk and handed over in batches (`gateway.seen`, `gateway.denied`)."""
-
-    news: bool
-    """Whether there is something that `dump` was not asked for yet."""
-
-    def seal(self, at: float) -> bool:
-        """Put all that is pending into batches, unless some still wait to be acknowledged; whether there are new ones.
-
-        What `dump` gives afterwards has to be on disk before any of them is sent.
-        """
-
-    def batches(self) -> Iterator[Batch]:
-        """Those to be sent, in order; each again and again until it is `taken`."""
-
-    def taken(self, sequence: int) -> None:
-        """The control plane has it, for good."""
-
-    def dump(self) -> bytes:
-        """All of it as bytes."""
 
 
 class Batches:
@@ -70,3 +50,36 @@ class Batches:
     def bodies(self) -> list[dict[str, Any]]:
         """What is to be kept of them."""
         return [one.body for one in self._waiting]
+
+
+class Told(ABC):
+    """What is kept on disk and handed over in batches (`gateway.seen`, `gateway.denied`)."""
+
+    def __init__(self) -> None:
+        self.news = False  # whether there is something that `dump` was not asked for yet
+        self._batches = Batches()
+
+    @abstractmethod
+    def seal(self, at: float) -> bool:
+        """Put all that is pending into batches, unless some still wait to be acknowledged; whether there are new ones.
+
+        What `dump` gives afterwards has to be on disk before any of them is sent.
+        """
+
+    @abstractmethod
+    def _pending_as_told(self) -> dict[str, Any]:
+        """What is in no batch yet, as `dump` keeps it."""
+
+    def batches(self) -> Iterator[Batch]:
+        """Those to be sent, in order; each again and again until it is `taken`."""
+        return iter(self._batches)
+
+    def taken(self, sequence: int) -> None:
+        """The control plane has it, for good."""
+        self._batches.taken(sequence)
+
+    def dump(self) -> bytes:
+        """All of it as bytes."""
+        self.news = False
+        kept = {"last": self._batches.last, "batches": self._batches.bodies(), **self._pending_as_told()}
+        return json.dumps(kept).encode()

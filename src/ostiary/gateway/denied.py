@@ -7,7 +7,6 @@ them. Who would have been refused, and who would not, where that is rehearsed, i
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -16,7 +15,7 @@ from typing import Any, Final
 import structlog
 
 from ostiary.envoy.access_log import Record, Refusal
-from ostiary.gateway.batches import Batch, Batches
+from ostiary.gateway.batches import Batches, Told
 from ostiary.model.denial import ADDRESSES, LONGEST_CERTIFICATE, Stage
 from ostiary.model.sighting import place
 
@@ -59,13 +58,12 @@ class Refused:
     certificate: str = ""
 
 
-class Denied:
+class Denied(Told):
     """Pure bookkeeping; who calls it sends, saves and tells the time. A batch's body is `denials`."""
 
     def __init__(self, kept: bytes | None = None, *, of_a_kind: int = _OF_A_KIND) -> None:
         """`kept` is what `dump` made; what cannot be read is logged and left out, for the access log has it too."""
-        self.news = False
-        self._batches = Batches()
+        super().__init__()
         self._of_a_kind = of_a_kind
         self._pending: dict[Key, Refused] = {}
         self._kinds: Counter[tuple[str, Stage, str]] = Counter()
@@ -104,10 +102,7 @@ class Denied:
         self.news = True
 
     def seal(self, at: float) -> bool:
-        """Put all that is pending into batches, unless some still wait to be acknowledged; whether there are new ones.
-
-        What `dump` gives afterwards has to be on disk before any of them is sent.
-        """
+        """See `Told`."""
         if self._batches or not self._pending:
             return False
         sums = iter([_told(key, one) for key, one in self._pending.items()])
@@ -116,23 +111,8 @@ class Denied:
         self._pending, self._kinds, self._room = {}, Counter(), _ROOM_FOR_CERTIFICATES
         return True
 
-    def batches(self) -> Iterator[Batch]:
-        """Those to be sent, in order; each again and again until it is `taken`."""
-        return iter(self._batches)
-
-    def taken(self, sequence: int) -> None:
-        """The control plane has it, for good."""
-        self._batches.taken(sequence)
-
-    def dump(self) -> bytes:
-        """All of it as bytes."""
-        self.news = False
-        kept = {
-            "last": self._batches.last,
-            "batches": self._batches.bodies(),
-            "pending": [_told(key, one) for key, one in self._pending.items()],
-        }
-        return json.dumps(kept).encode()
+    def _pending_as_told(self) -> dict[str, Any]:
+        return {"pending": [_told(key, one) for key, one in self._pending.items()]}
 
     def _key(self, key: Key) -> Key:
         """This one, or, where there are too many like it, one without the client."""

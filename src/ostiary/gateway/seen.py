@@ -1,7 +1,6 @@
 """Who was let in since the control plane was last told: per certificate and listener, when, how often and from where."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -10,7 +9,7 @@ from typing import Any, Final
 import structlog
 
 from ostiary.envoy.access_log import Record
-from ostiary.gateway.batches import Batch, Batches
+from ostiary.gateway.batches import Batches, Told
 from ostiary.model.sighting import place
 
 _log = structlog.get_logger(source="keeper")
@@ -38,13 +37,12 @@ class Sighting:
     more_addresses: int = 0
 
 
-class Seen:
+class Seen(Told):
     """Pure bookkeeping; who calls it sends, saves and tells the time. A batch's body is `sightings`, and `certificates`."""
 
     def __init__(self, kept: bytes | None = None) -> None:
         """`kept` is what `dump` made; what cannot be read is logged and left out, for the access log has it too."""
-        self.news = False  # whether there is something that `dump` was not asked for yet
-        self._batches = Batches()
+        super().__init__()
         self._pending: dict[tuple[str, str], Sighting] = {}
         self._certificates: dict[str, str] = {}
         self._told: set[str] = set()
@@ -86,10 +84,7 @@ class Seen:
         self.news = True
 
     def seal(self, at: float) -> bool:
-        """Put all that is pending into batches, unless some still wait to be acknowledged; whether there are new ones.
-
-        What `dump` gives afterwards has to be on disk before any of them is sent.
-        """
+        """See `Told`."""
         if self._batches or not (self._pending or self._certificates):
             return False
         sightings = iter([_told(key, one) for key, one in self._pending.items()])
@@ -101,24 +96,8 @@ class Seen:
         self._pending, self._certificates, self._full = {}, {}, False
         return True
 
-    def batches(self) -> Iterator[Batch]:
-        """Those to be sent, in order; each again and again until it is `taken`."""
-        return iter(self._batches)
-
-    def taken(self, sequence: int) -> None:
-        """The control plane has it, for good."""
-        self._batches.taken(sequence)
-
-    def dump(self) -> bytes:
-        """All of it as bytes."""
-        self.news = False
-        kept = {
-            "last": self._batches.last,
-            "batches": self._batches.bodies(),
-            "pending": [_told(key, one) for key, one in self._pending.items()],
-            "certificates": self._certificates,
-        }
-        return json.dumps(kept).encode()
+    def _pending_as_told(self) -> dict[str, Any]:
+        return {"pending": [_told(key, one) for key, one in self._pending.items()], "certificates": self._certificates}
 
     def _load(self, kept: bytes) -> None:
         try:
