@@ -144,7 +144,7 @@ def main() -> int:
         others = [Open(tunnel(bystander)) for _ in range(given.others)]
         known = [place.client(f"known{number}") for number in range(given.clients)]
         streams = [opened(client) for _, client in known]
-        time.sleep(given.recheck + 2)
+        time.sleep(given.recheck + 2)  # By then the gateway knows of these; nothing outside it shows when it does.
         print(f"{'ms from call to end':<22} {'':<20} {'median':>8} {'most':>8}")
         show("known to the gateway", [place.until_ended(one, its) for (one, _), its in zip(known, streams, strict=True)])
         fresh = [place.client(f"fresh{number}") for number in range(given.clients)]

@@ -156,7 +156,7 @@ def knock(door: str, leaf: Leaf | None, folder: Path, change: Callable[[ssl.SSLC
     address = own_address()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context.verify_mode = ssl.CERT_NONE  # Only what the server makes of this client is asked.
     if leaf is not None:
         paths = leaf.write(folder, "shown")
         context.load_cert_chain(paths.chain, paths.key)

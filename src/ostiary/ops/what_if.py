@@ -15,6 +15,7 @@ from ostiary.model.access import AccessRule
 from ostiary.model.desired import Desired, DesiredListener
 from ostiary.model.explanation import ExplainRequest, Explanation
 from ostiary.model.rehearsal import LATELY
+from ostiary.model.tls import Trust
 from ostiary.model.what_if import Trial, Visitor, WhatIf
 from ostiary.ops import access
 from ostiary.ops.caller import Caller
@@ -24,8 +25,9 @@ from ostiary.ops.system import System
 from ostiary.pki.door import judge_handshake
 from ostiary.store import visitors
 from ostiary.store.access import fingerprints
-from ostiary.store.desired import desired
+from ostiary.store.desired import NEWEST, desired
 from ostiary.store.kinds import CERTIFICATE
+from ostiary.store.lists import Lists, Unread
 from ostiary.store.material import Materials
 from ostiary.store.store import Reader
 
@@ -78,12 +80,13 @@ def shut_out(system: System, caller: Caller, trial: Trial) -> Shut:
     caller.must("client:read")
     with system.store.read() as reader:
         at = system.clock()
-        whole, listener = _desired(reader, system, trial.listener_id, at)
+        whole, listener = _desired(reader, system, trial.listener_id, at, Unread())
         tried, _ = _with_rules(reader, system, listener, trial, at)
         came = visitors.lately(reader, trial.listener_id, at - LATELY, LOOKED_AT)
         clients = visitors.count(reader, trial.listener_id, at - LATELY)
     before, after = (policy(_of_clients_alone(one), whole.denied, whole.retired) for one in (listener, tried))
-    holders = [(one, holder) for one in came if (holder := _as_noted(one, tried, at)) is not None]
+    trust = tried.trust and tried.trust.model_copy(update={"crls": ""})  # they came in: only who signed is asked
+    holders = [(one, holder) for one in came if (holder := _as_noted(one, trust, at)) is not None]
     refused = tuple(_refused(before, after, holders, at))
     return Shut(clients, len(holders), refused)
 
@@ -98,9 +101,11 @@ def _refused(
             yield visitor, verdict.decision.code
 
 
-def _desired(reader: Reader, system: System, listener_id: str, at: datetime) -> tuple[Desired, DesiredListener]:
+def _desired(
+    reader: Reader, system: System, listener_id: str, at: datetime, lists: Lists = NEWEST
+) -> tuple[Desired, DesiredListener]:
     access.listener_of(reader, listener_id)
-    whole = desired(reader, system.sealer, at)
+    whole = desired(reader, system.sealer, at, lists=lists)
     for one in whole.listeners:
         if one.listener.id == listener_id:
             return whole, one
@@ -149,13 +154,13 @@ def _of_any_request(rule: AccessRule) -> AccessRule:
     return rule.model_copy(update=dict.fromkeys(_OF_REQUESTS, ()))
 
 
-def _as_noted(visitor: Visitor, listener: DesiredListener, at: datetime) -> Holder | None:
+def _as_noted(visitor: Visitor, trust: Trust | None, at: datetime) -> Holder | None:
     """What the engine notes of somebody who was there; None where nobody told us the certificate."""
     if not visitor.certificate:
         return None
     entry = members.entry(visitor.groups, visitor.profile)
     try:
-        handshake = judge_handshake(visitor.certificate, listener.trust, "OPTIONAL", at)
+        handshake = judge_handshake(visitor.certificate, trust, "OPTIONAL", at)
         return noted(visitor.certificate, handshake.issuer_fingerprint_sha256, entry)
     except Refusal:
         return None
