@@ -1,9 +1,14 @@
 """What gateways tell in numbered batches: read with caps, and put on record once, however often it is told."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from pydantic import ValidationError
+
 from ostiary.errors import Invalid
+from ostiary.model.denial import Refusals
 from ostiary.ops.system import System
 from ostiary.store import marks
 from ostiary.store.store import Facts
@@ -28,6 +33,16 @@ def listed(told: Mapping[str, Any], name: str, kind: type[T]) -> T:
     if not isinstance(given, kind) or len(given) > MOST:  # type: ignore[arg-type]  # a list or a dict
         raise Invalid(name, f"a {kind.__name__} of at most {MOST} entries is needed")
     return given
+
+
+def refusals(entries: Iterable[Any], at: datetime) -> list[Refusals]:
+    """What entries say, without those that make no sense. A gateway's clock may be ahead: nobody came later than now (`at`)."""
+    found = []
+    for entry in entries:
+        with contextlib.suppress(ValidationError):
+            one = Refusals.model_validate(entry, strict=False)
+            found.append(one.model_copy(update={"first": min(one.first, at), "last": min(one.last, at)}))
+    return found
 
 
 def once(system: System, gateway_id: str, of: Any, sequence: int, work: Callable[[Facts], None]) -> None:

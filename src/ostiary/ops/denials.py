@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from ostiary.access.words import FIXES
 from ostiary.errors import NotFound
-from ostiary.model.denial import LONGEST_KEPT, MOST, Denial, DenialQuery, Refusals, Total
+from ostiary.model.denial import LONGEST_KEPT, MOST, Denial, DenialQuery, Total
 from ostiary.model.fields import Data
 from ostiary.model.query import Page
 from ostiary.ops import batches
@@ -52,8 +50,7 @@ def denied(system: System, gateway_id: str, told: Mapping[str, Any]) -> int:
     Raises `Invalid` for what is no batch. No person did anything, so the record of changes (audit) says nothing of it.
     """
     sequence, entries = batches.number(told), batches.listed(told, "denials", list)
-    now = system.clock()
-    refusals = [one for one in (_refusals(entry, now) for entry in entries) if one is not None]
+    refusals = batches.refusals(entries, system.clock())
     batches.once(system, gateway_id, marks.DENIED, sequence, lambda facts: stored.merge(facts, refusals))
     return len(entries) - len(refusals)
 
@@ -106,12 +103,3 @@ def forget_old(system: System) -> int:
     """Remove what is too old or too much; the counts stay. How many rows that were."""
     before = system.clock() - LONGEST_KEPT
     return system.store.record(lambda facts: stored.prune(facts, before, MOST))
-
-
-def _refusals(entry: Any, now: datetime) -> Refusals | None:
-    """What an entry says; None when it makes no sense. A gateway's clock may be ahead: nobody was refused later than now."""
-    try:
-        one = Refusals.model_validate(entry, strict=False)
-    except ValidationError:
-        return None
-    return one.model_copy(update={"first": min(one.first, now), "last": min(one.last, now)})

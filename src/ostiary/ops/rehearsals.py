@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from cryptography import x509
-from pydantic import ValidationError
 
 from ostiary.access.words import FIXES, UNVERIFIED
 from ostiary.errors import Conflict, Invalid, NotFound, Refusal
@@ -62,7 +61,7 @@ def rehearsed(system: System, gateway_id: str, told: Mapping[str, Any]) -> int:
     """
     sequence, entries = batches.number(told), batches.listed(told, "denials", list)
     now = system.clock()
-    heard = [one for one in (_heard(entry, now) for entry in entries) if one is not None]
+    heard = batches.refusals(entries, now)
     known = _with_reasons(system, heard, now)
     batches.once(system, gateway_id, marks.REHEARSED, sequence, lambda facts: stored.merge(facts, known))
     return len(entries) - len(heard)
@@ -334,12 +333,3 @@ def _issuer(certificate: str) -> str:
         return name_text(x509.load_pem_x509_certificate(certificate.encode()).issuer)
     except ValueError:
         return ""
-
-
-def _heard(entry: Any, now: datetime) -> Refusals | None:
-    """What an entry says; None when it makes no sense. A gateway's clock may be ahead: nobody came later than now."""
-    try:
-        one = Refusals.model_validate(entry, strict=False)
-    except ValidationError:
-        return None
-    return one.model_copy(update={"first": min(one.first, now), "last": min(one.last, now)})

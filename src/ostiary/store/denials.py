@@ -10,18 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from ostiary.model.denial import ADDRESSES, OF_A_KIND, REFERENCES, SPAN, Denial, DenialQuery, Example, Refusals, Total
 from ostiary.store import tables
 from ostiary.store.queries import holds
 from ostiary.store.store import Reader, Transaction
+from ostiary.store.summed import Sums
 
 _DENIED: Final = tables.denials
 _TOTALS: Final = tables.denial_totals
 _LISTENERS: Final = tables.listeners
 _CERTIFICATES: Final = tables.certificates
-_AT_ONCE: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Kind = tuple[datetime, str, str, str]
@@ -29,26 +29,7 @@ Kind = tuple[datetime, str, str, str]
 
 def merge(transaction: Transaction, refusals: Sequence[Refusals], of_a_kind: int = OF_A_KIND) -> None:
     """Add these to what is known. Of one kind, what is more than so many within an hour is one sum without names."""
-    spans = [(_span(one.last), one) for one in refusals]
-    known = _known(transaction, {_id(span, one, who) for span, one in spans for who in (one.who, "")})
-    left = _left(transaction, {_kind(span, one) for span, one in spans}, of_a_kind)
-    new: dict[str, dict[str, Any]] = {}
-    changed: dict[str, dict[str, Any]] = {}
-    for span, one in spans:
-        who, row_id = one.who, _id(span, one, one.who)
-        if who and row_id not in known and row_id not in new:
-            if left[_kind(span, one)] <= 0:
-                who, row_id = "", _id(span, one, "")
-            else:
-                left[_kind(span, one)] -= 1
-        before = changed.get(row_id) or known.get(row_id) or new.get(row_id)
-        row = _joined(before or _empty(row_id, span, one, named=bool(who)), one)
-        (changed if row_id in known else new)[row_id] = row
-    if new:
-        transaction.connection.execute(_DENIED.insert(), list(new.values()))
-    if changed:
-        which = _DENIED.c.id == bindparam("b_id")
-        transaction.connection.execute(_DENIED.update().where(which), [{**row, "b_id": row["id"]} for row in changed.values()])
+    _SUMS.merge(transaction, refusals, _left(transaction, set(map(_kind, refusals)), of_a_kind))
     _count(transaction, refusals)
 
 
@@ -91,19 +72,7 @@ def kept(reader: Reader) -> int:
 
 def prune(transaction: Transaction, before: datetime, most: int) -> int:
     """Remove rows that are too old, and the oldest where there are more than `most`. How many were removed."""
-    old = transaction.connection.execute(_DENIED.delete().where(_DENIED.c.last < before)).rowcount
-    limit = transaction.connection.execute(select(_DENIED.c.last).order_by(_DENIED.c.last.desc()).offset(most).limit(1)).scalar()
-    if limit is None:
-        return int(old)
-    return int(old + transaction.connection.execute(_DENIED.delete().where(_DENIED.c.last <= limit)).rowcount)
-
-
-def _known(transaction: Transaction, ids: set[str]) -> dict[str, dict[str, Any]]:
-    return {
-        row["id"]: dict(row)
-        for some in _parts(sorted(ids))
-        for row in transaction.connection.execute(select(_DENIED).where(_DENIED.c.id.in_(some))).mappings()
-    }
+    return _SUMS.prune(transaction, before, most)
 
 
 def _left(transaction: Transaction, kinds: set[Kind], of_a_kind: int) -> Counter[Kind]:
@@ -118,25 +87,25 @@ def _left(transaction: Transaction, kinds: set[Kind], of_a_kind: int) -> Counter
     return left
 
 
-def _kind(span: datetime, one: Refusals) -> Kind:
-    return (span, one.listener_id, one.stage, one.code)
+def _kind(one: Refusals) -> Kind:
+    return (_span(one.last), one.listener_id, one.stage, one.code)
 
 
 def _span(at: datetime) -> datetime:
     return at - (at - _EPOCH) % SPAN
 
 
-def _id(span: datetime, one: Refusals, who: str) -> str:
-    alike = [span.isoformat(), one.listener_id, one.stage, one.code, one.rule_id, who]
+def _id(one: Refusals, who: str) -> str:
+    alike = [_span(one.last).isoformat(), one.listener_id, one.stage, one.code, one.rule_id, who]
     return hashlib.sha256(json.dumps(alike).encode()).hexdigest()[:32]
 
 
-def _empty(row_id: str, span: datetime, one: Refusals, *, named: bool) -> dict[str, Any]:
+def _empty(one: Refusals, who: str) -> dict[str, Any]:
     return {
-        "id": row_id,
-        "span": span,
+        "id": _id(one, who),
+        "span": _span(one.last),
         **one.model_dump(include={"listener_id", "stage", "code", "rule_id", "first", "last"}),
-        "named": named,
+        "named": bool(who),
         "count": 0,
         "fingerprint_sha256": None,
         "serial": None,
@@ -163,6 +132,9 @@ def _joined(row: Mapping[str, Any], one: Refusals) -> dict[str, Any]:
         joined["addresses"] = tuple(dict.fromkeys((*one.addresses, *row["addresses"])))[:ADDRESSES]
         joined["certificate"] = one.certificate or row["certificate"]
     return joined
+
+
+_SUMS: Final = Sums(_DENIED, _id, _kind, _empty, _joined)
 
 
 def _count(transaction: Transaction, refusals: Iterable[Refusals]) -> None:
@@ -211,8 +183,3 @@ def _asked(query: DenialQuery) -> Iterator[ColumnElement[bool]]:
     if query.marker is not None:
         at, denial_id = query.marker
         yield or_(_DENIED.c.last < at, and_(_DENIED.c.last == at, _DENIED.c.id > denial_id))
-
-
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _AT_ONCE):
-        yield ids[start : start + _AT_ONCE]

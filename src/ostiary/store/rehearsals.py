@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, case, func, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from ostiary.model.denial import ADDRESSES, Example, Refusals
 from ostiary.model.rehearsal import OF_A_LISTENER, Reason, Scene, Totals, WouldBe
 from ostiary.store import tables
 from ostiary.store.store import Reader, Transaction
+from ostiary.store.summed import Sums, parts
 
 _ROWS: Final = tables.rehearsed
 _CERTIFICATES: Final = tables.certificates
-_AT_ONCE: Final = 500
 _SERVED: Final = ("allowed", "exempt")
 _IS_REFUSED: Final = _ROWS.c.code.not_in(_SERVED)
 
@@ -25,30 +25,13 @@ Room = tuple[str, int, bool]
 
 def merge(transaction: Transaction, told: Sequence[Refusals], of_a_listener: int = OF_A_LISTENER) -> None:
     """Add these to what is known."""
-    known = _known(transaction, {_id(one, who) for one in told for who in (one.who, "")})
-    left = _left(transaction, {_room(one) for one in told}, of_a_listener)
-    new: dict[str, dict[str, Any]] = {}
-    changed: dict[str, dict[str, Any]] = {}
-    for one in told:
-        who, row_id = one.who, _id(one, one.who)
-        if who and row_id not in known and row_id not in new:
-            if left[_room(one)] <= 0:
-                who, row_id = "", _id(one, "")
-            else:
-                left[_room(one)] -= 1
-        before = changed.get(row_id) or known.get(row_id) or new.get(row_id)
-        (changed if row_id in known else new)[row_id] = _joined(before or _empty(row_id, one, who), one)
-    if new:
-        transaction.connection.execute(_ROWS.insert(), list(new.values()))
-    if changed:
-        which = _ROWS.c.id == bindparam("b_id")
-        transaction.connection.execute(_ROWS.update().where(which), [{**row, "b_id": row["id"]} for row in changed.values()])
+    _SUMS.merge(transaction, told, _left(transaction, set(map(_room, told)), of_a_listener))
 
 
 def reasons_of(reader: Reader, listener_id: str, trust_revision: int, who: Iterable[str], but: Iterable[str]) -> dict[str, str]:
     """Why the handshake would refuse these clients, of those whose certificates were looked at before; `but` these codes."""
     found: dict[str, str] = {}
-    for some in _parts(sorted(who)):
+    for some in parts(sorted(who)):
         statement = select(_ROWS.c.who, _ROWS.c.code, _ROWS.c.document).where(
             _ROWS.c.listener_id == listener_id,
             _ROWS.c.trust_revision == trust_revision,
@@ -120,11 +103,7 @@ def refused(
 
 def prune(transaction: Transaction, before: datetime, most: int) -> int:
     """Remove rows that are too old, and the oldest where there are more than `most`. How many were removed."""
-    old = transaction.connection.execute(_ROWS.delete().where(_ROWS.c.last < before)).rowcount
-    limit = transaction.connection.execute(select(_ROWS.c.last).order_by(_ROWS.c.last.desc()).offset(most).limit(1)).scalar()
-    if limit is None:
-        return int(old)
-    return int(old + transaction.connection.execute(_ROWS.delete().where(_ROWS.c.last <= limit)).rowcount)
+    return _SUMS.prune(transaction, before, most)
 
 
 def _of(scene: Scene, since: datetime | None = None) -> Iterator[ColumnElement[bool]]:
@@ -134,14 +113,6 @@ def _of(scene: Scene, since: datetime | None = None) -> Iterator[ColumnElement[b
         yield _ROWS.c.last >= since
     if not scene.trust_revision:
         yield _ROWS.c.last >= scene.since
-
-
-def _known(transaction: Transaction, ids: set[str]) -> dict[str, dict[str, Any]]:
-    return {
-        row["id"]: dict(row)
-        for some in _parts(sorted(ids))
-        for row in transaction.connection.execute(select(_ROWS).where(_ROWS.c.id.in_(some))).mappings()
-    }
 
 
 def _left(transaction: Transaction, rooms: set[Room], of_a_listener: int) -> Counter[Room]:
@@ -164,9 +135,9 @@ def _id(one: Refusals, who: str) -> str:
     return hashlib.sha256(json.dumps(alike).encode()).hexdigest()
 
 
-def _empty(row_id: str, one: Refusals, who: str) -> dict[str, Any]:
+def _empty(one: Refusals, who: str) -> dict[str, Any]:
     return {
-        "id": row_id,
+        "id": _id(one, who),
         **one.model_dump(include={"listener_id", "trust_revision", "code", "rule_id", "first", "last"}),
         "who": who,
         "count": 0,
@@ -194,6 +165,9 @@ def _joined(row: Mapping[str, Any], one: Refusals) -> dict[str, Any]:
     return joined
 
 
+_SUMS: Final = Sums(_ROWS, _id, _room, _empty, _joined)
+
+
 def _would_be(row: Mapping[Any, Any]) -> WouldBe:
     document = row["document"]
     example = document["example"]
@@ -204,8 +178,3 @@ def _would_be(row: Mapping[Any, Any]) -> WouldBe:
         example=None if example is None else Example.model_validate(example, strict=False),
         certificate=document["certificate"],
     )
-
-
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _AT_ONCE):
-        yield ids[start : start + _AT_ONCE]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, bindparam, false, func, not_, or_, select
@@ -10,17 +9,17 @@ from sqlalchemy import ColumnElement, and_, bindparam, false, func, not_, or_, s
 from ostiary.model.sighting import ADDRESSES, MANY_ADDRESSES, MANY_WITHIN, Client, ClientQuery, Sighting
 from ostiary.store import tables
 from ostiary.store.store import Reader, Transaction
+from ostiary.store.summed import parts
 
 _SEEN: Final = tables.sightings
 _CERTIFICATES: Final = tables.certificates
-_AT_ONCE: Final = 500
 
 
 def merge(transaction: Transaction, sightings: Sequence[Sighting]) -> None:
     """Add these to what is known, of our own certificates too."""
     known = {
         (row["fingerprint_sha256"], row["listener_id"]): row
-        for some in _parts({one.fingerprint_sha256 for one in sightings})
+        for some in parts({one.fingerprint_sha256 for one in sightings})
         for row in transaction.connection.execute(select(_SEEN).where(_SEEN.c.fingerprint_sha256.in_(some))).mappings()
     }
     new, changed = [], []
@@ -54,7 +53,7 @@ def describe(transaction: Transaction, certificates: Mapping[str, tuple[str, str
 def last_seen(reader: Reader, fingerprints: Iterable[str]) -> dict[str, datetime]:
     """When each of these was last seen anywhere; those that never were are left out."""
     found: dict[str, datetime] = {}
-    for some in _parts(fingerprints):
+    for some in parts(fingerprints):
         statement = (
             select(_SEEN.c.fingerprint_sha256, func.max(_SEEN.c.last_seen))
             .where(_SEEN.c.fingerprint_sha256.in_(some))
@@ -186,9 +185,3 @@ def _note_on_certificates(transaction: Transaction, sightings: Sequence[Sighting
             _CERTIFICATES.update().where(which).values(last_seen=bindparam("b_at", type_=tables.UTCDateTime())),
             [{"b_fingerprint": fingerprint, "b_at": at} for fingerprint, at in newest.items()],
         )
-
-
-def _parts(fingerprints: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(fingerprints)
-    while part := list(islice(rest, _AT_ONCE)):
-        yield part
