@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from ostiary.access import members
 from ostiary.access.facts import Holder, Request
 from ostiary.access.judge import judge
-from ostiary.access.policy import policy
-from ostiary.model.desired import Desired, DesiredListener
+from ostiary.access.policy import Policy, policy
+from ostiary.model.desired import Desired
 from ostiary.model.fields import IPAddress
 from ostiary.model.roster import Roster
 from ostiary.ops.system import System
@@ -52,7 +52,10 @@ def to_end(system: System, told: Mapping[int, Mapping[str, Any]]) -> dict[int, s
     if wanted is None:
         return {}
     desired, at = wanted.desired, system.clock()
-    listeners = {one.listener.id: one for one in desired.listeners}
+    named = {one.get("listener") for one in told.values()}
+    policies = {
+        one.listener.id: policy(one, desired.denied, desired.retired) for one in desired.listeners if one.listener.id in named
+    }
     why: dict[int, str] = {}
     for number, one in told.items():
         try:
@@ -60,22 +63,22 @@ def to_end(system: System, told: Mapping[int, Mapping[str, Any]]) -> dict[int, s
         except ValidationError:
             why[number] = _MALFORMED
             continue
-        reason = refused(stream, desired, listeners.get(stream.listener), at)
+        reason = _refused(stream, desired, policies.get(stream.listener), at)
         if reason is not None:
             why[number] = reason
     return why
 
 
-def refused(stream: Stream, desired: Desired, listener: DesiredListener | None, at: datetime) -> str | None:
+def _refused(stream: Stream, desired: Desired, its: Policy | None, at: datetime) -> str | None:
     """Why a stream may not go on; None if it may.
 
     A listener that is gone is closed by the gateway itself; of it, and of the door to enrolment, only the certificate is judged.
     """
-    if listener is None:
+    if its is None:
         if stream.fingerprint in desired.denied:
             return "revoked"
         return "expired" if at > stream.not_after else None
-    verdict = judge(policy(listener, desired.denied, desired.retired), _request(stream, desired.roster, at))
+    verdict = judge(its, _request(stream, desired.roster, at))
     return None if verdict.decision.allowed else verdict.decision.code
 
 

@@ -24,7 +24,7 @@ from ostiary.ops.explaining import entry_on_record
 from ostiary.ops.system import System
 from ostiary.pki.door import judge_handshake
 from ostiary.store import visitors
-from ostiary.store.access import fingerprints
+from ostiary.store.access import signers
 from ostiary.store.desired import NEWEST, desired
 from ostiary.store.kinds import CERTIFICATE
 from ostiary.store.lists import Lists, Unread
@@ -131,7 +131,7 @@ def _with_rules(
         rules.insert(place, trial.rule.model_copy(update={"id": on_trial}))
     named = {one for rule in rules for one in rule.certificate.authority_ids} - listener.access.authorities.keys()
     materials = Materials(reader, system.sealer)
-    known = {one: fingerprints(materials.anchors(one, "certificate.authority_ids").pem.decode()) for one in named}
+    known = {one: signers(materials, one) for one in named}
     its = {"rules": tuple(rules), "authorities": {**listener.access.authorities, **known}}
     return listener.model_copy(update={"access": listener.access.model_copy(update=its)}), on_trial
 

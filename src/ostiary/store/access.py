@@ -35,11 +35,14 @@ class AccessRecords:
         return DesiredAccess(
             rules=rules,
             exceptions=tuple(self._exceptions.get(listener_id, ())),
-            authorities={
-                one: fingerprints(self._materials.anchors(one, "certificate.authority_ids").pem.decode()) for one in named
-            },
+            authorities={one: signers(self._materials, one) for one in named},
             trusted=fingerprints(trust.certificates) if trust is not None else (),
         )
+
+
+def signers(materials: Materials, authority_id: str) -> tuple[str, ...]:
+    """The fingerprints of an authority that a rule names, of those that work under its name, and of all below."""
+    return fingerprints(materials.anchors(authority_id, "certificate.authority_ids").pem.decode())
 
 
 @lru_cache(maxsize=1024)
