@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import rule
 
 from ostiary.envoy.access_log import Refusal
 from ostiary.gateway import denied as module
 from ostiary.gateway.denied import Denied
 from ostiary.model.denial import Refusals
+from support.told_once import ToldOnce
 
 AT = 1_795_465_432.123
 REVOKED = Refusal("revoked")
@@ -97,61 +98,20 @@ def test_what_was_kept_and_cannot_be_read_is_left_out(kept: bytes) -> None:
     assert len(told(denied)) == 1
 
 
-class Machine(RuleBasedStateMachine):
-    """A keeper and a control plane that die at any moment; the disk keeps what it was given."""
+class Machine(ToldOnce):
+    """Refusals."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.denied = Denied()
-        self.disk = self.denied.dump()
-        self.at = AT
-        self.noted = 0
-        self.forgotten = 0  # noted since the disk was last written
-        self.heard: dict[int, int] = {}  # number of a batch → refusals
+    def made(self, kept: bytes | None) -> Denied:
+        return Denied(kept)
+
+    def counted(self, body: dict[str, Any]) -> int:
+        return sum(one["count"] for one in body["denials"])
 
     @rule(who=st.integers(0, 3), times=st.integers(1, 5))
     def note(self, who: int, times: int) -> None:
         for _ in range(times):
-            refuse(self.denied, self.at, fingerprint=f"{who:064x}")
-        self.noted += times
-        self.forgotten += times
-
-    @rule()
-    def seal(self) -> None:
-        self.at += 1
-        if self.denied.seal(self.at):
-            self.save()
-
-    @rule()
-    def save(self) -> None:
-        self.disk = self.denied.dump()
-        self.forgotten = 0
-
-    @precondition(lambda self: next(self.denied.batches(), None) is not None)
-    @rule(acknowledged=st.booleans())
-    def send(self, acknowledged: bool) -> None:  # noqa: FBT001 (drawn)
-        batch = next(self.denied.batches())
-        count = sum(one["count"] for one in batch.body["denials"])
-        assert self.heard.setdefault(batch.sequence, count) == count
-        if acknowledged:
-            self.denied.taken(batch.sequence)
-
-    @rule()
-    def die_and_come_back(self) -> None:
-        self.denied = Denied(self.disk)
-        self.noted -= self.forgotten
-        self.forgotten = 0
-
-    @invariant()
-    def never_more_than_there_was(self) -> None:
-        assert sum(self.heard.values()) <= self.noted
-
-    def teardown(self) -> None:
-        while self.denied.seal(self.at) or next(self.denied.batches(), None):
-            self.save()
-            for _ in self.denied.batches():
-                self.send(acknowledged=True)
-        assert sum(self.heard.values()) == self.noted
+            refuse(self.told, self.at, fingerprint=f"{who:064x}")
+        self.noted_so_many(times)
 
 
 Machine.TestCase.settings = settings(max_examples=100, stateful_step_count=30)

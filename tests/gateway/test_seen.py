@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import rule
 
 from ostiary.gateway import seen as module
 from ostiary.gateway.seen import Seen
+from support.told_once import ToldOnce
 
 AT = 1_795_465_432.0
 
@@ -106,61 +107,20 @@ def test_what_was_kept_and_cannot_be_read_is_left_out(kept: bytes) -> None:
     assert len(told(seen)) == 1
 
 
-class Machine(RuleBasedStateMachine):
-    """A keeper and a control plane that die at any moment; the disk keeps what it was given."""
+class Machine(ToldOnce):
+    """Who was seen."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen = Seen()
-        self.disk = self.seen.dump()
-        self.at = AT
-        self.noted = 0
-        self.forgotten = 0  # noted since the disk was last written
-        self.heard: dict[int, int] = {}  # number of a batch → requests
+    def made(self, kept: bytes | None) -> Seen:
+        return Seen(kept)
+
+    def counted(self, body: dict[str, Any]) -> int:
+        return sum(one["requests"] for one in body["sightings"])
 
     @rule(times=st.integers(1, 5))
     def note(self, times: int) -> None:
         for _ in range(times):
-            self.seen.note("l1", record(), self.at)
-        self.noted += times
-        self.forgotten += times
-
-    @rule()
-    def seal(self) -> None:
-        self.at += 1
-        if self.seen.seal(self.at):
-            self.save()
-
-    @rule()
-    def save(self) -> None:
-        self.disk = self.seen.dump()
-        self.forgotten = 0
-
-    @precondition(lambda self: next(self.seen.batches(), None) is not None)
-    @rule(acknowledged=st.booleans())
-    def send(self, acknowledged: bool) -> None:  # noqa: FBT001 (drawn)
-        batch = next(self.seen.batches())
-        requests = sum(one["requests"] for one in batch.body["sightings"])
-        assert self.heard.setdefault(batch.sequence, requests) == requests
-        if acknowledged:
-            self.seen.taken(batch.sequence)
-
-    @rule()
-    def die_and_come_back(self) -> None:
-        self.seen = Seen(self.disk)
-        self.noted -= self.forgotten
-        self.forgotten = 0
-
-    @invariant()
-    def never_more_than_there_was(self) -> None:
-        assert sum(self.heard.values()) <= self.noted
-
-    def teardown(self) -> None:
-        while self.seen.seal(self.at) or next(self.seen.batches(), None):
-            self.save()
-            for _ in self.seen.batches():
-                self.send(acknowledged=True)
-        assert sum(self.heard.values()) == self.noted
+            self.told.note("l1", record(), self.at)
+        self.noted_so_many(times)
 
 
 Machine.TestCase.settings = settings(max_examples=100, stateful_step_count=30)
