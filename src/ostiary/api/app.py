@@ -44,13 +44,13 @@ from ostiary.api import (
     secrets,
 )
 from ostiary.api import tokens as token_routes
-from ostiary.api.attempts import Attempts
-from ostiary.api.edge import Edge
 from ostiary.api.heads import Heads
 from ostiary.api.identity import Door, admin_token
 from ostiary.api.limits import Limits
 from ostiary.api.paths import Paths
-from ostiary.api.problems import on_http_error, on_refusal
+from ostiary.api.problems import crashed, on_http_error, on_refusal
+from ostiary.asgi.attempts import Attempts
+from ostiary.asgi.edge import Edge
 from ostiary.errors import Refusal
 from ostiary.ops import tokens
 from ostiary.ops.system import System
@@ -107,7 +107,7 @@ def create_app(system: System, *, token: str) -> FastAPI:
         routes=[route for router in ROUTERS for route in router.routes],
         # Outermost first: an id for every request, the path as we know it, who is calling, and only then what they send.
         middleware=[
-            Middleware(Edge),
+            Middleware(Edge, crashed),
             Middleware(Paths),
             Middleware(Door, admin_token(token), partial(tokens.holder, system)),
             Middleware(Limits),

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from ostiary.api.paths import canonical
 from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
 
 # Looked through in order: a TooLarge is an Invalid too.
@@ -63,6 +64,11 @@ def refusal(path: str, error: Refusal) -> Response:
     headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "60"}, 503: {"Retry-After": "1"}}.get(status)
     field = error.field if isinstance(error, Invalid | Conflict) else None
     return problem(path, status, str(error), field=field, headers=headers)
+
+
+def crashed(path: str, request_id: str) -> Response:
+    """The reply where an error of ours ended a request; it shows nothing of its insides."""
+    return problem(canonical(path), 500, f"internal error; quote {request_id} when reporting it")
 
 
 async def on_refusal(request: Request, error: Exception) -> Response:

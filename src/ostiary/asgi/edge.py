@@ -2,19 +2,21 @@
 
 import re
 import traceback
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ostiary.api.paths import canonical
-from ostiary.api.problems import problem
 from ostiary.ids import new_id
 
 log = structlog.get_logger("ostiary.api")
 
-_ENROLMENT: Final = re.compile(r"^(/enroll/).+")  # what follows is a secret
+# What is answered, given the path and the id of the request, when nothing else could be.
+Crashed = Callable[[str, str], ASGIApp]
+
+_SECRETS: Final = re.compile(r"^(/enroll/|/console/sign-in/).+")  # what follows is a secret
 
 # What a reply says itself about these is left as it is: pages have a policy of their own, public files may be kept.
 HEADERS: Final = (
@@ -29,8 +31,9 @@ HEADERS: Final = (
 class Edge:
     """ASGI: request ids, headers, and the last `except`."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, crashed: Crashed) -> None:
         self._app = app
+        self._crashed = crashed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -62,8 +65,7 @@ class Edge:
             _report(scope, request_id)
             if started:
                 raise  # Half a reply is out; only cutting the connection tells the client so.
-            reply = problem(canonical(scope["path"]), 500, f"internal error; quote {request_id} when reporting it")
-            await reply(scope, receive, send_with_headers)
+            await self._crashed(scope["path"], request_id)(scope, receive, send_with_headers)
 
 
 def _report(scope: Scope, request_id: str) -> None:
@@ -76,6 +78,6 @@ def _report(scope: Scope, request_id: str) -> None:
         "internal error",
         request_id=request_id,
         method=scope["method"],
-        path=_ENROLMENT.sub(r"\1…", scope["path"]),
+        path=_SECRETS.sub(r"\1…", scope["path"]),
         traceback=traceback.format_exc(),
     )
