@@ -64,6 +64,12 @@ def may_knock_without(desired: DesiredListener) -> bool:
     return desired.listener.client_authentication != "MANDATORY" or bool(desired.access.exceptions)
 
 
+def fits(holders: Holders, authorities: Mapping[str, tuple[str, ...]]) -> Condition:
+    """Whether a certificate is one of these, by itself and not for a request; a name that reads in two ways fits nothing."""
+    plain = Every(tuple(Matches(kind, patterns.printable()) for kind in ("dns", "uri", "email")))
+    return Every((plain, *_Conditions(authorities).certificate(holders)))
+
+
 def uses_members(desired: DesiredListener) -> bool:
     """Whether any rule asks for groups or profiles."""
     asked = desired.listener.client_authentication != "NONE"
@@ -183,10 +189,11 @@ class _Conditions:
             asked.append(Some(tuple(Matches("path", patterns.path(one, wide=wide)) for one in rule.paths)))
         if rule.sources and sources:
             asked.append(Within(rule.sources))
-        asked += self._certificate(rule.certificate)
+        asked += self.certificate(rule.certificate)
         return Every(tuple(asked))
 
-    def _certificate(self, holders: Holders) -> Iterator[Condition]:
+    def certificate(self, holders: Holders) -> Iterator[Condition]:
+        """All that is asked of the certificate."""
         for values, ask in self._questions(holders):
             if values:
                 yield Some(tuple(ask(value) for value in values))

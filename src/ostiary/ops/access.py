@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ostiary.errors import Conflict, Invalid
 from ostiary.ids import new_id
-from ostiary.model.access import RULES_PER_LISTENER, AccessRule
+from ostiary.model.access import RULES_PER_LISTENER, AccessRule, Holders
 from ostiary.model.listener import Listener
 from ostiary.model.query import Page, Query
 from ostiary.ops import profiles
@@ -113,7 +113,11 @@ def touch(transaction: Transaction, listener: Listener) -> None:
 def check(reader: Reader, rule: AccessRule, at: datetime, before: AccessRule | None = None) -> None:
     """Whether all that a rule newly speaks of is there, and its time is one. Raises `Invalid` naming the field."""
     _check_window(rule, before, at)
-    old, new = (before.certificate if before else None), rule.certificate
+    check_holders(reader, rule.certificate, before.certificate if before else None)
+
+
+def check_holders(reader: Reader, new: Holders, old: Holders | None = None) -> None:
+    """Whether all that conditions newly speak of is there. Raises `Invalid` naming the field."""
     for authority_id in new.authority_ids:
         if reader.get(AUTHORITY, authority_id) is None:
             raise Invalid("certificate.authority_ids", f"there is no authority {authority_id}")

@@ -12,9 +12,21 @@ ROLES: dict[str, frozenset[str]] = {
     # Everything that happens from day to day: not who signs what, not keys, and not who may come to the API. So whoever makes a
     # request that needs another person's approval can be told from that person.
     "operator": frozenset(
-        {"*", "-authority:*", "authority:read", "-profile:*", "profile:read", "-token:access", "-secret:decrypt"}
+        {
+            "*",
+            "-authority:*",
+            "authority:read",
+            "-profile:*",
+            "profile:read",
+            "-token:access",
+            "-user:*",
+            "user:read",
+            "-session:others",
+            "-secret:decrypt",
+        }
     ),
-    "auditor": frozenset({"*:read", "audit:*"}),
+    # Signing in and out changes nothing of what they look at.
+    "auditor": frozenset({"*:read", "audit:*", "session:begin", "session:end", "sign-in-link:create"}),
     # Not people: whoever shows a grant, and whoever shows the certificate that is to be renewed.
     "enrolling": frozenset({"certificate:enroll"}),
     "holder": frozenset({"certificate:renew"}),

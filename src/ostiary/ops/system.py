@@ -9,6 +9,7 @@ from ostiary.model.enrolment import EnrolmentDoor
 from ostiary.ops.answers import Answers
 from ostiary.ops.custodians import Custodians
 from ostiary.ops.effects import Effects
+from ostiary.ops.failed_sign_ins import FailedSignIns
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.watch import Watch
 from ostiary.pki.sealing import Sealer
@@ -38,3 +39,5 @@ class System:
     public_url: str = ""
     watch: Watch = field(default_factory=Watch)  # of imported authorities' lists and responders
     effects: Effects = field(default_factory=Effects)  # how soon changes are in force at each gateway
+    admin_id: str = "admin-"  # what stands for the admin token on record, see ops.people
+    failed_sign_ins: FailedSignIns = field(default_factory=FailedSignIns)

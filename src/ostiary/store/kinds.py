@@ -16,7 +16,9 @@ from ostiary.model.request import CertificateRequest
 from ostiary.model.resource import Resource
 from ostiary.model.rotation import Rotation
 from ostiary.model.secret import Container, Secret
+from ostiary.model.session import Session, SignInLink
 from ostiary.model.token import Token
+from ostiary.model.user import User
 from ostiary.store import tables
 
 R = TypeVar("R", bound=Resource)
@@ -41,6 +43,9 @@ CERTIFICATE_REQUEST = Kind(
 PROFILE = Kind("profile", "Profile", Profile, tables.profiles, configured=False)
 ROTATION = Kind("rotation", "Rotation", Rotation, tables.rotations, configured=False)
 TOKEN = Kind("token", "Token", Token, tables.tokens, configured=False)
+USER = Kind("user", "User", User, tables.users, configured=False)
+SESSION = Kind("session", "Session", Session, tables.sessions, configured=False)
+SIGN_IN_LINK = Kind("sign_in_link", "Sign-in link", SignInLink, tables.sign_in_links, configured=False)
 SECRET = Kind("secret", "Secret", Secret, tables.secrets, configured=False)
 CONTAINER = Kind("container", "Container", Container, tables.containers, configured=False)
 LOAD_BALANCER = Kind("loadbalancer", "Load Balancer", LoadBalancer, tables.load_balancers)
@@ -59,6 +64,9 @@ KINDS: tuple[Kind[Resource], ...] = (  # type: ignore[assignment]  # a tuple of 
     PROFILE,
     ROTATION,
     TOKEN,
+    USER,
+    SESSION,
+    SIGN_IN_LINK,
     SECRET,
     CONTAINER,
     LOAD_BALANCER,

@@ -168,6 +168,18 @@ tokens = _resource(
     Column("secret_sha256", String(64), nullable=False, unique=True),
     Column("expires_at", UTCDateTime, nullable=False, index=True),
 )
+users = _resource("users", UniqueConstraint("name"))
+sessions = _resource(
+    "sessions",
+    Column("secret_sha256", String(64), nullable=False, unique=True),
+    Column("seen_at", UTCDateTime, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False),
+)
+sign_in_links = _resource(
+    "sign_in_links",
+    Column("secret_sha256", String(64), nullable=False, unique=True),
+    Column("expires_at", UTCDateTime, nullable=False),
+)
 rotations = _resource(
     "rotations",
     Column("from_series_id", String(36), nullable=False, index=True),

@@ -1,0 +1,29 @@
+"""Users: people who sign in to the console with a client certificate of their own."""
+
+from typing import Annotated
+
+from pydantic import StringConstraints, field_validator
+
+from ostiary.model.access import Holders
+from ostiary.model.fields import Text, setting
+from ostiary.model.resource import Resource
+from ostiary.model.token import Role
+
+
+class User(Resource):
+    """A person, what they may do, and which certificate is theirs."""
+
+    name: Annotated[Text, StringConstraints(min_length=1)] = setting(
+        description="What the record calls them; an access token of this name is the same person's.", fixed=True
+    )
+    role: Role = setting(description="What they may do: admin, operator or auditor.")
+    certificate: Holders = setting(
+        description="Which certificate is theirs; at least one condition. No other user's conditions may fit it too."
+    )
+
+    @field_validator("certificate")
+    @classmethod
+    def _is_somebodys(cls, certificate: Holders) -> Holders:
+        if certificate.anybody:
+            raise ValueError("say whose certificate it is: without a condition everybody would sign in as this user")
+        return certificate

@@ -1,0 +1,109 @@
+"""Users: add, change, remove; and whose a client certificate is."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ostiary.access import members
+from ostiary.access.facts import Holder, Request
+from ostiary.access.judge import holds
+from ostiary.access.policy import fits
+from ostiary.errors import Denied, Invalid
+from ostiary.ids import new_id
+from ostiary.model.authority import Certificate
+from ostiary.model.query import Page, Query
+from ostiary.model.user import User
+from ostiary.ops import certificates, people
+from ostiary.ops.access import check_holders
+from ostiary.ops.caller import Caller
+from ostiary.ops.edit import edited
+from ostiary.ops.explained import noted
+from ostiary.ops.facts import record
+from ostiary.ops.system import System
+from ostiary.ops.vouched import refuse_unless_vouched
+from ostiary.store.access import retired, signers
+from ostiary.store.kinds import AUTHORITY, USER
+from ostiary.store.material import Materials
+from ostiary.store.store import Facts, Reader
+
+
+def create(system: System, caller: Caller, wanted: User) -> User:
+    """Add a user. Raises `Invalid`, and `Conflict` when the name is another person's."""
+
+    def work(facts: Facts) -> User:
+        people.refuse_name(facts, wanted.name, wanted.role, facts.at, of=User)
+        check_holders(facts, wanted.certificate)
+        return facts.insert(USER, wanted.model_copy(update={"id": new_id()}))
+
+    return record(system, caller, "user:create", work)
+
+
+def get(system: System, caller: Caller, user_id: str) -> User:
+    """One user. Raises `NotFound`."""
+    caller.must("user:read")
+    with system.store.read() as reader:
+        return reader.require(USER, user_id)
+
+
+def find(system: System, caller: Caller, query: Query) -> Page[User]:
+    """Users that match."""
+    caller.must("user:read")
+    with system.store.read() as reader:
+        return reader.find(USER, query)
+
+
+def update(system: System, caller: Caller, user_id: str, changes: Mapping[str, Any]) -> User:
+    """Change a user's role or certificate. Whoever is signed in by what is no longer so is signed in no longer."""
+
+    def work(facts: Facts) -> User:
+        before = facts.require(USER, user_id)
+        after = edited(before, changes)
+        people.refuse_role(facts, after, facts.at)
+        check_holders(facts, after.certificate, before.certificate)
+        return facts.replace(USER, before, after)
+
+    return record(system, caller, "user:update", work)
+
+
+def delete(system: System, caller: Caller, user_id: str) -> None:
+    """Remove a user, and with them their sessions. The admin token opens the console still. Raises `NotFound`."""
+    record(system, caller, "user:delete", lambda facts: facts.delete(USER, facts.require(USER, user_id)))
+
+
+def with_certificate(reader: Reader, system: System, der: bytes, at: datetime) -> User:
+    """The one user whose certificate this is, now. Raises `Denied`, and says why, for none, for two, and for a bad certificate.
+
+    That it was verified in a handshake is the door's business; what is on record of it is asked here.
+    """
+    known = certificates.held_by(reader, der)
+    _refuse_unless_good(reader, known, at)
+    refuse_unless_vouched(reader, known)
+    signer = reader.require(AUTHORITY, known.authority_id)
+    holder = noted(known.certificate, signer.fingerprint_sha256, members.entry(known.groups, known.profile))
+    if holder is None or holder.is_unclean:
+        raise Denied("The names in this certificate cannot be read in one way only.")
+    fitting = tuple(user for user in reader.all(USER) if _fits(reader, system, user, holder, at))
+    if not fitting:
+        raise Denied("This certificate is no user's here. An administrator adds you: ostiary user add.")
+    if len(fitting) > 1:
+        raise Denied(f"This certificate fits {len(fitting)} users, so nobody can tell who you are; ask an administrator.")
+    return fitting[0]
+
+
+def _fits(reader: Reader, system: System, user: User, holder: Holder, at: datetime) -> bool:
+    """Conditions that speak of an authority which is not there any more fit nobody."""
+    materials = Materials(reader, system.sealer)
+    try:
+        authorities = {one: signers(materials, one) for one in user.certificate.authority_ids}
+    except Invalid:
+        return False
+    return holds(fits(user.certificate, authorities), Request(host="", at=at, holder=holder))
+
+
+def _refuse_unless_good(reader: Reader, known: Certificate, at: datetime) -> None:
+    if known.revoked_at is not None:
+        raise Denied("This certificate was revoked or is on hold.")
+    if not known.not_before <= at <= known.not_after:
+        raise Denied("This certificate has expired, or is not valid yet.")
+    if reader.require(AUTHORITY, known.authority_id).fingerprint_sha256 in retired(reader, at):
+        raise Denied("The authority that issued this certificate was revoked.")
