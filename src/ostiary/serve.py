@@ -21,8 +21,8 @@ from starlette.types import ASGIApp
 
 from ostiary import hardening, home, logs, signers
 from ostiary.api.app import create_app
-from ostiary.api.at_the_door import AtTheDoor
 from ostiary.api.patience import PatientOnce
+from ostiary.asgi.doors import AtTheDoor
 from ostiary.clock import now
 from ostiary.envoy.resources import Snapshot
 from ostiary.errors import Conflict, Unavailable

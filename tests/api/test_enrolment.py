@@ -16,8 +16,8 @@ from starlette.types import ASGIApp
 
 from api.client import TOKEN, Client
 from api.nouns import made
-from ostiary.api.at_the_door import AtTheDoor
 from ostiary.asgi.attempts import Attempts
+from ostiary.asgi.doors import AtTheDoor
 from ostiary.errors import TooMany
 from ostiary.model.enrolment import EnrolmentDoor
 from ostiary.ops import enrolment

@@ -10,12 +10,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Res
 from pydantic import Field
 from starlette.datastructures import Headers
 
-from ostiary.api.at_the_door import KNOCK, Knock
 from ostiary.api.bodies import Wrapped, decode
 from ostiary.api.certificates import NOUN
 from ostiary.api.declared import Raw, Sys, Who, described, public
 from ostiary.api.identity import presented_token
 from ostiary.asgi.attempts import Attempts
+from ostiary.asgi.doors import KNOCK, Knock
 from ostiary.errors import Denied, Invalid
 from ostiary.model.authority import Certificate
 from ostiary.model.fields import Data, setting

@@ -10,8 +10,8 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ostiary.api.at_the_door import KNOCK, Knock
 from ostiary.api.problems import refusal
+from ostiary.asgi.doors import KNOCK, Knock
 from ostiary.errors import NotFound, Unauthenticated
 from ostiary.ops.caller import Caller
 
@@ -79,10 +79,7 @@ class Door:
 
 
 def _source(scope: Scope) -> str:
-    """The address it came from; at the door, as our gateway tells it."""
-    knock: Knock | None = scope.get(KNOCK)
-    if knock is not None:
-        return knock.source
+    """The address it came from; at a door, as our gateway tells it."""
     client = scope.get("client")
     return str(client[0]) if client else ""
 
