@@ -1,5 +1,7 @@
 """What can go wrong, named for the caller's next move. Edges map these to their protocol; the core only raises them."""
 
+from collections.abc import Mapping
+
 
 class Refusal(Exception):
     """A request that was understood and is refused; `str()` of it is safe to show to whoever asked."""
@@ -28,6 +30,15 @@ class Invalid(Refusal):
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+
+
+class Overtaken(Conflict):
+    """Somebody else changed it meanwhile. `changes` are theirs: by field, what it was and what it is."""
+
+    def __init__(self, actor: str, changes: Mapping[str, tuple[object, object]]) -> None:
+        super().__init__(f"{actor} has changed {', '.join(sorted(changes))} meanwhile; look at it, and send yours again.")
+        self.actor = actor
+        self.changes = dict(changes)
 
 
 class Denied(Refusal):

@@ -21,16 +21,19 @@ from starlette.types import ASGIApp
 
 from ostiary import hardening, home, logs, signers
 from ostiary.api.app import create_app
+from ostiary.api.identity import admin_token
 from ostiary.api.patience import PatientOnce
-from ostiary.asgi.doors import AtTheDoor
+from ostiary.asgi.doors import CONSOLE_KNOCK, KNOCK, AtTheDoor
 from ostiary.clock import now
+from ostiary.console.app import Console, beside
 from ostiary.envoy.resources import Snapshot
 from ostiary.errors import Conflict, Unavailable
 from ostiary.gateway import client as keeper
 from ostiary.gateway.log_tail import LogTail, from_keeper
-from ostiary.ops import denials, effects_kept, enrolment, rehearsals, server_certificates, sightings, streams
+from ostiary.ops import denials, effects_kept, house_doors, people, rehearsals, server_certificates, sightings, streams
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.system import System
+from ostiary.model.house_door import HouseDoorKind
 from ostiary.paths import Paths
 from ostiary.pki.sealing import Sealer
 from ostiary.publisher import Publisher
@@ -47,6 +50,7 @@ KEEPER_ROUND_SECONDS: Final = 1.0
 LOG_ROUND_SECONDS: Final = 0.25
 EFFECTS_ROUND_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 5
+_KNOCKS: Final[dict[HouseDoorKind, str]] = {"enrolment": KNOCK, "console": CONSOLE_KNOCK}
 
 log = structlog.get_logger(source="ostiary")
 Ready = Callable[["Running"], Awaitable[None]]
@@ -118,18 +122,19 @@ async def _running(
         committed=partial(_tell, waiting),
         custody=home.custodians(settings),
         signers=signers.for_this_machine(),
-        door=enrolment.door(settings, paths.api_socket),
+        doors=house_doors.doors(settings, paths.api_socket, paths.console_socket),
         public_url=settings.public_url,
+        admin_id=people.admin_id(token),
     )
     source = Source(partial(_heard, system), RELAY)
     vigil = Vigil(partial(streams.to_end, system))
     publisher, upkeep = Publisher(system, partial(_publish, source, vigil)), Upkeep(system)
     waiting += [publisher.wake, upkeep.wake]
-    await asyncio.to_thread(enrolment.prepare, system)
-    app = create_app(system, token=token)
+    await asyncio.to_thread(house_doors.prepare, system)
+    console = Console(system, admin_token(token))
+    app = beside(create_app(system, token=token), console)
     servers = [(_server(app), sock)]
-    if system.door is not None:
-        servers.append((_server(AtTheDoor(app)), _listening_at(paths.api_socket)))
+    servers += [(_server(AtTheDoor(app, _KNOCKS[door.kind])), _listening_at(Path(door.socket))) for door in system.doors]
     parts = (
         publisher.run(),
         upkeep.run(),
@@ -151,6 +156,7 @@ async def _running(
         await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
         async with _tasks(_keep_gateway(paths), _join(gateway_log)) as gateway_failed:
             yield failed, gateway_failed
+        console.close()
         for server, _ in servers:
             server.should_exit = True
         system.signers.close()

@@ -31,9 +31,13 @@ def setting(
     derived: bool = False,
     advanced: bool = False,
     unit: str | None = None,
+    label: str | None = None,
     **limits: Any,
 ) -> Any:
-    """Describe one field; `limits` go to pydantic (`ge`, `le`, `max_length`, …)."""
+    """Describe one field; `limits` go to pydantic (`ge`, `le`, `max_length`, …).
+
+    `label` is what people call it, where its name with spaces does not say so.
+    """
     extra: dict[str, Any] = {}
     if fixed:
         extra["fixed"] = True
@@ -43,6 +47,8 @@ def setting(
         extra["advanced"] = True
     if unit:
         extra["unit"] = unit
+    if label:
+        extra["label"] = label
     return Field(default, description=description, json_schema_extra=extra or None, **limits)
 
 

@@ -35,9 +35,9 @@ class Listener(Configured):
     """A port, a protocol, and the door policy. Octavia: listener."""
 
     loadbalancer_id: str = setting("", "The load balancer it belongs to.", fixed=True)
-    protocol: ListenerProtocol = setting(description="What is spoken at the port.", fixed=True)
-    protocol_port: Port = setting(description="The TCP port.", fixed=True)
-    default_pool_id: str | None = setting(None, "Where requests go.")
+    protocol: ListenerProtocol = setting(description="What is spoken at the port.", fixed=True, label="Protocol")
+    protocol_port: Port = setting(description="The TCP port.", fixed=True, label="Port")
+    default_pool_id: str | None = setting(None, "Where requests go.", label="Default Pool")
     connection_limit: Annotated[int, Field(ge=-1, le=2**31 - 1)] = setting(
         -1, "Most connections at one time; -1 is no limit.", advanced=True
     )
@@ -47,14 +47,19 @@ class Listener(Configured):
         "Whether a client certificate is not asked for, checked when shown, demanded, or (REHEARSAL) asked for and checked while "
         "everybody is served as before.",
         advanced=True,
+        label="Authentication mode",
     )
     client_ca_tls_container_ref: Reference | None = setting(
         None,
         "Who may have signed client certificates: an authority's href, or a secret with PEM certificates.",
         advanced=True,
+        label="Client CA",
     )
     client_crl_container_ref: Reference | None = setting(
-        None, "A secret with the PEM revocation list of each of those authorities.", advanced=True
+        None,
+        "A secret with the PEM revocation list of each of those authorities.",
+        advanced=True,
+        label="Revocation list (CRL)",
     )
 
     stale_revocation: StaleRevocation = setting(
@@ -62,9 +67,14 @@ class Listener(Configured):
         "What a gateway does with clients when the revocation lists it holds have ended and nobody brings newer: REFUSE all, "
         "or ALLOW those not known to be revoked, with an alarm.",
         advanced=True,
+        label="When revocation lists have ended",
     )
     stale_allow_hours: Annotated[int, Field(ge=1, le=720)] = setting(
-        24, "For how long ALLOW lets them in after a list has ended.", advanced=True, unit="h"
+        24,
+        "For how long ALLOW lets them in after a list has ended.",
+        advanced=True,
+        unit="h",
+        label="Allow for",
     )
 
     trust_revision: int = setting(0, "The revision that last changed who may have signed client certificates.", derived=True)
@@ -72,26 +82,45 @@ class Listener(Configured):
     default_tls_container_ref: Reference | None = setting(
         None,
         "The server certificate: a secret (PKCS#12) or certificate container. Empty: ostiary issues one.",
+        label="Default Certificate",
     )
     sni_container_refs: Annotated[tuple[Reference, ...], Field(max_length=100)] = setting(
-        (), "More server certificates, chosen by the name a client asks for.", advanced=True
+        (),
+        "More server certificates, chosen by the name a client asks for.",
+        advanced=True,
+        label="SNI Certificates",
     )
-    tls_versions: TLSVersions = setting(("TLSv1.2", "TLSv1.3"), "TLS versions spoken.", advanced=True)
+    tls_versions: TLSVersions = setting(("TLSv1.2", "TLSv1.3"), "TLS versions spoken.", advanced=True, label="TLS versions")
     tls_ciphers: Ciphers | None = setting(
-        None, "TLS 1.2 cipher suites by OpenSSL name, joined by ':'. TLS 1.3 suites are fixed.", advanced=True
+        None,
+        "TLS 1.2 cipher suites by OpenSSL name, joined by ':'. TLS 1.3 suites are fixed.",
+        advanced=True,
+        label="TLS ciphers",
     )
-    alpn_protocols: ALPNProtocols = setting(("h2", "http/1.1"), "HTTP versions offered in the TLS handshake.", advanced=True)
+    alpn_protocols: ALPNProtocols = setting(
+        ("h2", "http/1.1"), "HTTP versions offered in the TLS handshake.", advanced=True, label="ALPN protocols"
+    )
     hsts_max_age: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = setting(
-        None, "Strict-Transport-Security lifetime; empty sends no header.", advanced=True, unit="s"
+        None,
+        "Strict-Transport-Security lifetime; empty sends no header.",
+        advanced=True,
+        unit="s",
+        label="HSTS lifetime",
     )
-    hsts_include_subdomains: bool = setting(False, "Adds includeSubDomains to it.", advanced=True)
-    hsts_preload: bool = setting(False, "Adds preload to it.", advanced=True)
+    hsts_include_subdomains: bool = setting(False, "Adds includeSubDomains to it.", advanced=True, label="HSTS for subdomains")
+    hsts_preload: bool = setting(False, "Adds preload to it.", advanced=True, label="HSTS preload")
 
     allowed_cidrs: Annotated[tuple[CIDR, ...], Field(max_length=1000)] = setting(
-        (), "Networks that may connect; empty is all.", advanced=True
+        (),
+        "Networks that may connect; empty is all.",
+        advanced=True,
+        label="Allowed CIDRs",
     )
     insert_headers: dict[InsertableHeader, Literal["true", "false"]] = setting(
-        {}, "Headers added to each request for the members.", advanced=True
+        {},
+        "Headers added to each request for the members.",
+        advanced=True,
+        label="Request Headers",
     )
     stream_recheck: Annotated[int, Field(ge=1, le=3600)] = setting(
         5,
@@ -99,23 +128,41 @@ class Listener(Configured):
         "WebSockets are ended at once.",
         advanced=True,
         unit="s",
+        label="Recheck streams every",
     )
     max_stream_duration: Annotated[int, Field(ge=0, le=MILLISECONDS_MAX // 1000)] = setting(
-        0, "How long any request or stream may last, WebSockets too; 0 is no limit.", advanced=True, unit="s"
+        0,
+        "How long any request or stream may last, WebSockets too; 0 is no limit.",
+        advanced=True,
+        unit="s",
+        label="Longest stream",
     )
     max_connection_age: Annotated[int, Field(ge=60, le=86_400)] = setting(
         86_400,
         "How old a connection may grow where client certificates are asked for; then its client has to show its own anew.",
         advanced=True,
         unit="s",
+        label="Oldest connection",
     )
-    timeout_client_data: Milliseconds = setting(50_000, "How long a client may be silent.", advanced=True, unit="ms")
+    timeout_client_data: Milliseconds = setting(
+        50_000, "How long a client may be silent.", advanced=True, unit="ms", label="Client timeout"
+    )
     timeout_member_connect: Milliseconds = setting(
-        5_000, "How long a member may take to accept a connection.", advanced=True, unit="ms"
+        5_000,
+        "How long a member may take to accept a connection.",
+        advanced=True,
+        unit="ms",
+        label="Connection timeout",
     )
-    timeout_member_data: Milliseconds = setting(50_000, "How long a member may be silent.", advanced=True, unit="ms")
+    timeout_member_data: Milliseconds = setting(
+        50_000, "How long a member may be silent.", advanced=True, unit="ms", label="Member timeout"
+    )
     timeout_tcp_inspect: Milliseconds = setting(
-        0, "How long to wait for a client's first bytes; 0 is the engine's default.", advanced=True, unit="ms"
+        0,
+        "How long to wait for a client's first bytes; 0 is the engine's default.",
+        advanced=True,
+        unit="ms",
+        label="Inspection timeout",
     )
 
     @property

@@ -13,7 +13,7 @@ class Query:
     """Filters, order and page of a list, as Octavia's API has them.
 
     `marker` is the id of the last item of the page before; `reverse` pages backwards from it.
-    `limit` 0 means no limit.
+    `limit` 0 means no limit. `search` are words, each of which must be in the name or begin the id.
     """
 
     filters: tuple[tuple[str, str], ...] = ()
@@ -25,6 +25,7 @@ class Query:
     marker: str | None = None
     reverse: bool = False
     sort: tuple[tuple[str, bool], ...] = ()  # (field, descending)
+    search: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from ostiary.model.pool import Pool
 from ostiary.model.query import Page, Query
 from ostiary.model.rules import listener_is_coherent, pool_fits, port_is_free
 from ostiary.model.whole import WholePool, pools_are_not_too_large
-from ostiary.ops import enrolment, pools, server_certificates
+from ostiary.ops import house_doors, pools, server_certificates
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_balancer
 from ostiary.ops.edit import edited
 from ostiary.ops.material import check_listener
+from ostiary.ops.meanwhile import refuse_if_overtaken
 from ostiary.ops.system import System
 from ostiary.ops.within import within
 from ostiary.store.kinds import ACCESS_EXCEPTION, ACCESS_RULE, LISTENER, LOAD_BALANCER, POOL
@@ -90,10 +91,13 @@ def find(system: System, caller: Caller, query: Query) -> Page[Listener]:
         return reader.find(LISTENER, query)
 
 
-def update(system: System, caller: Caller, listener_id: str, changes: Mapping[str, Any]) -> Listener:
-    """Change a listener."""
+def update(
+    system: System, caller: Caller, listener_id: str, changes: Mapping[str, Any], *, since: int | None = None
+) -> Listener:
+    """Change a listener. With `since`, the revision that the caller had seen, raises `Overtaken` if others changed it after that."""
     with change(system, caller, "listener:update") as transaction:
         before = transaction.require(LISTENER, listener_id)
+        refuse_if_overtaken(transaction, LISTENER, before, since)
         after = edited(before, changes)
         listener_is_coherent(after)
         if after.default_pool_id != before.default_pool_id:
@@ -139,7 +143,7 @@ def _check_port(transaction: Transaction, system: System, balancer: LoadBalancer
     addresses = {other.id: other.vip_address for other in transaction.all(LOAD_BALANCER)}
     same_port = transaction.all(LISTENER, protocol_port=listener.protocol_port)
     taken = [(addresses[other.loadbalancer_id], other) for other in same_port]
-    port_is_free(balancer.vip_address, listener.protocol_port, [*taken, *enrolment.as_listener(system)])
+    port_is_free(balancer.vip_address, listener.protocol_port, [*taken, *house_doors.as_listeners(system)])
 
 
 def _check_pool(transaction: Transaction, listener: Listener) -> None:

@@ -30,6 +30,7 @@ def paged(
     conditions = [*also, *(kind.table.c[name] == value for name, value in where.items())]
     conditions += [_equals(kind, field, text) for field, text in query.filters]
     conditions += _tagged(kind, query)
+    conditions += [_named(kind, word) for word in query.search]
     order = _order(kind, query)
     if query.marker is not None:
         conditions.append(_beyond(connection, kind, order, query.marker))
@@ -88,6 +89,12 @@ def _equals(kind: Kind[Any], field: str, text: str) -> ColumnElement[bool]:
 def holds(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
     """Whether a list of words holds this one."""
     return cast(column, String).contains(json.dumps(word, ensure_ascii=False), autoescape=True)
+
+
+def _named(kind: Kind[Any], word: str) -> ColumnElement[bool]:
+    """Whether its name holds this word, in any case as far as the database knows letters, or its id begins with it."""
+    name = _expression(kind, "name", str)
+    return or_(func.lower(name).contains(word.lower(), autoescape=True), kind.table.c.id.startswith(word, autoescape=True))
 
 
 def _tagged(kind: Kind[Any], query: Query) -> list[ColumnElement[bool]]:

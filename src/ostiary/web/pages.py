@@ -1,13 +1,16 @@
-"""Templates become pages. Nothing in a page runs: no script, no inline style, nothing from another host."""
+"""Templates become pages. Nothing runs in a page but our own scripts, where it asks for them: none inline, none foreign."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context, select_autoescape
+from jinja2.runtime import Context
+from markupsafe import Markup
 
-from ostiary.web import words
+from ostiary.web import formats, words
 
 # What a page may do in a browser: take its style sheet, show pictures and send forms back to where it came from, nothing else.
 POLICY: Final = (
@@ -50,4 +53,33 @@ def _environment(language: str) -> Environment:
     )
     environment.install_gettext_translations(words.of(language), newstyle=True)  # type: ignore[attr-defined]  # added by i18n
     environment.globals["static"] = static_url
+    environment.filters.update(moment=_moment, day=_day, distance=_distance, number=_number, duration=_duration)
     return environment
+
+
+# Pages in which times are shown say in which zone their reader is (`zone`), and what time it is (`now`).
+
+
+@pass_context
+def _moment(context: Context, at: datetime | None) -> Markup | str:
+    return "" if at is None else formats.moment(at, context["language"], context.get("zone", UTC))
+
+
+@pass_context
+def _day(context: Context, at: datetime | None) -> Markup | str:
+    return "" if at is None else formats.day(at, context["language"], context.get("zone", UTC))
+
+
+@pass_context
+def _distance(context: Context, at: datetime | None) -> Markup | str:
+    return "" if at is None else formats.distance(at, context["now"], context["language"], context.get("zone", UTC))
+
+
+@pass_context
+def _number(context: Context, value: float) -> str:
+    return formats.number(value, context["language"])
+
+
+@pass_context
+def _duration(context: Context, of: timedelta) -> str:
+    return formats.duration(of, context["language"])

@@ -1,0 +1,131 @@
+"""The load balancer homepage, and the details page of one with its tabs."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from ostiary.console import lists, status
+from ostiary.console.visit import Visit, live, page
+from ostiary.model.balancer import LoadBalancer
+from ostiary.model.listener import Listener
+from ostiary.model.pool import Pool
+from ostiary.model.query import Query
+from ostiary.ops import balancers, listeners, pools
+from ostiary.ops.client_cas import named
+from ostiary.web.words import _
+
+_EVERY: Final = Query(limit=0)
+# In the order in which they stand.
+TABS: Final = {"listener": _("Listener"), "pool": _("Pool"), "settings": _("Settings")}
+
+
+def home(visit: Visit) -> Response:
+    """All load balancers."""
+    found = lists.listed(visit, lambda query: balancers.find(visit.system, visit.caller, query))
+    its = listeners_of(visit, [one.id for one in found.items])
+    return visit.page("balancers.html", found=found, rows=[_row(visit, one, its.get(one.id, ())) for one in found.items])
+
+
+def home_live(visit: Visit) -> str:
+    """The statuses on the homepage, as they change."""
+    found = lists.listed(visit, lambda query: balancers.find(visit.system, visit.caller, query))
+    return visit.part("balancers_live.html", rows=[_row(visit, one, ()) for one in found.items])
+
+
+def details(visit: Visit) -> Response:
+    """One load balancer: its listeners, its pools, its settings."""
+    return visit.page("balancer.html", **around(visit, visit.path["balancer_id"], visit.query.get("tab", "listener")))
+
+
+def details_live(visit: Visit) -> str:
+    """The statuses on a details page, as they change."""
+    return visit.part("balancer_live.html", **around(visit, visit.path["balancer_id"], visit.query.get("tab", "listener")))
+
+
+def around(visit: Visit, balancer_id: str, tab: str) -> dict[str, Any]:
+    """All that the details page shows, also behind a pop-up."""
+    balancer = balancers.get(visit.system, visit.caller, balancer_id)
+    its: dict[str, Any] = {
+        "balancer": balancer,
+        "state": status.applied(visit, balancer),
+        "health": status.health(visit, balancer),
+        "tab": tab if tab in TABS else "listener",
+        "tabs": {name: visit.say(title) for name, title in TABS.items()},
+    }
+    filters = (("loadbalancer_id", balancer_id),)
+    if its["tab"] == "listener":
+        found = lists.listed(
+            visit,
+            lambda query: listeners.find(visit.system, visit.caller, query),
+            filters=filters,
+            sort=(("protocol_port", False),),
+        )
+        its |= {"found": found, "rows": listener_rows(visit, found.items)}
+    if its["tab"] == "pool":
+        found_pools = lists.listed(visit, lambda query: pools.find(visit.system, visit.caller, query), filters=filters)
+        its |= {"found": found_pools, "rows": [_pool_row(visit, one) for one in found_pools.items]}
+    return its
+
+
+def listener_rows(visit: Visit, found: tuple[Listener, ...]) -> list[dict[str, Any]]:
+    """Listeners as rows: with the names of what they refer to, and how far each has come."""
+    cas = named(visit.system, visit.caller, [one.client_ca_tls_container_ref for one in found])
+    pool_names = _pool_names(visit, found)
+    return [
+        {
+            "listener": one,
+            "state": status.applied(visit, one),
+            "health": status.health(visit, one),
+            "ca": cas.get(one.client_ca_tls_container_ref or "", ""),
+            "pool": pool_names.get(one.default_pool_id or "", ""),
+        }
+        for one in found
+    ]
+
+
+def listeners_of(visit: Visit, balancer_ids: list[str]) -> dict[str, tuple[Listener, ...]]:
+    """The listeners of these load balancers, in the order of their ports."""
+    return {
+        one: listeners.find(
+            visit.system,
+            visit.caller,
+            Query(filters=(("loadbalancer_id", one),), limit=5, sort=(("protocol_port", False),)),
+        ).items
+        for one in balancer_ids
+    }
+
+
+def _row(visit: Visit, balancer: LoadBalancer, its: tuple[Listener, ...]) -> Mapping[str, Any]:
+    return {
+        "balancer": balancer,
+        "listeners": its[:4],
+        "more": len(its) > 4,
+        "state": status.applied(visit, balancer),
+        "health": status.health(visit, balancer),
+    }
+
+
+def _pool_row(visit: Visit, pool: Pool) -> Mapping[str, Any]:
+    return {"pool": pool, "state": status.applied(visit, pool), "health": status.health(visit, pool)}
+
+
+def _pool_names(visit: Visit, found: tuple[Listener, ...]) -> dict[str, str]:
+    wanted = {one.default_pool_id for one in found if one.default_pool_id}
+    if not wanted:
+        return {}
+    balancer_ids = {one.loadbalancer_id for one in found}
+    return {
+        pool.id: pool.name or pool.id
+        for balancer_id in balancer_ids
+        for pool in pools.find(visit.system, visit.caller, Query(filters=(("loadbalancer_id", balancer_id),), limit=0)).items
+        if pool.id in wanted
+    }
+
+
+ROUTES: Final = (
+    page("/console/balancers", home, may="loadbalancer:read", current="balancers"),
+    live("/console/balancers/live", home_live, may="loadbalancer:read"),
+    page("/console/balancers/{balancer_id}", details, may="loadbalancer:read", current="balancers"),
+    live("/console/balancers/{balancer_id}/live", details_live, may="loadbalancer:read"),
+)

@@ -1,0 +1,300 @@
+"""Forms made from a model's own fields: what each is called, what it may be, what was typed, and what is wrong with it.
+
+A field is described once, where it is defined (`model.fields.setting`). Its label, help, unit, limits and kind of control follow
+from there, so a new setting is in its form, and in the right place, without a line here.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from ostiary.console.visit import Form, Visit
+from ostiary.errors import Conflict, Invalid
+from ostiary.model.fields import traits
+from ostiary.web.words import _
+
+Kind = Literal["text", "number", "tick", "ticks", "choice", "lines"]
+Values = Mapping[str, Any]
+Choices = Sequence[tuple[str, str]]  # value, and what people read
+
+PRESENT: Final = "present"  # names the fields that a form showed: an unticked box sends nothing
+
+# What pydantic calls it → what people read. The words in `%(…)s` are pydantic's context.
+_SAID: Final = {
+    "missing": _("is needed"),
+    "int_type": _("must be a whole number"),
+    "int_parsing": _("must be a whole number"),
+    "greater_than_equal": _("must be %(ge)s or more"),
+    "less_than_equal": _("must be %(le)s or less"),
+    "string_too_short": _("is needed"),
+    "string_too_long": _("must not be longer than %(max_length)s characters"),
+    "too_short": _("needs at least %(min_length)s"),
+    "too_long": _("must not be more than %(max_length)s"),
+    "literal_error": _("is not one of the choices"),
+    "string_pattern_mismatch": _("does not have the form that is asked for"),
+}
+
+# How choices read that are written in capitals for machines. What is not here reads as it is written.
+CHOICES: Final = {
+    "NONE": _("Off: nobody is asked for a certificate"),
+    "OPTIONAL": _("Optional: checked when shown"),
+    "MANDATORY": _("Mandatory: nobody without a valid certificate"),
+    "REHEARSAL": _("Rehearsal: everybody is served, and you see who would be refused"),
+    "ROUND_ROBIN": _("Round Robin"),
+    "LEAST_CONNECTIONS": _("Least Connections"),
+    "SOURCE_IP": _("Source IP"),
+    "HTTP_COOKIE": _("Cookie made by ostiary"),
+    "APP_COOKIE": _("Cookie of the application"),
+    "TERMINATED_HTTPS": "HTTPS",
+    "REFUSE": _("Refuse all"),
+    "ALLOW": _("Allow those not known to be revoked, with an alarm"),
+}
+
+
+@dataclass(frozen=True)
+class Control:
+    """One field of a form. `value` is what stands in it: a text, or for several the texts that are chosen."""
+
+    name: str
+    kind: Kind
+    label: str
+    help: str = ""
+    value: str | tuple[str, ...] = ""
+    default: str | tuple[str, ...] = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    unit: str = ""
+    least: int | None = None
+    most: int | None = None
+    is_needed: bool = False
+    is_advanced: bool = False
+    error: str = ""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it differs from what it would be if nobody had said anything."""
+        return self.value != self.default
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A form as it is shown: its controls by name, and what is wrong with the whole of it."""
+
+    controls: Mapping[str, Control]
+    errors: Mapping[str, str] = field(default_factory=dict)  # of fields that are here, and of others
+
+    def __getitem__(self, name: str) -> Control:
+        return self.controls[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.controls
+
+    @property
+    def elsewhere(self) -> dict[str, str]:
+        """What is wrong with no field of this form."""
+        return {name: why for name, why in self.errors.items() if name.partition(".")[0] not in self.controls}
+
+    def advanced(self, *but: str) -> tuple[Control, ...]:
+        """The advanced ones, in order, without those that stand elsewhere."""
+        return tuple(one for one in self.controls.values() if one.is_advanced and one.name not in but)
+
+
+def made(visit: Visit, model: type[BaseModel], names: Iterable[str], values: Values, **choices: Choices) -> Filled:
+    """The form of these fields with these values. `choices` are those that only the page knows, such as which pools there are."""
+    return Filled({name: _control(visit, model, name, values.get(name), choices.get(name)) for name in names})
+
+
+def settable(model: type[BaseModel], *, later: bool = False) -> tuple[str, ...]:
+    """The names of the fields that a caller may set; with `later`, also once it exists."""
+    return tuple(
+        name
+        for name, info in model.model_fields.items()
+        if not traits(info).get("derived") and not (later and traits(info).get("fixed"))
+    )
+
+
+def typed(filled: Filled, form: Form, errors: Mapping[str, str] | None = None) -> Filled:
+    """The same form as it was sent, with what is wrong with it."""
+    wrong = dict(errors or {})
+    controls = {name: replace(one, value=_sent(one, form), error=_about(name, wrong)) for name, one in filled.controls.items()}
+    return Filled(controls, wrong)
+
+
+def decoded(visit: Visit, model: type[BaseModel], filled: Filled, form: Form) -> dict[str, Any]:
+    """What was typed, as the model's own types. Raises `Wrong` with every field that is not right."""
+    names = tuple(name for name in filled.controls if name in model.model_fields)
+    document = {name: _value(_schema(model)[name], filled[name], form) for name in names}
+    try:
+        checked = _of(model, names).model_validate_json(json.dumps({k: v for k, v in document.items() if v is not None}))
+    except ValidationError as error:
+        raise Wrong(
+            {_place(one): _said(visit, one) for one in reversed(error.errors(include_url=False, include_input=False))}
+        ) from None
+    return {name: getattr(checked, name) if document[name] is not None else None for name in names}
+
+
+class Wrong(Exception):
+    """A form cannot be taken as it is: by field, why."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__(", ".join(errors))
+        self.errors = dict(errors)
+
+
+def wrong(visit: Visit, error: Invalid | Conflict | Wrong) -> dict[str, str]:
+    """What is wrong, by field, in the reader's words."""
+    if isinstance(error, Wrong):
+        return error.errors
+    return {error.field or "": visit.say(error.message)}
+
+
+def _control(visit: Visit, model: type[BaseModel], name: str, value: Any, given: Choices | None) -> Control:
+    info, schema = model.model_fields[name], _schema(model)[name]
+    extra = traits(info)
+    kind = "choice" if given is not None and _kind(schema) == "text" else _kind(schema)
+    if given is not None and _kind(schema) == "lines":
+        kind = "ticks"
+    default = None if info.is_required() else info.get_default(call_default_factory=True)
+    plain = _plain(schema)
+    choices = tuple(given) if given is not None else tuple((one, visit.say(CHOICES.get(one, one))) for one in _enum(schema))
+    return Control(
+        name,
+        kind,
+        label=visit.say(str(extra.get("label") or name.replace("_", " ").capitalize())),
+        help=visit.say(info.description) if info.description else "",
+        value=shown(kind, value if value is not None else default),
+        default=shown(kind, default),
+        choices=choices,
+        unit=str(extra.get("unit", "")),
+        least=plain.get("minimum"),
+        most=plain.get("maximum"),
+        is_needed=info.is_required(),
+        is_advanced=bool(extra.get("advanced")),
+    )
+
+
+def shown(kind: Kind, value: Any) -> str | tuple[str, ...]:
+    """A value as it stands in a control."""
+    if kind == "ticks":
+        if isinstance(value, Mapping):
+            return tuple(str(one) for one, wanted in value.items() if wanted == "true")
+        return tuple(str(one) for one in value or ())
+    if kind == "lines":
+        return "\n".join(str(one) for one in value or ())
+    if kind == "tick":
+        return "true" if value else ""
+    return "" if value is None else str(value)
+
+
+def _sent(one: Control, form: Form) -> str | tuple[str, ...]:
+    if one.name not in form.texts and one.name not in form.all(PRESENT):
+        return one.value
+    if one.kind == "ticks":
+        return form.all(one.name)
+    return form.texts.get(one.name, ("",))[-1]
+
+
+def _value(schema: dict[str, Any], one: Control, form: Form) -> Any:
+    """What was typed, as JSON; None for nothing, which is the default."""
+    kind, plain = one.kind, _plain(schema)
+    if one.name not in form.texts and one.name not in form.all(PRESENT):
+        return None
+    several: dict[Kind, Any] = {
+        "tick": form.ticked(one.name),
+        "ticks": dict.fromkeys(form.all(one.name), "true") if "propertyNames" in plain else list(form.all(one.name)),
+        "lines": list(form.lines(one.name)),
+    }
+    if kind in several:
+        return several[kind]
+    text = form.text(one.name)
+    if not text:
+        return "" if one.is_needed and kind == "text" else None
+    return _number(text) if kind == "number" else text
+
+
+def _number(text: str) -> int | str:
+    """The number that was typed; the text itself when it is none, to be refused by the model."""
+    digits = text.removeprefix("-")
+    return int(text) if digits.isascii() and digits.isdigit() and len(digits) < 19 else text
+
+
+def _about(name: str, errors: Mapping[str, str]) -> str:
+    """What is wrong with a field or with a part of it."""
+    return next((why for place, why in errors.items() if place == name or place.startswith(f"{name}.")), "")
+
+
+def _place(error: ErrorDetails) -> str:
+    return str(error["loc"][0]) if error["loc"] else ""
+
+
+def _said(visit: Visit, error: ErrorDetails) -> str:
+    known = _SAID.get(error["type"])
+    if known is None:
+        return visit.say(error["msg"].removeprefix("Value error, "))
+    return visit.say(known, **error.get("ctx", {}))
+
+
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    whole = model.model_json_schema()
+    definitions = whole.get("$defs", {})
+    return {name: _resolved(schema, definitions) for name, schema in whole["properties"].items()}
+
+
+def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        return {name: _resolved(value, definitions) for name, value in schema.items()}
+    return [_resolved(one, definitions) for one in schema] if isinstance(schema, list) else schema
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    """Without the null that an optional field may be."""
+    options = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+    return options[0] if options else schema
+
+
+def _kind(schema: dict[str, Any]) -> Kind:
+    plain = _plain(schema)
+    if plain.get("type") == "boolean":
+        return "tick"
+    if plain.get("type") in {"integer", "number"}:
+        return "number"
+    if plain.get("type") == "array":
+        return "ticks" if _enum(schema) else "lines"
+    if plain.get("type") == "object":
+        return "ticks"
+    return "choice" if _enum(schema) else "text"
+
+
+def _enum(schema: dict[str, Any]) -> list[str]:
+    plain = _plain(schema)
+    for place in (plain, plain.get("items", {}), plain.get("propertyNames", {})):
+        if "enum" in place:
+            return list(place["enum"])
+        if "const" in place:
+            return [place["const"]]
+    return []
+
+
+@cache
+def _of(model: type[BaseModel], names: tuple[str, ...]) -> type[BaseModel]:
+    """A model of these fields, each as the model has it. All that is wrong with them is told at once."""
+    fields: dict[str, Any] = {name: (model.model_fields[name].annotation, model.model_fields[name]) for name in names}
+    return create_model(f"{model.__name__}Form", __config__=ConfigDict(strict=True, extra="forbid"), **fields)
+
+
+def plain(value: Any) -> str:
+    """A stored value as people read it, wherever it is told."""
+    if value in (None, "", (), [], {}):
+        return "-"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {one}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(str(one) for one in value)
+    return str(value)
