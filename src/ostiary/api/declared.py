@@ -3,19 +3,17 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 from fastapi import Depends, Request
 from fastapi.params import Depends as Dependency
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
 from ostiary.api.queries import PAGING, TAGS
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 
 REF: Final = "#/components/schemas/{model}"
-SHAPES: Final = "x-shapes"  # where `described` leaves the shapes of a body; taken out before the document is shown
 READING: Final = ("read", "verify", "decrypt")
 
 
@@ -71,6 +69,16 @@ async def _raw(request: Request) -> bytes:
     return await request.body()
 
 
+class Operation(dict[str, Any]):
+    """What a route adds to its operation in /openapi.json, and the shapes that this refers to.
+
+    Only who asks for the document has their schemas made: there are hundreds, which would take longer than starting all else.
+    """
+
+    takes: tuple[type[BaseModel], ...] = ()
+    answers: tuple[type[BaseModel], ...] = ()
+
+
 Sys = Annotated[System, Depends(_system)]
 Who = Annotated[Caller, Depends(_caller)]
 Raw = Annotated[bytes, Depends(_raw)]
@@ -86,21 +94,28 @@ def described(
 ) -> dict[str, Any]:
     """Arguments of a route that put its bodies and query into /openapi.json. `octets` is the media type of one without a shape.
 
-    Handlers read raw bytes, so FastAPI does not know what they take: `openapi.py` gathers the shapes from here.
+    Handlers read and write raw bytes, so FastAPI need not know what they hold: `openapi.py` gathers the shapes from here.
     """
-    shapes = takes if isinstance(takes, tuple) else (takes,) if takes else ()
-    extra: dict[str, Any] = {"parameters": [_parameter(name, words) for name, words in (query or {}).items()]}
-    if shapes:
-        refs = [{"$ref": REF.format(model=shape.__name__)} for shape in shapes]
-        schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-        extra[SHAPES] = models_json_schema([(shape, "validation") for shape in shapes], ref_template=REF)[1].get("$defs", {})
+    extra = Operation({"parameters": [_parameter(name, words) for name, words in (query or {}).items()]})
+    extra.takes, extra.answers = _each(takes), _each(answers)
+    if extra.takes:
+        extra["requestBody"] = {"required": True, **_content(extra.takes)}
     if octets is not None:
         extra["requestBody"] = {"required": True, "content": {octets: {"schema": {"type": "string", "format": "binary"}}}}
-    answer: dict[str, Any] = {"description": "Done."}
-    if answers is not None:
-        answer["model"] = answers
+    answer = {"description": "Done.", **(_content(extra.answers) if extra.answers else {})}
     return {"status_code": status, "responses": {status: answer}, "openapi_extra": extra}
+
+
+def _each(shapes: Any) -> tuple[type[BaseModel], ...]:
+    """One shape, several of them, one or the other, or none."""
+    if shapes is None:
+        return ()
+    return shapes if isinstance(shapes, tuple) else get_args(shapes) or (shapes,)
+
+
+def _content(shapes: tuple[type[BaseModel], ...]) -> dict[str, Any]:
+    refs = [{"$ref": REF.format(model=shape.__name__)} for shape in shapes]
+    return {"content": {"application/json": {"schema": refs[0] if len(refs) == 1 else {"anyOf": refs}}}}
 
 
 def list_query(attributes: Iterable[str], also: Iterable[str] = ()) -> dict[str, str]:

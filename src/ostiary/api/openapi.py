@@ -6,8 +6,10 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from ostiary.api.declared import REF, SHAPES, May, Public, declaration
+from ostiary.api.declared import REF, May, Operation, Public, declaration
 from ostiary.api.problems import is_key_manager, is_load_balancing
 
 DESCRIPTION: Final = "A load balancer that lets in only holders of a valid client certificate."
@@ -63,7 +65,6 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 
 def _complete(operation: dict[str, Any], route: APIRoute) -> None:
-    operation.pop(SHAPES, None)
     operation["responses"].pop("422", None)
     operation["responses"]["default"] = _error(route.path)
     declared = declaration(route.dependencies)
@@ -79,8 +80,13 @@ def _error(path: str) -> dict[str, Any]:
 
 
 def _shapes(all_routes: Iterable[APIRoute]) -> dict[str, Any]:
-    """The shapes of the bodies that routes take."""
-    shapes: dict[str, Any] = {}
-    for route in all_routes:
-        shapes.update((route.openapi_extra or {}).get(SHAPES, {}))
-    return shapes
+    """The shapes of the bodies that routes take and answer. One that has two forms is shown as it is taken."""
+    operations = [route.openapi_extra for route in all_routes if isinstance(route.openapi_extra, Operation)]
+    answered = _schemas((shape for operation in operations for shape in operation.answers), "serialization")
+    taken = _schemas((shape for operation in operations for shape in operation.takes), "validation")
+    return {**answered, **taken}
+
+
+def _schemas(shapes: Iterable[type[BaseModel]], mode: JsonSchemaMode) -> dict[str, Any]:
+    made = models_json_schema([(shape, mode) for shape in dict.fromkeys(shapes)], ref_template=REF)[1]
+    return dict(made.get("$defs", {}))

@@ -144,7 +144,7 @@ class RehearsalList(Data):
     rehearsals: tuple[RehearsalItem, ...]
 
 
-class PreviewItem(Data):
+class RehearsalPreviewItem(Data):
     """Whom a change would shut out, of those who came since then. Null is what nobody knows; `notes` say why."""
 
     listener_id: str
@@ -155,10 +155,10 @@ class PreviewItem(Data):
     notes: tuple[str, ...]
 
 
-class PreviewReply(Data):
+class RehearsalPreviewReply(Data):
     """The reply that holds a preview."""
 
-    preview: PreviewItem
+    preview: RehearsalPreviewItem
 
 
 router = APIRouter(prefix="/v1/rehearsals", tags=["rehearsals"])
@@ -178,7 +178,9 @@ def get(listener_id: str, request: Request, system: Sys, caller: Who) -> JSONRes
     return JSONResponse({"rehearsal": _whole(report)})
 
 
-@router.get("/{listener_id}/preview", dependencies=[may("rehearsal:read")], **described(200, answers=PreviewReply, query=_CHANGE))
+@router.get(
+    "/{listener_id}/preview", dependencies=[may("rehearsal:read")], **described(200, answers=RehearsalPreviewReply, query=_CHANGE)
+)
 def preview(listener_id: str, request: Request, system: Sys, caller: Who) -> JSONResponse:
     """Say whom a change would shut out, of those who came within 24 hours. Nothing is changed."""
     words = {name: values[0] for name, values in parameters(request, _CHANGE).items()}
