@@ -46,6 +46,11 @@ class Paths:
         return self.run / "api.sock"
 
     @property
+    def console_socket(self) -> Path:
+        """Where the console and the API answer the console's door."""
+        return self.run / "console.sock"
+
+    @property
     def keeper_socket(self) -> Path:
         """Where the keeper answers its Envoy."""
         return self.run / "keeper.sock"

@@ -16,7 +16,7 @@ from ostiary.envoy.snapshot import snapshot
 from ostiary.errors import Refusal
 from ostiary.model.desired import Desired
 from ostiary.model.roster import Roster
-from ostiary.ops import enrolment
+from ostiary.ops import house_doors
 from ostiary.ops.system import System
 from ostiary.store.desired import desired
 from ostiary.store.lists import ListBook
@@ -85,5 +85,5 @@ class Publisher:
                 return None
             self._lists.begin(now)
             wanted = desired(reader, self._system.sealer, now, roster, self._lists)
-            wanted = wanted.model_copy(update={"enrolment": enrolment.desired(reader, self._system, self._lists)})
+            wanted = wanted.model_copy(update={"doors": house_doors.desired(reader, self._system, self._lists)})
         return newest, wanted, snapshot(wanted)

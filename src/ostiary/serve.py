@@ -30,10 +30,10 @@ from ostiary.envoy.resources import Snapshot
 from ostiary.errors import Conflict, Unavailable
 from ostiary.gateway import client as keeper
 from ostiary.gateway.log_tail import LogTail, from_keeper
-from ostiary.ops import denials, effects_kept, house_doors, people, rehearsals, server_certificates, sightings, streams
+from ostiary.model.house_door import HouseDoorKind
+from ostiary.ops import denials, effects_kept, house_doors, people, rehearsals, server_certificates, sightings, streams, traffic
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.system import System
-from ostiary.model.house_door import HouseDoorKind
 from ostiary.paths import Paths
 from ostiary.pki.sealing import Sealer
 from ostiary.publisher import Publisher
@@ -49,6 +49,8 @@ RENEWAL_ROUND_SECONDS: Final = 3600.0
 KEEPER_ROUND_SECONDS: Final = 1.0
 LOG_ROUND_SECONDS: Final = 0.25
 EFFECTS_ROUND_SECONDS: Final = 1.0
+COUNTING_ROUND_SECONDS: Final = 1.0
+COUNTING_RETRY_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 5
 _KNOCKS: Final[dict[HouseDoorKind, str]] = {"enrolment": KNOCK, "console": CONSOLE_KNOCK}
 
@@ -140,12 +142,13 @@ async def _running(
         upkeep.run(),
         _renew(system),
         _measure(system),
+        _count(system),
         *(server.serve(sockets=[sock]) for server, sock in servers),
     )
     hearing = listening(
         paths.control_socket,
         source,
-        partial(_told, system.fleet),
+        partial(_told, system),
         partial(_saw, system),
         vigil,
         partial(_turned_away, system),
@@ -214,9 +217,11 @@ def _heard(system: System, gateway_id: str, state: StreamState) -> None:
         effects.gone(gateway_id)
 
 
-def _told(fleet: Fleet, gateway_id: str, report: dict[str, Any]) -> None:
+def _told(system: System, gateway_id: str, report: dict[str, Any]) -> None:
     """A keeper told how its Envoy is."""
-    fleet.heard(gateway_id, now(), report=report)
+    at = now()
+    system.fleet.heard(gateway_id, at, report=report)
+    system.counting.told(gateway_id, report, at)
 
 
 def _saw(system: System, gateway_id: str, batch: dict[str, Any]) -> None:
@@ -325,6 +330,19 @@ async def _measure(system: System) -> None:
             await asyncio.to_thread(effects_kept.write, system)
         except Exception:
             log.exception("how soon changes were in force cannot be written down; will try again")
+
+
+async def _count(system: System) -> None:
+    """Write down how much came through, once a minute."""
+    while True:
+        await asyncio.sleep(COUNTING_ROUND_SECONDS)
+        if not system.counting.is_due(now()):
+            continue
+        try:
+            await asyncio.to_thread(traffic.write, system)
+        except Exception:
+            log.exception("how much came through cannot be written down; will try again")
+            await asyncio.sleep(COUNTING_RETRY_SECONDS)
 
 
 @contextmanager

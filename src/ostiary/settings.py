@@ -52,7 +52,9 @@ class Settings:
     `leave_gateway`: whether the gateway goes on serving when the control plane is stopped, for the next one to adopt.
     `enroll_listen`: where holders ask for certificates and renew them; empty is nowhere. `enroll_names`: by which names they
     reach it, the first of them in links. `public_url`: below which anybody finds revocation lists and OCSP; empty is nowhere.
-    `token` may keep keys; `passphrase_file` holds what protects the key-encryption key.
+    `console_listen` and `console_names`: the same of the console's own door; `console_client_authentication`: whether who comes
+    there may show a client certificate (OPTIONAL) or must (MANDATORY). `token` may keep keys; `passphrase_file` holds what
+    protects the key-encryption key.
     """
 
     data_dir: Path
@@ -62,6 +64,9 @@ class Settings:
     enroll_listen: str = ""
     enroll_names: tuple[str, ...] = ()
     public_url: str = ""
+    console_listen: str = ""
+    console_names: tuple[str, ...] = ()
+    console_client_authentication: str = "OPTIONAL"
     token: TokenSettings | None = field(default_factory=token_from_environment)
     passphrase_file: Path | None = field(default_factory=passphrase_file_from_environment)
 

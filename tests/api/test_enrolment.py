@@ -19,13 +19,13 @@ from api.nouns import made
 from ostiary.asgi.attempts import Attempts
 from ostiary.asgi.doors import AtTheDoor
 from ostiary.errors import TooMany
-from ostiary.model.enrolment import EnrolmentDoor
-from ostiary.ops import enrolment
+from ostiary.model.house_door import HouseDoor
+from ostiary.ops import house_doors
 from ostiary.ops.system import System
 from ostiary.pki.holder import new_key_and_request
 from support.systems import FakeClock, a_system, sqlite_url
 
-DOOR = EnrolmentDoor(address="127.0.0.1", port=9443, names=("door.test", "127.0.0.1"), socket="/nowhere")
+DOOR = HouseDoor(kind="enrolment", address="127.0.0.1", port=9443, names=("door.test", "127.0.0.1"), socket="/nowhere")
 
 
 class AtDoor(Client):
@@ -45,12 +45,12 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def system(tmp_path: Path, clock: FakeClock) -> System:
-    return replace(a_system(sqlite_url(tmp_path), clock), door=DOOR)
+    return replace(a_system(sqlite_url(tmp_path), clock), doors=(DOOR,))
 
 
 @pytest.fixture
 def client(system: System) -> Iterator[Client]:
-    enrolment.prepare(system)
+    house_doors.prepare(system)
     with Client(system) as connected:
         yield connected
 

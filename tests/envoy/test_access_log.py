@@ -54,9 +54,10 @@ def test_what_we_refused_is_told_from_what_a_member_refused() -> None:
     assert access_log.refusal({}) is None
 
 
-def test_the_door_to_enrolment_tells_no_path_for_it_may_be_a_token() -> None:
+@pytest.mark.parametrize("door", names.HOUSE)
+def test_a_door_of_our_own_tells_no_path_for_it_may_hold_a_secret(door: str) -> None:
     at_the_door, elsewhere = (
-        access_log.of_requests(listener(listener_id).listener).typed_config.value for listener_id in (names.ENROLMENT, "l1")
+        access_log.of_requests(listener(listener_id).listener).typed_config.value for listener_id in (door, "l1")
     )
     assert b"%PATH" in elsewhere
     assert b"PATH" not in at_the_door

@@ -15,7 +15,7 @@ from support.tiny_ads import Engine
 pytestmark = pytest.mark.live
 
 CASES = sorted((Path(__file__).parents[1] / "envoy" / "golden").iterdir())
-PORTS = tuple(free_port() for _ in range(5))  # the last for the door to enrolment
+PORTS = tuple(free_port() for _ in range(6))  # the last two for doors of our own
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,13 @@ def on_this_machine(given: Desired) -> Desired:
                 "listener": each.listener.model_copy(update={"id": f"l{place}", "protocol_port": port}),
             }
         )
-        for place, (each, port) in enumerate(zip(given.listeners, PORTS[:-1], strict=False))
+        for place, (each, port) in enumerate(zip(given.listeners, PORTS[:-2], strict=False))
     )
-    door = given.enrolment and given.enrolment.model_copy(update={"address": "127.0.0.1", "port": PORTS[-1]})
-    return given.model_copy(update={"listeners": tuple(moved), "enrolment": door})
+    doors = (
+        each.model_copy(update={"address": "127.0.0.1", "port": port})
+        for each, port in zip(given.doors, PORTS[-2:], strict=False)
+    )
+    return given.model_copy(update={"listeners": tuple(moved), "doors": tuple(doors)})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -45,6 +48,6 @@ def test_every_golden_case_is_accepted(engine: Engine, case: Path) -> None:
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(wanted=desired(ports=PORTS[:-1]))
+@given(wanted=desired(ports=PORTS[:-2]))
 def test_whatever_the_model_allows_is_accepted(engine: Engine, wanted: Desired) -> None:
     assert engine.apply(snapshot(wanted)) == {}

@@ -72,8 +72,7 @@ def _filled(value: Any) -> Any:
 
 
 def _private(desired: Any) -> Any:
-    door = filter(None, [desired.get("enrolment")])
-    for owner in (*desired.get("listeners", ()), *desired.get("pools", ()), *door):
+    for owner in (*desired.get("listeners", ()), *desired.get("pools", ()), *desired.get("doors", ())):
         for identity in (*owner.get("identities", ()), *filter(None, [owner.get("identity")])):
             identity["private_key"] = Private(identity["private_key"].encode())
     return desired

@@ -112,9 +112,10 @@ def _counted(request: Request, system: System, caller: Caller) -> Iterator[None]
 
 def steps(system: System, token: str) -> Steps | None:
     """How this grant is used, from wherever its holder is; None where there is no door to use it at."""
-    if system.door is None:
+    door = system.door("enrolment")
+    if door is None:
         return None
-    return Steps(system.door.url, token, enrolling.server_authority(system).fingerprint_sha256)
+    return Steps(door.url, token, enrolling.server_authority(system).fingerprint_sha256)
 
 
 def _knocker(caller: Caller) -> Knocker:

@@ -60,12 +60,33 @@ authorities.app.command("set")(imported.set_)
 authorities.app.command("fetch")(imported.fetch)
 authorities.app.command("upload-crl")(imported.upload_crl)
 
-Listen = Annotated[str, typer.Option("--listen", envvar="OSTIARY_LISTEN", help="HOST:PORT of the API.")]
+Listen = Annotated[str, typer.Option("--listen", envvar="OSTIARY_LISTEN", help="HOST:PORT of the API and the console.")]
+ConsoleListen = Annotated[
+    str,
+    typer.Option(
+        envvar="OSTIARY_CONSOLE_LISTEN", help="HOST:PORT of a door of the console's own: over TLS, and with client certificates."
+    ),
+]
+ConsoleNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--console-name",
+        envvar="OSTIARY_CONSOLE_NAMES",
+        help="A name people reach it by; may be given again. The first is in links.",
+    ),
+]
+ConsoleAuthentication = Annotated[
+    str,
+    typer.Option(
+        envvar="OSTIARY_CONSOLE_CLIENT_AUTHENTICATION",
+        help="OPTIONAL: who comes by that door may show a client certificate. MANDATORY: they must.",
+    ),
+]
 
 
 @app.command()
 @refusals_in_one_line
-def up(
+def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
     data_dir: DataDir = None,
     listen: Listen = DEFAULT_LISTEN,
     database: Annotated[
@@ -85,6 +106,9 @@ def up(
         str,
         typer.Option(envvar="OSTIARY_PUBLIC_URL", help="Where others reach /pki and /ocsp; certificates then say so."),
     ] = "",
+    console_listen: ConsoleListen = "",
+    console_names: ConsoleNames = None,
+    console_client_authentication: ConsoleAuthentication = "OPTIONAL",
 ) -> None:
     """Run the control plane and a gateway beside it.
 
@@ -92,8 +116,20 @@ def up(
     """
     from ostiary.serve import run  # noqa: PLC0415 (the servers load only when they run)
 
-    names = tuple(enroll_name or ())
-    run(Settings(data_dir or default_data_dir(), database, listen, leave_gateway, enroll_listen, names, public_url))
+    run(
+        Settings(
+            data_dir or default_data_dir(),
+            database,
+            listen,
+            leave_gateway,
+            enroll_listen,
+            tuple(enroll_name or ()),
+            public_url,
+            console_listen,
+            tuple(console_names or ()),
+            console_client_authentication.upper(),
+        )
+    )
 
 
 @app.command()
@@ -120,6 +156,9 @@ def demo(
     data_dir: DataDir = Path("data"),
     listen: Listen = DEFAULT_LISTEN,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the demo's HTTPS listener.")] = 8443,
+    console_listen: ConsoleListen = "",
+    console_names: ConsoleNames = None,
+    console_client_authentication: ConsoleAuthentication = "OPTIONAL",
 ) -> None:
     """Run everything, with a backend, an HTTPS listener that demands a client certificate, and one certificate.
 
@@ -129,7 +168,15 @@ def demo(
 
     if data_dir is None:
         raise Invalid("--data-dir", "is needed")
-    run(Settings(data_dir, "", listen), port)
+    settings = Settings(
+        data_dir,
+        "",
+        listen,
+        console_listen=console_listen,
+        console_names=tuple(console_names or ()),
+        console_client_authentication=console_client_authentication.upper(),
+    )
+    run(settings, port)
 
 
 @app.command()

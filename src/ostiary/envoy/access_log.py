@@ -114,8 +114,8 @@ def of_requests(listener: Listener) -> Any:
         rehearsal = [access.told_of_rehearsals(whole=whole), noted.told(noted.PEM) if whole else _NOTHING]
         certificate = [*rehearsal, noted.told(noted.FINGERPRINT), noted.told(noted.DETAILS)]
     ours, theirs = _OURS | _REQUEST | {"trust_revision": str(listener.trust_revision)}, dict(_THEIR_REQUEST)
-    if listener.id == names.ENROLMENT:
-        theirs |= {"path": _NOTHING}  # it may be a token, which is good for a certificate
+    if listener.id in names.HOUSE:
+        theirs |= {"path": _NOTHING}  # it may hold a secret, which is good for a certificate, or signs in
     return _access_log(listener.id, "request", [*ours.values(), *certificate, *theirs.values()])
 
 

@@ -1,11 +1,16 @@
 """What resources are called on the wire."""
 
-from typing import Final
+from typing import Final, get_args
 
-# In place of a listener's id: the door to enrolment is none of the operator's listeners.
-ENROLMENT: Final = "enrolment"
-# The cluster of the API behind that door.
-API: Final = "api"
+from ostiary.model.house_door import HouseDoorKind
+
+# In place of a listener's id: doors of our own are none of the operator's listeners (`model.house_door`).
+HOUSE: Final[tuple[str, ...]] = get_args(HouseDoorKind)
+
+
+def house(door: str) -> str:
+    """Of the cluster of what is ours behind such a door."""
+    return f"house/{door}"
 
 
 def listener(listener_id: str) -> str:

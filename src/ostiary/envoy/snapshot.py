@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from ostiary.access.policy import policy, uses_members
-from ostiary.envoy import access, enrolment, names, secret
+from ostiary.envoy import access, house_doors, names, secret
 from ostiary.envoy.cluster import cluster
 from ostiary.envoy.downstream_tls import client_trust
 from ostiary.envoy.endpoint import endpoint
@@ -15,7 +15,7 @@ from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, S
 from ostiary.envoy.route import route
 from ostiary.envoy.upstream_tls import member_identity, member_trust
 from ostiary.kept import Kept
-from ostiary.model.desired import Desired, DesiredEnrolment, DesiredListener, DesiredPool
+from ostiary.model.desired import Desired, DesiredHouseDoor, DesiredListener, DesiredPool
 from ostiary.model.tls import Trust
 
 _LONG: Final = Kept(64)
@@ -33,7 +33,7 @@ def snapshot(desired: Desired) -> Snapshot:
         (
             *(resource for each in desired.listeners for resource in _of_listener(each, pools, desired)),
             *(resource for each in desired.pools for resource in _of_pool(each, _connect_timeout(each, desired))),
-            *(_of_enrolment(desired.enrolment, desired.denied) if desired.enrolment else ()),
+            *(resource for each in desired.doors for resource in _of_house_door(each, desired)),
         )
     )
     in_order = sorted(made.items(), key=lambda item: (ORDER.index(item[0][0]), item[0][1]))
@@ -90,12 +90,13 @@ def _trust(given: Trust, side: Literal["client_", ""], owners: tuple[str, ...]) 
     return made
 
 
-def _of_enrolment(desired: DesiredEnrolment, denied: frozenset[str]) -> Iterator[Resource]:
-    door, owners = enrolment.as_listener(desired), (names.ENROLMENT,)
-    yield pack(CLUSTER, names.API, enrolment.api(desired.socket), owners)
-    yield pack(LISTENER, names.listener(names.ENROLMENT), listener(door, None), owners)
-    yield pack(ROUTE, names.route(names.ENROLMENT), enrolment.route(door, denied), owners)
-    yield access.members(names.ENROLMENT, None, owners)
+def _of_house_door(desired: DesiredHouseDoor, whole: Desired) -> Iterator[Resource]:
+    door, owners = house_doors.as_listener(desired), (desired.kind,)
+    its = policy(door, whole.denied, whole.retired)
+    yield pack(CLUSTER, names.house(desired.kind), house_doors.cluster(desired), owners)
+    yield pack(LISTENER, names.listener(desired.kind), listener(door, None), owners)
+    yield pack(ROUTE, names.route(desired.kind), house_doors.route(desired.kind, door, its), owners)
+    yield access.members(desired.kind, None, owners)
     yield from _of_tls(door, owners)
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, InstanceOf
 from ostiary.model.access import AccessException, AccessRule
 from ostiary.model.fields import Data, IPAddress, Port
 from ostiary.model.health import HealthMonitor
+from ostiary.model.house_door import HouseDoorKind
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Member, Pool
 from ostiary.model.roster import Roster
@@ -52,17 +53,19 @@ class DesiredPool(Data):
     trust: Trust | None = None
 
 
-class DesiredEnrolment(Data):
-    """The door to enrolment: where it listens, and the Unix socket of the API behind it, which answers no one else there.
+class DesiredHouseDoor(Data):
+    """A door of our own: where it listens, and the Unix socket of ours behind it, which answers no one else there.
 
-    `trust` holds all authorities of ours whose clients may renew here; it is None while there is none.
+    `trust` holds all authorities of ours whose clients are believed here; it is None while there is none.
     """
 
+    kind: HouseDoorKind
     address: IPAddress
     port: Port
     socket: str
     identities: Annotated[tuple[Identity, ...], Field(min_length=1)]
     trust: Trust | None = None
+    demands_certificate: bool = False
 
 
 class Desired(Data):
@@ -76,7 +79,7 @@ class Desired(Data):
     revision: int = 0
     listeners: tuple[DesiredListener, ...] = ()
     pools: tuple[DesiredPool, ...] = ()
-    enrolment: DesiredEnrolment | None = None
+    doors: tuple[DesiredHouseDoor, ...] = ()
     denied: frozenset[str] = frozenset()
     denied_until: datetime | None = None
     retired: frozenset[str] = frozenset()

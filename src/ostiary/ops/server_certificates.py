@@ -1,4 +1,4 @@
-"""The server certificates that ostiary issues itself: for HTTPS listeners made without one, and for the door to enrolment."""
+"""The server certificates that ostiary issues itself: for HTTPS listeners made without one, and for doors of our own."""
 
 import ipaddress
 import re
@@ -10,7 +10,7 @@ from cryptography import x509
 from ostiary.ids import new_id
 from ostiary.model.authority import Authority, NewAuthority, SubjectName
 from ostiary.model.balancer import LoadBalancer
-from ostiary.model.enrolment import EnrolmentDoor
+from ostiary.model.house_door import HouseDoor
 from ostiary.model.listener import Listener
 from ostiary.model.reference import parse
 from ostiary.model.secret import Container, Secret, SecretRef
@@ -84,7 +84,7 @@ def renew_due(system: System) -> int:
     with system.store.read() as reader:
         # Looked for without the write lock: almost always none is due.
         due = [listener.id for listener in reader.all(LISTENER) if _due(reader, system, listener, system.clock())]
-    return sum(_renew(system, listener_id) for listener_id in due) + keep_door(system)
+    return sum(_renew(system, listener_id) for listener_id in due) + keep_doors(system)
 
 
 def _renew(system: System, listener_id: str) -> bool:
@@ -125,16 +125,17 @@ def _leaf(system: System, held: dict[str, Secret]) -> x509.Certificate:
     return read_certificates(pem, "default_tls_container_ref")[0]
 
 
-def keep_door(system: System) -> bool:
-    """See that the door has a certificate with the names it has now, not in its last third; says if one was made."""
-    door = system.door
-    if door is None:
-        return False
+def keep_doors(system: System) -> int:
+    """See that each door of ours has a certificate with the names it has now, not in its last third; how many were made."""
+    return sum(_keep(system, door) for door in system.doors)
+
+
+def _keep(system: System, door: HouseDoor) -> bool:
     wanted = _names_of_door(door)
     with system.store.read() as reader:
         if _fits(reader, system, door, wanted, system.clock()):
             return False
-    with change(system, SYSTEM, "enrolment:renew-certificate") as transaction:
+    with change(system, SYSTEM, f"{door.kind}:renew-certificate") as transaction:
         container = of_door(transaction, door)
         made = _made(transaction, system, wanted)
         if container is None:
@@ -144,12 +145,12 @@ def keep_door(system: System) -> bool:
     return True
 
 
-def of_door(reader: Reader, door: EnrolmentDoor) -> Container | None:
+def of_door(reader: Reader, door: HouseDoor) -> Container | None:
     """The container of the door's certificate; None until one was made."""
     return next(iter(reader.all(CONTAINER, name=_OF_DOOR + door.url)), None)
 
 
-def _fits(reader: Reader, system: System, door: EnrolmentDoor, wanted: Names, at: datetime) -> bool:
+def _fits(reader: Reader, system: System, door: HouseDoor, wanted: Names, at: datetime) -> bool:
     container = of_door(reader, door)
     if container is None:
         return False
@@ -161,7 +162,7 @@ def _sans(names: Names) -> set[str]:
     return {*(f"DNS:{name}" for name in names.dns), *(f"IP:{name}" for name in names.ip)}
 
 
-def _names_of_door(door: EnrolmentDoor) -> Names:
+def _names_of_door(door: HouseDoor) -> Names:
     addresses = tuple(name for name in door.names if _is_address(name))
     hosts = tuple(name for name in door.names if name not in addresses)
     return Names(common_name=door.names[0] if len(door.names[0]) <= _COMMON_NAME else "", dns=hosts, ip=addresses)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from ostiary.clock import Clock, now
 from ostiary.kept import Kept
-from ostiary.model.enrolment import EnrolmentDoor
+from ostiary.model.house_door import HouseDoor, HouseDoorKind
 from ostiary.ops.answers import Answers
+from ostiary.ops.counting import Counting
 from ostiary.ops.custodians import Custodians
 from ostiary.ops.effects import Effects
 from ostiary.ops.failed_sign_ins import FailedSignIns
@@ -21,8 +22,8 @@ from ostiary.store.store import Store
 class System:
     """The store, the key-encryption key, the time, and what the gateways have. `committed` is called after each commit.
 
-    `door` is where holders enrol and renew; None where nobody can. Below `public_url` anybody finds revocation lists and OCSP
-    answers; certificates say so when it is set.
+    `doors` are those of our own: to enrolment, and the console's, where there are such. Below `public_url` anybody finds
+    revocation lists and OCSP answers; certificates say so when it is set.
     """
 
     store: Store
@@ -35,9 +36,14 @@ class System:
     linted: Kept = field(default_factory=lambda: Kept(1000))  # see ops.relint
     signers: Signers = field(default_factory=Signers)
     answers: Answers = field(default_factory=Answers)  # see ops.ocsp
-    door: EnrolmentDoor | None = None
+    doors: tuple[HouseDoor, ...] = ()
     public_url: str = ""
     watch: Watch = field(default_factory=Watch)  # of imported authorities' lists and responders
     effects: Effects = field(default_factory=Effects)  # how soon changes are in force at each gateway
+    counting: Counting = field(default_factory=Counting)  # how much comes through, see ops.traffic
     admin_id: str = "admin-"  # what stands for the admin token on record, see ops.people
     failed_sign_ins: FailedSignIns = field(default_factory=FailedSignIns)
+
+    def door(self, kind: HouseDoorKind) -> HouseDoor | None:
+        """The door of that kind; None where there is none."""
+        return next((door for door in self.doors if door.kind == kind), None)
