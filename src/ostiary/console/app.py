@@ -19,7 +19,7 @@ from ostiary.asgi.doors import CONSOLE_KNOCK, ConsoleKnock
 from ostiary.asgi.edge import Edge
 from ostiary.asgi.limits import counted, fits, no_control_characters
 from ostiary.console import balancers, listeners, preferences, signing_in
-from ostiary.console.visit import POLICY, SAID, Form, Route, Secrets, Visit, read
+from ostiary.console.visit import HEADERS, SAID, Form, Route, Secrets, Visit, read
 from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
 from ostiary.ops import sessions
 from ostiary.ops.caller import Caller
@@ -228,7 +228,7 @@ def _to_sign_in(request: Request, visit: Visit) -> Response:
     if request.headers.get("sec-fetch-site") == "cross-site" and request.method == "GET":
         # Our cookie does not come along from another site's link (SameSite=Strict). Asked for once more, from here, it does.
         text = render("console/once_more.html", visit.language, visit=visit, now=visit.at, languages=words.LANGUAGES)
-        return HTMLResponse(text, headers={"content-security-policy": POLICY})
+        return HTMLResponse(text, headers=HEADERS)
     return RedirectResponse(signing_in.place(visit.place if request.method == "GET" else "/console"), 303)
 
 
@@ -271,7 +271,7 @@ def _crashed(path: str, request_id: str) -> ASGIApp:
     """The page where an error of ours ended a request; it needs nothing that could fail again."""
     del path
     text = render("console/crashed.html", request_id=request_id)
-    return HTMLResponse(text, 500, headers={"content-security-policy": POLICY})
+    return HTMLResponse(text, 500, headers=HEADERS)
 
 
 def routes() -> Iterable[Route]:

@@ -20,5 +20,5 @@ class Configured(Resource):
     """A thing that an operator configures."""
 
     description: Text = setting("", "A note for people.")
-    admin_state_up: bool = setting(True, "Whether it does its work; false takes it out of service.")
+    admin_state_up: bool = setting(True, "Whether it does its work; false takes it out of service.", label="In service")
     tags: Tags = setting((), "Words to find it by.")
