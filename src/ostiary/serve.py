@@ -32,7 +32,6 @@ from ostiary.gateway import client as keeper
 from ostiary.gateway.log_tail import LogTail, from_keeper
 from ostiary.model.house_door import HouseDoorKind
 from ostiary.ops import denials, effects_kept, house_doors, people, rehearsals, server_certificates, sightings, streams, traffic
-from ostiary.ops.fleet import Fleet
 from ostiary.ops.system import System
 from ostiary.paths import Paths
 from ostiary.pki.sealing import Sealer

@@ -26,6 +26,7 @@ from ostiary.ops import (
     sign_in_links,
     status_fetch,
     tokens,
+    traffic,
 )
 from ostiary.ops.system import System
 
@@ -59,6 +60,7 @@ LEISURE: Final[Chores] = (
     ("forgot how soon old changes were in force", effects_kept.forget_old),
     ("forgot old refusals; they stay counted", denials.forget_old),
     ("forgot what old rehearsals found", rehearsals.forget_old),
+    ("made hours of what was counted by the minute, and forgot old ones", traffic.forget_old),
     ("found certificates that break a rule", relint.look_over),
 )
 

@@ -1,5 +1,6 @@
 """What a keeper reports, from what Envoy's admin interface says."""
 
+import re
 from typing import Any
 
 import pytest
@@ -45,9 +46,23 @@ def test_a_listener_counts_what_its_address_and_its_traffic_count() -> None:
         "http.listener/a.downstream_rq_5xx": 2,
         "listener.[__1]_80.downstream_cx_total": 3,
         "tcp.listener/b.downstream_cx_rx_bytes_total": 5,
+        "tcp.listener/b.downstream_cx_total": 3,
+        "listener.127.0.0.1_8443.ssl.handshake": 6,
+        "listener.127.0.0.1_8443.ssl.connection_error": 1,
+        "listener.127.0.0.1_8443.ssl.fail_verify_error": 2,
+        "listener.127.0.0.1_8443.ssl.fail_verify_no_cert": 4,
+        "http.listener/a.downstream_rq_total": 9,
+        "http.listener/a.rq_total": 5,
     }
-    names = ("active_connections", "total_connections", "bytes_in", "bytes_out", "request_errors")
+    octavia = ("active_connections", "total_connections", "bytes_in", "bytes_out", "request_errors")
+    names = (*octavia, "handshakes", "failed_handshakes", "requests", "admitted")
+    assert all(re.match(report._FILTER, name) for name in counted)
     assert report.listeners(listening, counted) == {
-        "listener/a": dict(zip(names, (2, 7, 10, 20, 3), strict=True)),
-        "listener/b": dict(zip(names, (0, 3, 5, 0, 0), strict=True)),
+        "listener/a": dict(zip(names, (2, 7, 10, 20, 3, 6, 7, 9, 5), strict=True)),
+        "listener/b": dict(zip(names, (0, 3, 5, 0, 0, 0, 0, 3, 3), strict=True)),
     }
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("4s", 4.0), ("0.5s", 0.5), (None, None), ("later", None)])
+def test_how_long_envoy_has_run(said: str | None, seconds: float | None) -> None:
+    assert report._seconds(said) == seconds

@@ -9,11 +9,12 @@ from ostiary.errors import NotFound
 from ostiary.model.denial import LONGEST_KEPT, MOST, Denial, DenialQuery, Total
 from ostiary.model.fields import Data
 from ostiary.model.query import Page
-from ostiary.ops import batches
+from ostiary.ops import batches, counting
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.store import denials as stored
-from ostiary.store import marks
+from ostiary.store import marks, traffic
+from ostiary.store.store import Facts
 
 # Nobody was refused anything; listed only when asked for.
 TLS_FAILED: Final = "tls_failed"
@@ -51,7 +52,13 @@ def denied(system: System, gateway_id: str, told: Mapping[str, Any]) -> int:
     """
     sequence, entries = batches.number(told), batches.listed(told, "denials", list)
     refusals = batches.refusals(entries, system.clock())
-    batches.once(system, gateway_id, marks.DENIED, sequence, lambda facts: stored.merge(facts, refusals))
+    minutes = counting.refused(refusals)
+
+    def work(facts: Facts) -> None:
+        stored.merge(facts, refusals)
+        traffic.refused(facts, minutes)
+
+    batches.once(system, gateway_id, marks.DENIED, sequence, work)
     return len(entries) - len(refusals)
 
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -152,6 +153,14 @@ certificates = _resource(
     Column("last_seen", UTCDateTime, index=True),
     UniqueConstraint("authority_id", "serial"),
     Index("ix_certificates_updated_at", "updated_at"),
+    # Counts what is in force by when it ends, without touching a row: for a picture, of a million certificates too.
+    Index(
+        "ix_certificates_live",
+        "profile",
+        "not_after",
+        sqlite_where=text("revoked_at IS NULL"),
+        postgresql_where=text("revoked_at IS NULL"),
+    ),
 )
 profiles = _resource("profiles", UniqueConstraint("name"))
 certificate_requests = _resource(
@@ -310,6 +319,37 @@ gateway_marks = Table(
     Column("sequence", BigInteger, nullable=False),  # of the last batch of sightings that is on record
     Column("denied", BigInteger, nullable=False, server_default="0"),  # of the last batch of denials
     Column("rehearsed", BigInteger, nullable=False, server_default="0"),  # of the last batch of what is rehearsed
+)
+# What came through each listener, and through all together (listener_id empty): by the minute, and later by the hour.
+traffic = Table(
+    "traffic",
+    metadata,
+    Column("listener_id", String(36), primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),  # since 1970; of an hour, its first
+    Column("span", Integer, primary_key=True, autoincrement=False),  # 1 or 60 minutes
+    Column("handshakes", BigInteger, nullable=False),
+    Column("failed_handshakes", BigInteger, nullable=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("admitted", BigInteger, nullable=False),
+    Index("ix_traffic_span_minute", "span", "minute"),
+)
+traffic_refusals = Table(
+    "traffic_refusals",
+    metadata,
+    Column("listener_id", String(36), primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("span", Integer, primary_key=True, autoincrement=False),
+    Column("code", String(32), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Index("ix_traffic_refusals_span_minute", "span", "minute"),
+)
+# How far each gateway's own counters are in there.
+traffic_marks = Table(
+    "traffic_marks",
+    metadata,
+    Column("gateway_id", String(255), primary_key=True),
+    Column("at", UTCDateTime, nullable=False),
+    Column("document", Document, nullable=False),
 )
 effects = Table(
     "effects",
