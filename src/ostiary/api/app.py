@@ -42,6 +42,8 @@ from ostiary.api import (
     revocation,
     rotations,
     secrets,
+    sessions,
+    users,
 )
 from ostiary.api import tokens as token_routes
 from ostiary.api.heads import Heads
@@ -76,6 +78,8 @@ ROUTERS: Final = (
     requests.router,
     rotations.router,
     token_routes.router,
+    users.router,
+    sessions.router,
     enrolment.router,
     revisions.router,
     audit.router,

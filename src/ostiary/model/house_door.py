@@ -14,7 +14,8 @@ class HouseDoor(Data):
     """Where holders enrol and renew, or where people come to the console.
 
     `names` are host names and addresses that it is reached by, the first of them in links. `socket` is the path of the Unix
-    socket on which we answer what comes by it. With `demands_certificate`, nobody gets as far as that without a client certificate.
+    socket on which we answer what comes by it. With `demands_certificate`, nobody gets as far as that without a client
+    certificate.
     """
 
     kind: HouseDoorKind

@@ -10,6 +10,7 @@ from ostiary.access import members
 from ostiary.access.facts import Holder, Request
 from ostiary.access.judge import judge
 from ostiary.access.policy import Policy, policy
+from ostiary.envoy.house_doors import as_listener
 from ostiary.model.desired import Desired
 from ostiary.model.fields import IPAddress
 from ostiary.model.roster import Roster
@@ -53,9 +54,8 @@ def to_end(system: System, told: Mapping[int, Mapping[str, Any]]) -> dict[int, s
         return {}
     desired, at = wanted.desired, system.clock()
     named = {one.get("listener") for one in told.values()}
-    policies = {
-        one.listener.id: policy(one, desired.denied, desired.retired) for one in desired.listeners if one.listener.id in named
-    }
+    doors = (*desired.listeners, *map(as_listener, desired.doors))
+    policies = {one.listener.id: policy(one, desired.denied, desired.retired) for one in doors if one.listener.id in named}
     why: dict[int, str] = {}
     for number, one in told.items():
         try:
@@ -72,7 +72,7 @@ def to_end(system: System, told: Mapping[int, Mapping[str, Any]]) -> dict[int, s
 def _refused(stream: Stream, desired: Desired, its: Policy | None, at: datetime) -> str | None:
     """Why a stream may not go on; None if it may.
 
-    A listener that is gone is closed by the gateway itself; of it, and of the door to enrolment, only the certificate is judged.
+    A listener that is gone is closed by the gateway itself; of it, only the certificate is judged.
     """
     if its is None:
         if stream.fingerprint in desired.denied:
