@@ -17,6 +17,7 @@ from ostiary.errors import Denied
 from ostiary.model.session import Session
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
+from ostiary.web import words
 from ostiary.web.pages import POLICY as PLAIN
 from ostiary.web.pages import render
 from ostiary.web.words import LANGUAGES, of
@@ -119,8 +120,7 @@ class Visit:
 
     def say(self, sentence: str, **values: object) -> str:
         """A sentence in the reader's language; `%(name)s` in it are filled in afterwards."""
-        translated = of(self.language).gettext(sentence)
-        return translated % values if values else translated
+        return of(self.language).gettext(sentence) % values if values else words.sentence(sentence, self.language)
 
     def say_many(self, one: str, many: str, count: int, **values: object) -> str:
         """Likewise for a number of things."""

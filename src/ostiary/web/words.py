@@ -4,7 +4,8 @@ Catalogues are `locale/LANGUAGE/*.po` beside this file, as translators write the
 sentence that is in none is shown as it is written. They are read once, when somebody first asks for the language.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +18,8 @@ from babel.support import NullTranslations, Translations
 
 LANGUAGES: Final = {"en": "English", "vi": "Tiếng Việt"}
 CATALOGUES: Final = Path(__file__).with_name("locale")
+_LONGEST: Final = 1000  # of what is looked through for facts
+_FACT: Final = re.compile(r"\{(\d+)\}")
 
 
 def _(sentence: str) -> str:
@@ -27,9 +30,7 @@ def _(sentence: str) -> str:
 @cache
 def of(language: str) -> NullTranslations:
     """The words of a language; English for one that is not there."""
-    if language not in LANGUAGES:
-        return NullTranslations()
-    files = sorted((CATALOGUES / language).glob("*.po"))
+    files = _files(language)
     if not files:
         return NullTranslations()
     whole = Catalog(locale=language)
@@ -42,6 +43,46 @@ def of(language: str) -> NullTranslations:
     write_mo(compiled, whole)
     compiled.seek(0)
     return Translations(compiled)
+
+
+def sentence(text: str, language: str) -> str:
+    """A sentence in this language, also one in which facts stand already.
+
+    Why something is refused is said deep within, with the facts in it, to callers of every kind. The catalogue has such sentences
+    with `{0}`, `{1}`, … in place of the facts; here the facts are found in what was said, and put into the translation.
+    """
+    translated = of(language).gettext(text)
+    if translated != text or len(text) > _LONGEST:
+        return translated
+    for pattern, wanted in _patterns(language):
+        if found := pattern.fullmatch(text):
+            return _FACT.sub(lambda place: found[f"fact{place[1]}"], wanted)
+    return text
+
+
+@cache
+def _patterns(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Those with facts in them; the ones that say most come first, for another may fit too."""
+    with_facts = [(one, other) for one, other in _sentences(language) if _FACT.search(one)]
+    return tuple((_pattern(one), other) for one, other in sorted(with_facts, key=lambda both: -len(both[0])))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    parts = _FACT.split(text)
+    written = "".join(f"(?P<fact{part}>.+?)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
+    return re.compile(written, re.DOTALL)
+
+
+def _sentences(language: str) -> Iterator[tuple[str, str]]:
+    for file in _files(language):
+        with file.open("rb") as opened:
+            for message in read_po(opened, locale=language):
+                if isinstance(message.id, str) and isinstance(message.string, str) and message.id and message.string:
+                    yield message.id, message.string
+
+
+def _files(language: str) -> list[Path]:
+    return sorted((CATALOGUES / language).glob("*.po")) if language in LANGUAGES else []
 
 
 def preferred(wanted: Iterable[str]) -> str:

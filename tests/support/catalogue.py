@@ -1,0 +1,169 @@
+"""What there is to translate, and what has been: every sentence that a page can show: from templates, code, models.
+
+python -m support.catalogue vi            # what is missing, in PO form, to be filled in and put into a file of locale/vi
+python -m support.catalogue vi --tidy     # drops what no page says any more, and what is translated twice
+"""
+
+import ast
+import importlib
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+from babel.messages import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po, write_po
+from pydantic import BaseModel
+
+from ostiary.console import forms
+from ostiary.model.fields import traits
+from ostiary.web.words import CATALOGUES
+
+SOURCE: Final = Path(forms.__file__).parents[1]
+# What refuses says why, in words for people. Which argument that is.
+REFUSALS: Final = {"Invalid": 1, "TooLarge": 1, "Conflict": 0, "Denied": 0, "Unavailable": 0, "TooMany": 0, "Unauthenticated": 0}
+
+_METHODS: Final = [("**/templates/console/**.html", "jinja2"), ("**/templates/**.html", "jinja2"), ("**.py", "python")]
+_KEYWORDS: Final = {"_": None, "gettext": None, "ngettext": (1, 2), "say": None, "say_many": (1, 2)}
+_FORMS: Final = re.compile(r"forms\.(?:made|decoded)\(\s*visit,\s*(\w+)")
+
+Key = str | tuple[str, str]
+
+
+@dataclass
+class Wanted:
+    """Sentences by where they are said. Those of refusals have `{0}`, `{1}`, … where facts stand."""
+
+    places: dict[Key, set[str]] = field(default_factory=dict)
+
+    def add(self, key: Key, place: str) -> None:
+        if key and key != ("", ""):
+            self.places.setdefault(key, set()).add(place)
+
+
+def wanted() -> Wanted:
+    """All there is to translate."""
+    found = Wanted()
+    for name, _line, message, _comments, _context in extract_from_dir(
+        str(SOURCE), method_map=_METHODS, keywords=_KEYWORDS, options_map={"**.html": {"trimmed": "true", "silent": "false"}}
+    ):
+        found.add(message if isinstance(message, str) else (str(message[0]), str(message[1])), name)
+    for model in models():
+        for name, info in model.model_fields.items():
+            if traits(info).get("derived"):
+                continue
+            found.add(str(traits(info).get("label") or name.replace("_", " ").capitalize()), f"model {model.__name__}")
+            found.add(info.description or "", f"model {model.__name__}")
+    for text in forms.CHOICES.values():
+        found.add(text, "console/forms.py")
+    for text, place in refusals():
+        found.add(text, place)
+    return found
+
+
+def models() -> list[type[BaseModel]]:
+    """Those that the console has forms of."""
+    found: dict[str, type[BaseModel]] = {}
+    for file in sorted((SOURCE / "console").glob("*.py")):
+        names = set(_FORMS.findall(file.read_text()))
+        module = importlib.import_module(f"ostiary.console.{file.stem}") if names else None
+        found |= {
+            name: thing
+            for name in names
+            if isinstance(thing := getattr(module, name, None), type) and issubclass(thing, BaseModel)
+        }
+    return list(found.values())
+
+
+def refusals() -> Iterator[tuple[str, str]]:
+    """Why something is refused, wherever that is said: the sentences, with `{0}` for the first fact in them, and so on."""
+    for file in sorted(SOURCE.rglob("*.py")):
+        place = str(file.relative_to(SOURCE))
+        if place.startswith(("api/", "cli/", "gateway/", "demo/", "holder/")):
+            continue  # said in a terminal, or to programs
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            position = REFUSALS.get(node.func.id, 0 if node.func.id == "ValueError" and place.startswith("model/") else None)
+            if position is not None and len(node.args) > position:
+                yield from ((text, place) for text in _texts(node.args[position]))
+
+
+def _texts(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from _texts(node.body)
+        yield from _texts(node.orelse)
+    elif isinstance(node, ast.JoinedStr):
+        count, text = 0, ""
+        for part in node.values:
+            if isinstance(part, ast.Constant):
+                text += str(part.value)
+            else:
+                text, count = f"{text}{{{count}}}", count + 1
+        if any(character.isalpha() for character in re.sub(r"\{\d+\}", "", text)):
+            yield text
+
+
+def translated(language: str) -> dict[Path, Catalog]:
+    """The catalogues of a language, by file."""
+    found = {}
+    for file in sorted((CATALOGUES / language).glob("*.po")):
+        with file.open("rb") as opened:
+            found[file] = read_po(opened, locale=language, abort_invalid=True)
+    return found
+
+
+def keys(catalogue: Catalog) -> list[Key]:
+    """What a catalogue translates."""
+    return [_key(message.id) for message in catalogue if message.id]
+
+
+def _key(message_id: object) -> Key:
+    return (str(message_id[0]), str(message_id[1])) if isinstance(message_id, tuple | list) else str(message_id)
+
+
+def missing(language: str) -> dict[Key, set[str]]:
+    """What nobody has translated yet."""
+    every = [one for catalogue in translated(language).values() for one in catalogue]
+    done = {_key(one.id) for one in every if one.id and one.string and not one.fuzzy}
+    return {key: places for key, places in wanted().places.items() if key not in done and _first(key) not in done}
+
+
+def _first(key: Key) -> Key:
+    return key[0] if isinstance(key, tuple) else key
+
+
+def tidy(language: str) -> None:
+    """Drop what no page says any more; of what is in two files, the second."""
+    still, seen = wanted().places, Counter[Key]()
+    for file, catalogue in translated(language).items():
+        for key in keys(catalogue):
+            seen[key] += 1
+            if key not in still or seen[key] > 1:
+                catalogue.delete(key)
+        written = BytesIO()
+        write_po(written, catalogue, width=120, omit_header=False, sort_output=False, ignore_obsolete=True, include_lineno=False)
+        file.write_bytes(written.getvalue())
+
+
+def main() -> None:
+    """What is said above."""
+    language = sys.argv[1]
+    if "--tidy" in sys.argv:
+        tidy(language)
+    lacking = Catalog(locale=language, charset="utf-8")
+    for key, places in sorted(missing(language).items(), key=lambda one: (min(one[1]), str(one[0]))):
+        lacking.add(key, locations=[(place, 0) for place in sorted(places)[:2]])
+    write_po(sys.stdout.buffer, lacking, width=120, omit_header=True, include_lineno=False)
+    print(f"# {len(lacking)} of {len(wanted().places)} are missing", file=sys.stderr)  # noqa: T201 (a chore prints)
+
+
+if __name__ == "__main__":
+    main()
