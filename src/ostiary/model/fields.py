@@ -20,7 +20,8 @@ MILLISECONDS_MAX: Final = 2_073_600_000  # 24 days; Octavia's own limit.
 class Data(BaseModel):
     """Frozen, complete, and strict about what it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    # Deferred: made when it is first used. Most processes use a few of the several hundred shapes there are.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True)
 
 
 def setting(
