@@ -31,7 +31,19 @@ from ostiary.errors import Conflict, Unavailable
 from ostiary.gateway import client as keeper
 from ostiary.gateway.log_tail import LogTail, from_keeper
 from ostiary.model.house_door import HouseDoorKind
-from ostiary.ops import denials, effects_kept, house_doors, people, rehearsals, server_certificates, sightings, streams, traffic
+from ostiary.ops import (
+    denials,
+    effects_kept,
+    house_doors,
+    people,
+    rehearsals,
+    server_certificates,
+    sightings,
+    sign_in_links,
+    streams,
+    traffic,
+)
+from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.paths import Paths
 from ostiary.pki.sealing import Sealer
@@ -59,11 +71,12 @@ Ready = Callable[["Running"], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Running:
-    """A control plane that answers."""
+    """A control plane that answers. `sign_in` opens the console, once."""
 
     settings: Settings
     url: str
     token: str
+    sign_in: str
 
     def __repr__(self) -> str:
         return f"Running({self.url})"
@@ -71,6 +84,9 @@ class Running:
 
 async def _say_ready(running: Running) -> None:
     log.info("ready", api=running.url, token_file=str(running.settings.token_file))
+    with contextlib.suppress(OSError):  # nobody reads it
+        # Not into the log, which is kept: whoever opens it is the administrator.
+        print(f"Console: {running.sign_in}\n  (works once, for 15 minutes; another one: ostiary console)", flush=True)  # noqa: T201
 
 
 def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info") -> None:
@@ -99,8 +115,8 @@ async def _serve(settings: Settings, ready: Ready, passphrase: bytes | None) -> 
             url = _url(sock)
             if not ipaddress.ip_address(sock.getsockname()[0]).is_loopback:
                 log.warning("the API speaks plain HTTP: others on the network can read the token; put TLS before it", api=url)
-            async with _running(settings, store, sealer, token, sock) as failures:
-                await ready(Running(settings, url, token))
+            async with _running(settings, store, sealer, token, sock) as (system, failures):
+                await ready(Running(settings, url, token, await asyncio.to_thread(_sign_in, system, url)))
                 await _either(stop, failures)
             log.info("stopped")
     finally:
@@ -110,10 +126,10 @@ async def _serve(settings: Settings, ready: Ready, passphrase: bytes | None) -> 
 @asynccontextmanager
 async def _running(
     settings: Settings, store: Store, sealer: Sealer, token: str, sock: socket.socket
-) -> AsyncIterator[tuple[asyncio.Future[None], ...]]:
+) -> AsyncIterator[tuple[System, tuple[asyncio.Future[None], ...]]]:
     """Everything started; leaving stops it, the gateway last so that requests are served to the end.
 
-    Yields what ends (by raising) when a part fails that must not.
+    Yields besides what ends (by raising) when a part fails that must not.
     """
     paths = Paths(settings.data_dir)
     waiting: list[Callable[[int], None]] = []  # for the next commit
@@ -157,13 +173,18 @@ async def _running(
         gateway_log = LogTail(paths.keeper_log, from_keeper)
         await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
         async with _tasks(_keep_gateway(paths), _join(gateway_log)) as gateway_failed:
-            yield failed, gateway_failed
+            yield system, (failed, gateway_failed)
         console.close()
         for server, _ in servers:
             server.should_exit = True
         system.signers.close()
         if not settings.leave_gateway:
             await asyncio.to_thread(keeper.stop, settings.data_dir)
+
+
+def _sign_in(system: System, url: str) -> str:
+    """A link to the console for whoever started us: they can read the admin token too."""
+    return sign_in_links.url(system, sign_in_links.make(system, Caller(people.ADMIN, "admin", source="local")), url)
 
 
 def _server(app: ASGIApp) -> uvicorn.Server:

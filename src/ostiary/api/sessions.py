@@ -13,7 +13,6 @@ from ostiary.model.session import LINK_LIFETIME, Session
 from ostiary.ops import sessions, sign_in_links
 
 NOUN: Final = Noun("session", "sessions", Session)
-SIGN_IN: Final = "/console/sign-in"
 
 
 class SignInLink(Data):
@@ -32,10 +31,10 @@ router = APIRouter(prefix="/v1", tags=["sessions"])
 def make(request: Request, system: Sys, caller: Who) -> JSONResponse:
     """Make a link that signs you in to the console, once and within a quarter of an hour."""
     secret = sign_in_links.make(system, caller)
-    # Whoever asks says by which name they reach us, unless the console has a door of its own that is open to all.
-    door = system.door("console")
-    base = door.url if door is not None and not door.demands_certificate else str(request.base_url).rstrip("/")
-    link = {"url": f"{base}{SIGN_IN}/{bytes(secret).decode()}", "expires_at": zulu_time(system.clock() + LINK_LIFETIME)}
+    link = {
+        "url": sign_in_links.url(system, secret, str(request.base_url)),  # by whichever name they reach us who ask
+        "expires_at": zulu_time(system.clock() + LINK_LIFETIME),
+    }
     return JSONResponse({"sign_in_link": link}, 201)
 
 

@@ -10,6 +10,23 @@ import typer
 from ostiary.cli import access_exceptions, inventory, rehearsals
 from ostiary.cli.client import Client, Failed, connect
 from ostiary.cli.files import read_pem
+from ostiary.cli.holders import (
+    CA,
+    CN,
+    DNS,
+    OU,
+    SPIFFE,
+    URI,
+    Email,
+    Fingerprint,
+    Group,
+    Many,
+    Profile,
+    Serial,
+    holders_of,
+    texts,
+    who,
+)
 from ostiary.cli.listeners import PATH as LISTENERS
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
@@ -19,19 +36,6 @@ PATH: Final = "/v1/access-rules"
 COLUMNS: Final = ("position", "name", "action", "who", "what", "from", "when", "id")
 OF_ALL: Final = ("listener", *COLUMNS)
 CHECKS: Final = ("stage", "name", "result", "detail")
-_WORDS: Final = {
-    "groups": "group",
-    "profiles": "profile",
-    "authority_ids": "CA",
-    "fingerprints_sha256": "fingerprint",
-    "serials": "serial",
-    "subject_cn": "CN",
-    "subject_ou": "OU",
-    "san_dns": "DNS",
-    "san_uri": "URI",
-    "san_email": "e-mail",
-    "spiffe_ids": "SPIFFE",
-}
 _OF_REQUESTS: Final = ("hosts", "paths", "methods", "sources")
 _GIVEN: Final = ("name", "position", "action", "certificate", *_OF_REQUESTS, "not_before", "not_after", "shadow")
 
@@ -40,20 +44,8 @@ app.add_typer(access_exceptions.app, name="exception")
 
 Listener = Annotated[str, typer.Argument(help="The listener's name or id.")]
 Rule = Annotated[str, typer.Argument(help="The rule's name or id.")]
-Many = list[str] | None
 Allow = Annotated[bool, typer.Option("--allow", help="Let through what fits.")]
 Deny = Annotated[bool, typer.Option("--deny", help="Refuse what fits.")]
-Group = Annotated[Many, typer.Option("--group", help="In this group. This, and what follows, may be given again.")]
-Profile = Annotated[Many, typer.Option("--profile", help="Issued here by this profile.")]
-CA = Annotated[Many, typer.Option("--ca", help="Signed by this authority or one below it: name or id.")]
-Fingerprint = Annotated[Many, typer.Option("--fingerprint", help="This certificate: SHA-256, hexadecimal.")]
-Serial = Annotated[Many, typer.Option("--serial", help="This serial number, hexadecimal.")]
-CN = Annotated[Many, typer.Option("--cn", help="This common name; a star at the start or the end is anything.")]
-OU = Annotated[Many, typer.Option("--ou", help="This organizational unit, likewise.")]
-DNS = Annotated[Many, typer.Option("--dns", help="This DNS name, *.a.test (one label) or **.a.test (all below).")]
-URI = Annotated[Many, typer.Option("--uri", help="This URI; a star at the start or the end is anything.")]
-Email = Annotated[Many, typer.Option("--email", help="This address, or *@a.test.")]
-SPIFFE = Annotated[Many, typer.Option("--spiffe", help="This SPIFFE id, or spiffe://domain/* for all below.")]
 Host = Annotated[Many, typer.Option("--host", help="The host asked for, *.a.test (one label) or **.a.test (all below).")]
 PathOption = Annotated[Many, typer.Option("--path", help="/a is that path, '/a/*' that and all below, '/a*' all that begin so.")]
 Method = Annotated[Many, typer.Option("--method", help="The HTTP method.")]
@@ -129,7 +121,7 @@ def add(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     client = connect(data_dir)
     found = client.find(LISTENERS, "listener", "listeners", listener)
     given: dict[str, Any] = {"name": name, "position": position, "action": _action(allow=allow, deny=deny), "shadow": shadow}
-    holders = _holders(client, (group, profile, ca, fingerprint, serial, cn, ou, dns, uri, email, spiffe))
+    holders = holders_of(client, (group, profile, ca, fingerprint, serial, cn, ou, dns, uri, email, spiffe))
     given |= {"certificate": holders, **_requests(host, path, method, source), **_window(from_, until)}
     rule = {key: value for key, value in given.items() if value}
     _be_sure(client, found, {"rule": rule}, yes=yes)
@@ -189,7 +181,7 @@ def set_(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     changes |= {"name": name} if name is not None else {}
     changes |= {"action": _action(allow=allow, deny=deny)} if allow or deny else {}
     changes |= {"shadow": shadow} if shadow is not None else {}
-    holders = _holders(client, (group, profile, ca, fingerprint, serial, cn, ou, dns, uri, email, spiffe))
+    holders = holders_of(client, (group, profile, ca, fingerprint, serial, cn, ou, dns, uri, email, spiffe))
     changes |= {"certificate": {**before["certificate"], **holders}} if holders else {}
     if not changes:
         raise Failed("say what to change; see ostiary access set --help")
@@ -285,22 +277,9 @@ def _action(*, allow: bool, deny: bool) -> str:
     return "ALLOW" if allow else "DENY"
 
 
-def _holders(client: Client, given: tuple[Many, ...]) -> dict[str, list[str]]:
-    """What is asked of the certificate, under the API's names; authorities by id."""
-    holders = {name: _texts(values) for name, values in zip(_WORDS, given, strict=True) if values}
-    if "authority_ids" in holders:
-        named = holders["authority_ids"]
-        holders["authority_ids"] = [client.find("/v1/authorities", "authority", "authorities", one)["id"] for one in named]
-    return holders
-
-
 def _requests(host: Many, path: Many, method: Many, source: Many) -> dict[str, list[str]]:
     given = zip(_OF_REQUESTS, (host, path, method, source), strict=True)
-    return {name: _texts(values) for name, values in given if values}
-
-
-def _texts(values: list[str]) -> list[str]:
-    return [value for value in values if value]
+    return {name: texts(values) for name, values in given if values}
 
 
 def _window(from_: str | None, until: str | None) -> dict[str, str | None]:
@@ -362,28 +341,10 @@ def _row(client: Client, rule: dict[str, Any]) -> dict[str, Any]:
     return {
         **rule,
         "action": f"{rule['action']} (shadow)" if rule["shadow"] else rule["action"],
-        "who": "; ".join(_who(client, rule["certificate"])) or "everybody",
+        "who": "; ".join(who(client, rule["certificate"])) or "everybody",
         "what": " ".join(what) or "everything",
         "from": " ".join(rule["sources"]) or "anywhere",
         "when": " to ".join(rule[name] or "…" for name in ("not_before", "not_after"))
         if rule["not_before"] or rule["not_after"]
         else "always",
     }
-
-
-def _who(client: Client, holders: dict[str, list[str]]) -> list[str]:
-    words = []
-    for name, word in _WORDS.items():
-        values = holders[name]
-        if name == "authority_ids":
-            values = [_authority_name(client, one) for one in values]
-        if name == "fingerprints_sha256":
-            values = [f"{one[:12]}…" for one in values]
-        if values:
-            words.append(f"{word} {' or '.join(values)}")
-    return words
-
-
-def _authority_name(client: Client, authority_id: str) -> str:
-    found = client.call("GET", "/v1/authorities", id=authority_id)["authorities"]
-    return str(found[0]["name"]) if found else authority_id

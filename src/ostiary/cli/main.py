@@ -22,7 +22,9 @@ from ostiary.cli import (
     requests,
     revisions,
     rotations,
+    sessions,
     tokens,
+    users,
 )
 from ostiary.cli.client import connect
 from ostiary.cli.options import DataDir, Json
@@ -45,11 +47,14 @@ app.add_typer(access.app, name="access")
 app.add_typer(requests.app, name="request")
 app.add_typer(profiles.app, name="profile")
 app.add_typer(tokens.app, name="token")
+app.add_typer(users.app, name="user")
+app.add_typer(sessions.app, name="session")
 app.add_typer(enroll.app, name="enroll")
 app.add_typer(rehearsals.app, name="rehearsal")
 app.add_typer(audit.app, name="audit")
 app.add_typer(revisions.app, name="revision")
 app.add_typer(kek.app, name="kek")
+app.command("console")(sessions.console)
 app.command("clients")(clients.clients)
 app.command("explain")(explain.explain)
 app.command("denials")(denials.denials)

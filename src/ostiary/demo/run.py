@@ -150,8 +150,9 @@ def _welcome(running: Running, folder: Path, port: int) -> str:
     address = f"https://127.0.0.1:{port}/"
     return (
         f"\nostiary is ready.\n\n"
-        f"  API    {running.url}   (token in {running.settings.token_file})\n"
-        f"  Door   {address}   (Client CA: {ISSUING})\n\n"
+        f"  Console  {running.sign_in}   (works once, for 15 minutes; another one: ostiary console)\n"
+        f"  API      {running.url}   (token in {running.settings.token_file})\n"
+        f"  Door     {address}   (Client CA: {ISSUING})\n\n"
         f"With a certificate you are let in:\n\n"
         f"  curl --cacert {ca} --cert {certificate} --key {key} {address}\n\n"
         f"Without one you are refused:\n\n"

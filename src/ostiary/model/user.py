@@ -2,12 +2,18 @@
 
 from typing import Annotated
 
-from pydantic import StringConstraints, field_validator
+from pydantic import AfterValidator, StringConstraints
 
 from ostiary.model.access import Holders
 from ostiary.model.fields import Text, setting
 from ostiary.model.resource import Resource
 from ostiary.model.token import Role
+
+
+def _somebodys(certificate: Holders) -> Holders:
+    if certificate.anybody:
+        raise ValueError("say whose certificate it is: without a condition everybody would sign in as this user")
+    return certificate
 
 
 class User(Resource):
@@ -17,13 +23,6 @@ class User(Resource):
         description="What the record calls them; an access token of this name is the same person's.", fixed=True
     )
     role: Role = setting(description="What they may do: admin, operator or auditor.")
-    certificate: Holders = setting(
-        description="Which certificate is theirs; at least one condition. No other user's conditions may fit it too."
+    certificate: Annotated[Holders, AfterValidator(_somebodys)] = setting(
+        description="Which certificate is theirs; at least one condition, and no other user's may fit it too."
     )
-
-    @field_validator("certificate")
-    @classmethod
-    def _is_somebodys(cls, certificate: Holders) -> Holders:
-        if certificate.anybody:
-            raise ValueError("say whose certificate it is: without a condition everybody would sign in as this user")
-        return certificate

@@ -41,6 +41,13 @@ def make(system: System, caller: Caller) -> Private:
     return secret
 
 
+def url(system: System, secret: Private, base: str) -> str:
+    """The whole link: to the console's own door, where it has one that is open to all; else to where it is reached as `base`."""
+    door = system.door("console")
+    at = door.url if door is not None and not door.demands_certificate else base.rstrip("/")
+    return f"{at}/console/sign-in/{bytes(secret).decode()}"
+
+
 def offered(system: System, secret: bytes) -> SignInLink | None:
     """The link with this secret; None when it is not good. Asking uses nothing up: what previews a link must not follow it."""
     with system.store.read() as reader:
