@@ -5,8 +5,10 @@ from there, so a new setting is in its form, and in the right place, without a l
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from typing import Any, Final, Literal
 
@@ -18,7 +20,7 @@ from ostiary.errors import Conflict, Invalid
 from ostiary.model.fields import traits
 from ostiary.web.words import _
 
-Kind = Literal["text", "number", "tick", "ticks", "choice", "lines"]
+Kind = Literal["text", "number", "tick", "ticks", "choice", "lines", "duration", "moment"]
 Values = Mapping[str, Any]
 Choices = Sequence[tuple[str, str]]  # value, and what people read
 
@@ -37,7 +39,17 @@ _SAID: Final = {
     "too_long": _("must not be more than %(max_length)s"),
     "literal_error": _("is not one of the choices"),
     "string_pattern_mismatch": _("does not have the form that is asked for"),
+    "time_delta_parsing": _("is not a length of time such as 90d, 12h or 30m"),
+    "time_delta_type": _("is not a length of time such as 90d, 12h or 30m"),
+    "datetime_from_date_parsing": _("is not a day and time such as 2027-01-31T12:00"),
+    "datetime_parsing": _("is not a day and time such as 2027-01-31T12:00"),
+    "datetime_type": _("is not a day and time such as 2027-01-31T12:00"),
 }
+
+# Lengths of time as people write them. Years and months are not among them: they are not the same length everywhere.
+_UNITS: Final = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+_LENGTH: Final = re.compile(r"(?:\s*\d{1,9}\s*[dhms])+\s*", re.IGNORECASE | re.ASCII)
+_PART: Final = re.compile(r"(\d+)\s*([dhms])", re.IGNORECASE | re.ASCII)
 
 # How choices read that are written in capitals for machines. What is not here reads as it is written.
 CHOICES: Final = {
@@ -96,7 +108,17 @@ class Filled:
     @property
     def elsewhere(self) -> dict[str, str]:
         """What is wrong with no field of this form."""
-        return {name: why for name, why in self.errors.items() if name.partition(".")[0] not in self.controls}
+        return {name: why for name, why in self.errors.items() if not self.place(name)}
+
+    def place(self, name: str) -> str:
+        """The field that this is said of: itself, or what it is a part of; empty when it is not of this form."""
+        while name and name not in self.controls:
+            name = name.rpartition(".")[0]
+        return name
+
+    def part(self, path: str) -> tuple[Control, ...]:
+        """The fields of one part of it (`under`)."""
+        return tuple(one for one in self.controls.values() if one.name.startswith(path))
 
     def advanced(self, *but: str) -> tuple[Control, ...]:
         """The advanced ones, in order, without those that stand elsewhere."""
@@ -124,17 +146,71 @@ def typed(filled: Filled, form: Form, errors: Mapping[str, str] | None = None) -
     return Filled(controls, wrong)
 
 
-def decoded(visit: Visit, model: type[BaseModel], filled: Filled, form: Form) -> dict[str, Any]:
-    """What was typed, as the model's own types. Raises `Wrong` with every field that is not right."""
-    names = tuple(name for name in filled.controls if name in model.model_fields)
-    document = {name: _value(_schema(model)[name], filled[name], form) for name in names}
+def decoded(visit: Visit, model: type[BaseModel], filled: Filled, form: Form, *, path: str = "") -> dict[str, Any]:
+    """What was typed, as the model's own types. Raises `Wrong` with every field that is not right.
+
+    `path` is what stands before their names where the model is a part of another (`under`), such as `names.`.
+    """
+    names = tuple(name for name in model.model_fields if path + name in filled.controls)
+    document = {name: _value(_schema(model)[name], filled[path + name], form, visit.zone) for name in names}
     try:
         checked = _of(model, names).model_validate_json(json.dumps({k: v for k, v in document.items() if v is not None}))
     except ValidationError as error:
         raise Wrong(
-            {_place(one): _said(visit, one) for one in reversed(error.errors(include_url=False, include_input=False))}
+            {path + _place(one): _said(visit, one) for one in reversed(error.errors(include_url=False, include_input=False))}
         ) from None
     return {name: getattr(checked, name) if document[name] is not None else None for name in names}
+
+
+def every(*parts: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """What each of several parts of a form says. Raises one `Wrong` for all that is wrong in any of them."""
+    found, errors = [], {}
+    for part in parts:
+        try:
+            found.append(part())
+        except Wrong as wrong_part:
+            errors.update(wrong_part.errors)
+    if errors:
+        raise Wrong(errors)
+    return tuple(found)
+
+
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said at all: what is None stands for the default."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def under(filled: Filled, prefix: str) -> Filled:
+    """The same form, its fields called `prefix` and their names: where a page has several forms in one."""
+    controls = {f"{prefix}{name}": replace(one, name=f"{prefix}{name}") for name, one in filled.controls.items()}
+    return Filled(controls, {f"{prefix}{name}": why for name, why in filled.errors.items()})
+
+
+def together(*parts: Filled) -> Filled:
+    """Several forms as one."""
+    controls: dict[str, Control] = {}
+    errors: dict[str, str] = {}
+    for part in parts:
+        controls |= part.controls
+        errors |= part.errors
+    return Filled(controls, errors)
+
+
+def part_of(form: Form, prefix: str) -> Form:
+    """What was sent for the fields whose names begin with `prefix`, by their own names."""
+    texts = {name.removeprefix(prefix): value for name, value in form.texts.items() if name.startswith(prefix)}
+    present = tuple(name.removeprefix(prefix) for name in form.all(PRESENT) if name.startswith(prefix))
+    files = {name.removeprefix(prefix): value for name, value in form.files.items() if name.startswith(prefix)}
+    return Form({**texts, PRESENT: present}, files)
+
+
+def completed(filled: Filled, form: Form) -> Form:
+    """As if all of it had been sent: what was not stands as it stands in the form."""
+    texts = dict(form.texts)
+    for name, one in filled.controls.items():
+        if name not in form.texts and name not in form.all(PRESENT):
+            texts[name] = one.value if isinstance(one.value, tuple) else (one.value,)
+    return Form({**texts, PRESENT: (*form.all(PRESENT), *filled.controls)}, form.files)
 
 
 class Wrong(Exception):
@@ -166,8 +242,8 @@ def _control(visit: Visit, model: type[BaseModel], name: str, value: Any, given:
         kind,
         label=visit.say(str(extra.get("label") or name.replace("_", " ").capitalize())),
         help=visit.say(info.description) if info.description else "",
-        value=shown(kind, value if value is not None else default),
-        default=shown(kind, default),
+        value=shown(kind, value if value is not None else default, visit.zone),
+        default=shown(kind, default, visit.zone),
         choices=choices,
         unit=str(extra.get("unit", "")),
         least=plain.get("minimum"),
@@ -177,8 +253,8 @@ def _control(visit: Visit, model: type[BaseModel], name: str, value: Any, given:
     )
 
 
-def shown(kind: Kind, value: Any) -> str | tuple[str, ...]:
-    """A value as it stands in a control."""
+def shown(kind: Kind, value: Any, zone: tzinfo = UTC) -> str | tuple[str, ...]:
+    """A value as it stands in a control; a point in time on the wall clock of `zone`."""
     if kind == "ticks":
         if isinstance(value, Mapping):
             return tuple(str(one) for one, wanted in value.items() if wanted == "true")
@@ -187,7 +263,31 @@ def shown(kind: Kind, value: Any) -> str | tuple[str, ...]:
         return "\n".join(str(one) for one in value or ())
     if kind == "tick":
         return "true" if value else ""
-    return "" if value is None else str(value)
+    return "" if value is None else _text(value, zone)
+
+
+def _text(value: Any, zone: tzinfo) -> str:
+    if isinstance(value, timedelta):
+        return length(value)
+    return value.astimezone(zone).strftime("%Y-%m-%dT%H:%M") if isinstance(value, datetime) else str(value)
+
+
+def length(of: timedelta) -> str:
+    """A length of time as it is typed: `90d`, `12h`, `1d 12h`."""
+    left, found = int(of.total_seconds()), []
+    for unit, seconds in _UNITS.items():
+        count, left = divmod(left, seconds)
+        if count:
+            found.append(f"{count}{unit}")
+    return " ".join(found) or "0s"
+
+
+def moment(text: str, zone: tzinfo) -> datetime | None:
+    """What was typed into a control for a point in time, on the wall clock of `zone`; None when it is none."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _sent(one: Control, form: Form) -> str | tuple[str, ...]:
@@ -198,7 +298,7 @@ def _sent(one: Control, form: Form) -> str | tuple[str, ...]:
     return form.texts.get(one.name, ("",))[-1]
 
 
-def _value(schema: dict[str, Any], one: Control, form: Form) -> Any:
+def _value(schema: dict[str, Any], one: Control, form: Form, zone: tzinfo) -> Any:
     """What was typed, as JSON; None for nothing, which is the default."""
     kind, plain = one.kind, _plain(schema)
     if one.name not in form.texts and one.name not in form.all(PRESENT):
@@ -213,7 +313,19 @@ def _value(schema: dict[str, Any], one: Control, form: Form) -> Any:
     text = form.text(one.name)
     if not text:
         return "" if one.is_needed and kind == "text" else None
+    if kind == "moment":
+        at = moment(text, zone)
+        return text if at is None else at.isoformat()
+    if kind == "duration":
+        return _seconds(text)
     return _number(text) if kind == "number" else text
+
+
+def _seconds(text: str) -> str:
+    """A length of time in ISO 8601; what is none stays as it is, to be refused by the model."""
+    if not _LENGTH.fullmatch(text):
+        return text
+    return f"PT{sum(int(count) * _UNITS[unit.lower()] for count, unit in _PART.findall(text))}S"
 
 
 def _number(text: str) -> int | str:
@@ -269,7 +381,8 @@ def _kind(schema: dict[str, Any]) -> Kind:
         return "ticks" if _enum(schema) else "lines"
     if plain.get("type") == "object":
         return "ticks"
-    return "choice" if _enum(schema) else "text"
+    formats: dict[str, Kind] = {"duration": "duration", "date-time": "moment"}
+    return "choice" if _enum(schema) else formats.get(plain.get("format", ""), "text")
 
 
 def _enum(schema: dict[str, Any]) -> list[str]:
