@@ -30,7 +30,6 @@ from ostiary.envoy.resources import Snapshot
 from ostiary.errors import Conflict, Unavailable
 from ostiary.gateway import client as keeper
 from ostiary.gateway.log_tail import LogTail, from_keeper
-from ostiary.model.house_door import HouseDoorKind
 from ostiary.ops import (
     denials,
     effects_kept,
@@ -63,7 +62,6 @@ EFFECTS_ROUND_SECONDS: Final = 1.0
 COUNTING_ROUND_SECONDS: Final = 1.0
 COUNTING_RETRY_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 5
-_KNOCKS: Final[dict[HouseDoorKind, str]] = {"enrolment": KNOCK, "console": CONSOLE_KNOCK}
 
 log = structlog.get_logger(source="ostiary")
 Ready = Callable[["Running"], Awaitable[None]]
@@ -86,7 +84,7 @@ async def _say_ready(running: Running) -> None:
     log.info("ready", api=running.url, token_file=str(running.settings.token_file))
     with contextlib.suppress(OSError):  # nobody reads it
         # Not into the log, which is kept: whoever opens it is the administrator.
-        print(f"Console: {running.sign_in}\n  (works once, for 15 minutes; another one: ostiary console)", flush=True)  # noqa: T201
+        print(f"Console: {running.sign_in}\n  (works once, for 15 minutes; another one: ostiary console)", flush=True)  # noqa: T201 (what is asked for)
 
 
 def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info") -> None:
@@ -149,9 +147,11 @@ async def _running(
     waiting += [publisher.wake, upkeep.wake]
     await asyncio.to_thread(house_doors.prepare, system)
     console = Console(system, admin_token(token))
-    app = beside(create_app(system, token=token), console)
+    api = create_app(system, token=token)
+    app = beside(api, console)
+    behind = {"enrolment": AtTheDoor(api, KNOCK), "console": AtTheDoor(app, CONSOLE_KNOCK)}
     servers = [(_server(app), sock)]
-    servers += [(_server(AtTheDoor(app, _KNOCKS[door.kind])), _listening_at(Path(door.socket))) for door in system.doors]
+    servers += [(_server(behind[door.kind]), _listening_at(Path(door.socket))) for door in system.doors]
     parts = (
         publisher.run(),
         upkeep.run(),

@@ -170,6 +170,13 @@ def current(
     return session, Caller(session.name, session.role, source, request_id)
 
 
+def goes_on(system: System, session: Session, certificate: bytes | None) -> bool:
+    """Whether what goes on in this session (a page that tells what happens) may go on. Looking does not count as use."""
+    with system.store.read() as reader:
+        now = reader.get(SESSION, session.id)
+        return _state(reader, system, now, certificate, system.clock()) is _State.ALIVE
+
+
 def _found(reader: Reader, secret: bytes) -> Session | None:
     return next(iter(reader.all(SESSION, secret_sha256=digest(secret))), None)
 
