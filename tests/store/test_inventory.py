@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any, Final
 
 import pytest
+from sqlalchemy import event
 
 from ostiary.ids import new_id
 from ostiary.model.authority import Authority, Certificate
@@ -168,3 +169,42 @@ def test_pages_follow_each_other_in_any_order_both_ways(stock: Stock) -> None:
     assert seen == expected
     back = stock.found(query=replace(query, marker=expected[5], reverse=True), status="VALID")
     assert back == expected[2:5]
+
+
+def test_what_is_in_force_is_counted_by_when_it_ends(stock: Stock) -> None:
+    ends = [NOW + number * 7 * DAY for number in range(4)]
+    for not_after, fields in (
+        (NOW - SECOND, {}),
+        (NOW, {}),
+        (NOW + 7 * DAY - SECOND, {}),
+        (NOW + 7 * DAY, {"profile": "server"}),
+        (NOW + 8 * DAY, {"revoked_at": NOW, "revocation_reason": HOLD}),
+        (NOW + 20 * DAY, {}),
+        (NOW + 21 * DAY, {}),
+    ):
+        stock.add(not_after=not_after, **fields)
+    with stock.store.read() as reader:
+        assert inventory.expiring(reader, "client", ends) == (2, 0, 1)
+        assert inventory.expiring(reader, "server", ends) == (0, 1, 0)
+        assert inventory.authorities_expiring(reader, ends) == (1, 0, 0)
+        assert inventory.authorities_expiring(reader, ends[1:]) == (0, 0)
+
+
+def test_which_are_in_the_inventory(stock: Stock) -> None:
+    made = [stock.add() for _ in range(3)]
+    with stock.store.read() as reader:
+        fingerprints = [one.fingerprint_sha256 for one in made]
+        assert inventory.known(reader, ["0" * 64, *fingerprints[1:]]) == set(fingerprints[1:])
+        assert inventory.known(reader, ()) == frozenset()
+
+
+def test_what_ends_when_is_counted_in_an_index_however_many_there_are(store: Store) -> None:
+    with store.read() as reader:
+        if reader.connection.dialect.name != "sqlite":
+            return  # PostgreSQL decides by how many there are
+        asked: list[tuple[str, tuple[Any, ...]]] = []
+        event.listen(reader.connection, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+        inventory.expiring(reader, "client", [NOW, NOW + DAY])
+        ((statement, parameters),) = asked
+        plan = reader.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    assert any("ix_certificates_live (profile=? AND not_after>? AND not_after<?)" in row[-1] for row in plan)

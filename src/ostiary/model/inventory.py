@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, get_args
 
+from ostiary.model.fields import Data
 from ostiary.model.query import Query
 
 Status = Literal["VALID", "EXPIRED", "NOT_YET_VALID", "REVOKED", "ON_HOLD"]
@@ -30,3 +31,12 @@ class Wanted:
     seen_before: datetime | None = None
     """Last seen before this time, or never."""
     seen_after: datetime | None = None
+
+
+class Expiring(Data):
+    """How many of each kind end in one week, which begins at `week`."""
+
+    week: datetime
+    clients: int
+    servers: int
+    authorities: int

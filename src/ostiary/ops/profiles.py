@@ -55,6 +55,11 @@ def effective(reader: Reader, name: str, field: str = "profile") -> Profile:
     return BUILT_IN[name]
 
 
+def all_effective(reader: Reader) -> tuple[Profile, ...]:
+    """All of them, as they are in force."""
+    return tuple(effective(reader, name) for name in _names(reader))
+
+
 def find(system: System, caller: Caller) -> tuple[Known, ...]:
     """All of them, those that are built in first."""
     caller.must("profile:read")

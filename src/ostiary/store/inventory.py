@@ -1,7 +1,9 @@
 """The inventory of certificates, searched in SQL: there may be very many, and what is asked about them is more than equality."""
 
 import json
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, func, not_, or_, select
@@ -15,6 +17,7 @@ from ostiary.store.kinds import CERTIFICATE
 from ostiary.store.queries import paged
 from ostiary.store.rows import from_row
 from ostiary.store.store import Reader
+from ostiary.store.summed import parts
 
 _TABLE: Final = tables.certificates
 _DOCUMENT: Final[Any] = _TABLE.c.document
@@ -24,6 +27,38 @@ def page(reader: Reader, wanted: Wanted) -> Page[Certificate]:
     """One page of the certificates that match."""
     rows, more = paged(reader.connection, CERTIFICATE, wanted.query, {}, _conditions(wanted))
     return Page(tuple(from_row(CERTIFICATE, row) for row in rows), more)
+
+
+def expiring(reader: Reader, profile: str, ends: Sequence[datetime]) -> tuple[int, ...]:
+    """How many certificates of a profile, of those that are in force, expire between each of these moments and the next."""
+    live = and_(_TABLE.c.profile == profile, _TABLE.c.revoked_at.is_(None))
+    counts = (
+        select(func.count()).where(live, _TABLE.c.not_after >= begin, _TABLE.c.not_after < end).scalar_subquery()
+        for begin, end in pairwise(ends)
+    )
+    return tuple(map(int, reader.connection.execute(select(*counts)).one()))
+
+
+def authorities_expiring(reader: Reader, ends: Sequence[datetime]) -> tuple[int, ...]:
+    """How many authorities, of those that are in force, expire between each of these moments and the next."""
+    table = tables.authorities
+    document: Any = table.c.document
+    statement = select(table.c.not_after).where(
+        table.c.not_after >= ends[0], table.c.not_after < ends[-1], document["revoked_at"].as_string().is_(None)
+    )
+    found = tuple(reader.connection.execute(statement).scalars())
+    return tuple(sum(begin <= at < end for at in found) for begin, end in pairwise(ends))
+
+
+def known(reader: Reader, fingerprints: Iterable[str]) -> frozenset[str]:
+    """Those of these that are in the inventory."""
+    return frozenset(
+        found
+        for some in parts(fingerprints)
+        for found in reader.connection.execute(
+            select(_TABLE.c.fingerprint_sha256).where(_TABLE.c.fingerprint_sha256.in_(some))
+        ).scalars()
+    )
 
 
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
