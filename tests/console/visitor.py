@@ -208,7 +208,7 @@ class Visitor:
 
         link = sign_in_links.make(self.system, caller)
         _session, secret = sessions.by_link(self.system, bytes(link), "192.0.2.7", "req-test")
-        self._http.cookies.set("ostiary-session", bytes(secret).decode(), domain="ostiary.test", path="/")
+        self._http.cookies.set("ostiary-session", bytes(secret).decode(), domain="ostiary.test", path="/console")
 
     def __enter__(self) -> Self:
         return self

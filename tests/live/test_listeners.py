@@ -476,3 +476,22 @@ def test_going_back_brings_back_what_was_deleted(house: Ostiary, backend: Backen
     house.call("POST", f"/v1/revisions/{before}/revert")
     house.until_active(door.id)
     eventually(lambda: _answers(TLSClient(door.port, ca=house.server_ca)))
+
+
+@pytest.mark.parametrize("cookie", ["ostiary-session=os_1", "a=b; __Secure-ostiary-session=os_1", "a=b;ostiary-session=x; c=d"])
+@pytest.mark.parametrize("protocol", ["HTTP", "TERMINATED_HTTPS"])
+def test_a_session_of_the_console_is_handed_to_no_member(house: Ostiary, inside: Backend, protocol: str, cookie: str) -> None:
+    """Browsers send a host's cookies to each of its ports: whoever answers at another one would be signed in as the admin."""
+    door = plain_door(house, inside, protocol)
+    before = len(inside.asked)
+    if protocol == "HTTP":
+        answer = ask_once(door.port, "/console", headers={"Cookie": cookie})
+        assert ask_once(door.port, "/console", headers={"Cookie": "a=b"}).status == 200
+    else:
+        answer = TLSClient(door.port, ca=house.server_ca).get("/console", headers={"Cookie": cookie})
+        (over_h2,) = TLSClient(door.port, ca=house.server_ca).get_h2("/console", headers={"cookie": cookie})
+        assert over_h2.status == 400
+        assert TLSClient(door.port, ca=house.server_ca).get("/console", headers={"Cookie": "a=b"}).status == 200
+    assert answer.status == 400
+    assert b"another host name" in answer.body
+    assert len(inside.asked) == before + 1

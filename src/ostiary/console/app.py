@@ -28,7 +28,8 @@ from ostiary.web import words
 from ostiary.web.formats import zone
 from ostiary.web.pages import render
 
-BODY_MAX: Final = 4 * 2**20  # a PKCS#12 file, a bundle of authorities; pages send a few hundred bytes
+# A PKCS#12 file, a bundle of authorities. No more than what is kept in memory while it is read: keys must not touch a disk.
+BODY_MAX: Final = 2**20
 FIELDS_MAX: Final = 2000
 FILES_MAX: Final = 8
 _LIVE_ROUND: Final = 0.25  # seconds between two looks at what may have changed

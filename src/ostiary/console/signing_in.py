@@ -10,11 +10,12 @@ from ostiary.asgi.attempts import Attempts
 from ostiary.console.visit import SAID, Route, Visit, action, url
 from ostiary.errors import Denied, TooMany
 from ostiary.model.fields import Private
-from ostiary.model.session import Session
+from ostiary.model.session import SESSION_COOKIE, Session
 from ostiary.ops import sessions, sign_in_links
 from ostiary.web.words import _
 
 TokenCheck = Callable[[bytes], bool]
+PATH: Final = "/console"
 _LONGEST_SECRET: Final = 256
 _HOME: Final = "/console/balancers"
 
@@ -28,8 +29,12 @@ class Keys:
 
 
 def cookie(scheme: str) -> str:
-    """The name of the session's cookie. Over TLS browsers hold it to this very host (`__Host-`, RFC 6265bis 4.1.3)."""
-    return "__Host-ostiary-session" if scheme == "https" else "ostiary-session"
+    """The name of the session's cookie. Over TLS browsers take it from TLS alone (`__Secure-`, RFC 6265bis 4.1.3).
+
+    Browsers tell hosts apart, but not ports: what else listens on our host may be sent our cookies. So it goes to paths below
+    `PATH` only, and our gateway hands it to no member (`envoy.route`).
+    """
+    return f"__Secure-{SESSION_COOKIE}" if scheme == "https" else SESSION_COOKIE
 
 
 def place(wanted: str) -> str:
@@ -91,7 +96,7 @@ def out(visit: Visit) -> Response:
     if visit.session is not None:
         sessions.end(visit.system, visit.caller, visit.session.id)
     reply = RedirectResponse("/console/sign-in", 303)
-    reply.delete_cookie(cookie(_scheme(visit)), path="/", secure=_scheme(visit) == "https", httponly=True, samesite="strict")
+    reply.delete_cookie(cookie(_scheme(visit)), path=PATH, secure=_scheme(visit) == "https", httponly=True, samesite="strict")
     reply.delete_cookie(SAID, path="/console", httponly=True, samesite="strict")
     return reply
 
@@ -111,7 +116,7 @@ def _signed_in(visit: Visit, begin: Callable[[], tuple[Session, Private]]) -> Re
     reply.set_cookie(
         cookie(_scheme(visit)),
         bytes(secret).decode(),
-        path="/",
+        path=PATH,
         secure=_scheme(visit) == "https",
         httponly=True,
         samesite="strict",

@@ -12,8 +12,13 @@ from ostiary.model.desired import DesiredListener
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Pool
 from ostiary.model.roster import Roster
+from ostiary.model.session import SESSION_COOKIE
 
 _NOBODY_SERVES = "No server is assigned to this address.\n"
+_OURS = (
+    "This request carries your session at ostiary's console, which no server behind it is to see. "
+    "Open the console, or this page, under another host name.\n"
+)
 
 
 def route(desired: DesiredListener, pool: Pool | None, policy: Policy, roster: Roster | None = None) -> Any:
@@ -39,7 +44,7 @@ def _routes(desired: DesiredListener, pool: Pool | None, policy: Policy) -> list
     listener = desired.listener
     anyone = _match()
     if listener.client_authentication == "NONE":
-        return [_route(listener, pool, anyone, certified=False)]
+        return [_ours(), _route(listener, pool, anyone, certified=False)]
     holder = _match()
     holder.tls_context.presented.value = True
     holder.tls_context.validated.value = True
@@ -48,7 +53,20 @@ def _routes(desired: DesiredListener, pool: Pool | None, policy: Policy) -> list
         for name, config in access.for_route(policy, certified=certified).items():
             made.typed_per_filter_config[name].CopyFrom(config)
         made.request_headers_to_remove.extend(_removed(desired, certified=certified))
-    return routes
+    return [_ours(), *routes]
+
+
+def _ours() -> Any:
+    """Who is signed in to the console at the same host name sends its cookie here too, for browsers do not tell ports apart.
+
+    It opens everything, so it is handed to no member. One header cannot be taken out of the others in `Cookie`: the request is
+    refused, and says what to do. The cookie comes along only below /console (`console.signing_in`).
+    """
+    route = route_components_pb2.Route(match=_match())
+    route.match.headers.add(name="cookie").string_match.contains = f"{SESSION_COOKIE}="
+    route.direct_response.status = 400
+    route.direct_response.body.inline_string = _OURS
+    return route
 
 
 # By these a client can have some backends take its request for another one than the rules judged.

@@ -7,6 +7,9 @@ from ostiary.model.fields import Text, setting
 from ostiary.model.resource import Resource
 from ostiary.model.token import Role
 
+# The cookie that holds its secret; with `__Secure-` before it where that is possible.
+SESSION_COOKIE: Final = "ostiary-session"
+
 How = Literal["link", "token", "certificate"]
 
 # Twelve hours are a long working day; an hour is a lunch break.
