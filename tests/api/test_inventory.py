@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.client import Client, a_client
-from ostiary.api.inventory_csv import COLUMNS, cell
+from ostiary.api.inventory_csv import COLUMNS
 from ostiary.model.authority import Certificate
 from ostiary.model.query import PAGE_MAX
 from ostiary.model.revocation import HOLD, Revoke
 from ostiary.ops import revocation
 from ostiary.store.kinds import CERTIFICATE
+from ostiary.web.spreadsheet import cell
 from support.made import a_certificate, an_authority
 from support.systems import ADMIN, FakeClock
 

@@ -1,13 +1,12 @@
 """The inventory as a table for spreadsheets (RFC 4180), sent as it is read so that its length does not matter."""
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from fastapi.responses import StreamingResponse
 
 from ostiary.model.authority import Certificate
+from ostiary.web.spreadsheet import MEDIA_TYPE, line
 
 COLUMNS: Final = (
     "id",
@@ -28,8 +27,6 @@ COLUMNS: Final = (
     "last_seen",
     "created_at",
 )
-# What makes a spreadsheet take a cell for a formula (OWASP, "CSV Injection"), full-width forms too.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def reply(
@@ -40,28 +37,12 @@ def reply(
     first = next(pages)
 
     def lines() -> Iterator[str]:
-        yield _line(chosen)
+        yield line(chosen)
         for page in _again(first, pages):
-            yield "".join(_line(_cells(show(one), chosen)) for one in page)
+            yield "".join(line([shown.get(column) for column in chosen]) for shown in map(show, page))
 
     headers = {"content-disposition": 'attachment; filename="certificates.csv"'}
-    return StreamingResponse(lines(), media_type="text/csv; charset=utf-8; header=present", headers=headers)
-
-
-def cell(value: Any) -> str:
-    """A value as text that no spreadsheet takes for a formula: what could be one gets an apostrophe in front."""
-    text = " ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _cells(shown: dict[str, Any], columns: Sequence[str]) -> list[str]:
-    return [cell(shown.get(column)) for column in columns]
-
-
-def _line(cells: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow(cells)
-    return text.getvalue()
+    return StreamingResponse(lines(), media_type=MEDIA_TYPE, headers=headers)
 
 
 def _again(first: tuple[Certificate, ...], rest: Iterator[tuple[Certificate, ...]]) -> Iterator[tuple[Certificate, ...]]:
