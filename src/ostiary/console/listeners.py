@@ -1,60 +1,21 @@
-"""The Edit pop-up of a listener, with its Advanced Settings and in them the switch: Enable Client CA."""
+"""Listeners: the pop-ups in which one is made, changed and deleted, with the switch in Advanced Settings: Enable Client CA."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.responses import Response
 
-from ostiary.console import balancers, forms
-from ostiary.console.forms import Control, Filled, Wrong
+from ostiary.console import balancers, client_ca, forms, listener_form
+from ostiary.console.forms import Filled, Wrong
+from ostiary.console.told import told
 from ostiary.console.visit import Visit, action, page, url
 from ostiary.errors import Conflict, Invalid, Overtaken
 from ostiary.model.listener import Listener
-from ostiary.model.query import Query
-from ostiary.model.reference import parse
 from ostiary.model.rehearsal import Preview
-from ostiary.ops import client_cas, containers, listeners, pools, rehearsals, secrets
+from ostiary.ops import lately, listeners, rehearsals
 from ostiary.web.words import _
 
-SWITCH: Final = "enable_client_ca"
-MODE: Final = "client_authentication"
-CLIENT_CA: Final = "client_ca_tls_container_ref"
-# What stands beside the switch; the rest of Advanced Settings comes in these groups, and what is in none of them in the last.
-CLIENT: Final = (MODE, CLIENT_CA, "client_crl_container_ref", "stale_revocation", "stale_allow_hours", "max_connection_age")
-GROUPS: Final = (
-    ("who", _("Networks and headers"), ("allowed_cidrs", "insert_headers")),
-    (
-        "tls",
-        "TLS",
-        (
-            "sni_container_refs",
-            "tls_versions",
-            "tls_ciphers",
-            "alpn_protocols",
-            "hsts_max_age",
-            "hsts_include_subdomains",
-            "hsts_preload",
-        ),
-    ),
-    (
-        "timeouts",
-        _("Timeouts and limits"),
-        (
-            "timeout_client_data",
-            "timeout_member_connect",
-            "timeout_member_data",
-            "timeout_tcp_inspect",
-            "connection_limit",
-            "stream_recheck",
-            "max_stream_duration",
-        ),
-    ),
-)
-_NOT_OF_PLAIN: Final = {  # a listener that does not terminate TLS has none of these
-    *CLIENT,
-    "default_tls_container_ref",
-    *GROUPS[1][2],
-}
+_KEPT_OFF: Final = frozenset({"loadbalancer_id", "project_id"})  # not asked for in the form of a new one
 
 
 def edit(visit: Visit) -> Response:
@@ -73,11 +34,12 @@ def save(visit: Visit) -> Response:
         changes = _changes(visit, listener, form)
         if not changes:
             return visit.see(_back(listener), visit.say(_("Nothing was changed.")))
-        listeners.update(visit.system, visit.caller, listener.id, changes, since=_seen(visit, listener))
+        listeners.update(visit.system, visit.caller, listener.id, changes, since=visit.form.seen(listener.revision))
     except Overtaken as meanwhile:
         # The page now knows what they did: sent once more, it is a decision and not an accident.
         newest = listeners.get(visit.system, visit.caller, listener.id)
-        return _popup(visit, newest, forms.typed(_form(visit, newest), visit.form), 409, meanwhile=_told(visit, meanwhile))
+        filled = forms.typed(_form(visit, newest), visit.form)
+        return _popup(visit, newest, filled, 409, meanwhile=told(visit, Listener, meanwhile))
     except (Invalid, Conflict, Wrong) as error:
         return _popup(visit, listener, forms.typed(form, visit.form, forms.wrong(visit, error)), 422)
     return visit.see(_back(listener), visit.say(_("%(name)s was saved."), name=listener.name or listener.id))
@@ -86,15 +48,36 @@ def save(visit: Visit) -> Response:
 def effect(visit: Visit) -> Response:
     """What saving would do to the clients there are: a piece of the pop-up, asked for as choices are made."""
     listener = listeners.get(visit.system, visit.caller, visit.path["listener_id"])
-    mode = visit.query.get(MODE, "NONE") if visit.query.get(SWITCH) else "NONE"
-    return visit.page("listener_effect.html", preview=_preview(visit, listener, mode, visit.query.get(CLIENT_CA, "")))
+    mode = visit.query.get(client_ca.MODE, "NONE") if visit.query.get(client_ca.SWITCH) else "NONE"
+    preview = _preview(visit, listener, mode, visit.query.get(client_ca.CLIENT_CA, ""))
+    return visit.page("listener_effect.html", preview=preview)
+
+
+def new(visit: Visit) -> Response:
+    """The pop-up of a new listener, at the next free port."""
+    balancer_id = visit.path["balancer_id"]
+    return _new_popup(visit, balancer_id, _new_form(visit, balancer_id))
+
+
+def create(visit: Visit) -> Response:
+    """Open a port."""
+    balancer_id = visit.path["balancer_id"]
+    form = _new_form(visit, balancer_id)
+    if visit.form.ticked("look"):
+        return _new_popup(visit, balancer_id, forms.typed(form, visit.form))
+    try:
+        listener = listeners.create(visit.system, visit.caller, _wanted(visit, balancer_id, form))
+    except (Invalid, Conflict, Wrong) as error:
+        return _new_popup(visit, balancer_id, forms.typed(form, visit.form, forms.wrong(visit, error)), 422)
+    return visit.see(_back(listener), visit.say(_("%(name)s was created."), name=listener.name or listener.id))
 
 
 def ask_delete(visit: Visit) -> Response:
     """Whether it is really meant, and whom it would hit."""
     listener = listeners.get(visit.system, visit.caller, visit.path["listener_id"])
     around = balancers.around(visit, listener.loadbalancer_id, "listener")
-    return visit.page("listener_delete.html", listener=listener, back=_back(listener), **around)
+    came = lately.at_listeners(visit.system, visit.caller, [listener.id])
+    return visit.page("listener_delete.html", listener=listener, lately=came, back=_back(listener), **around)
 
 
 def delete(visit: Visit) -> Response:
@@ -105,73 +88,43 @@ def delete(visit: Visit) -> Response:
 
 
 def _form(visit: Visit, listener: Listener) -> Filled:
-    names = forms.settable(Listener, later=True)
-    if not listener.is_tls:
-        names = tuple(name for name in names if name not in _NOT_OF_PLAIN)
-    return forms.made(visit, Listener, names, dict(listener), **choices(visit, listener.loadbalancer_id, listener))
+    names = listener_form.names(listener.protocol, forms.settable(Listener, later=True))
+    its = listener_form.choices(visit, listener.loadbalancer_id, listener)
+    return forms.made(visit, Listener, names, dict(listener), **its)
 
 
-def choices(visit: Visit, balancer_id: str, listener: Listener | None = None) -> dict[str, forms.Choices]:
-    """What there is to choose from: pools, server certificates, revocation lists."""
-    its_pools = pools.find(visit.system, visit.caller, Query(filters=(("loadbalancer_id", balancer_id),), limit=0)).items
-    certificates = containers.find(visit.system, visit.caller, Query(limit=0, sort=(("name", False),))).items
-    held = secrets.find(visit.system, visit.caller, Query(limit=0, sort=(("name", False),))).items
-    shown = [(f"/v1/containers/{one.id}", one.name or one.id) for one in certificates]
-    lists = [
-        (f"/v1/secrets/{one.id}", one.name or one.id) for one in held if one.payload_content_type.startswith("text/") and one.name
-    ]
-    its: dict[str, list[tuple[str, str]]] = {
-        "default_pool_id": [("", visit.say(_("None"))), *((one.id, one.name or one.id) for one in its_pools)],
-        "default_tls_container_ref": [("", visit.say(_("Issued by ostiary itself"))), *shown],
-        "sni_container_refs": shown,
-        "client_crl_container_ref": [("", visit.say(_("The lists of the authorities themselves"))), *lists],
+def _new_form(visit: Visit, balancer_id: str) -> Filled:
+    names = tuple(name for name in forms.settable(Listener) if name not in _KEPT_OFF)
+    values = {
+        "protocol": "TERMINATED_HTTPS",
+        "protocol_port": listeners.free_port(visit.system, visit.caller, balancer_id=balancer_id),
+        "insert_headers": dict.fromkeys(listener_form.FIRST_HEADERS, "true"),
     }
-    if listener is not None:
-        for name in ("default_tls_container_ref", "client_crl_container_ref"):
-            its[name] = _with(its[name], getattr(listener, name))
-        for reference in listener.sni_container_refs:
-            its["sni_container_refs"] = _with(its["sni_container_refs"], reference)
-    return dict(its)
+    its = listener_form.choices(visit, balancer_id) | {"protocol": listener_form.PROTOCOLS}
+    return forms.made(visit, Listener, names, values, **its)
 
 
-def _with(choices: list[tuple[str, str]], value: str | None) -> list[tuple[str, str]]:
-    """With what is chosen now among them, however it was written: nobody is to lose it by saving."""
-    if not value or any(one == value for one, _text in choices):
-        return choices
-    same = next((text for one, text in choices if one and parse(one, "").id == parse(value, "").id), value)
-    return [*((one, text) for one, text in choices if text != same), (value, same)]
+def _wanted(visit: Visit, balancer_id: str, form: Filled) -> Listener:
+    """The listener that was asked for. What its protocol does not have was not shown, and is left out. Raises `Wrong`."""
+    protocol = visit.form.text("protocol")
+    names = listener_form.names(protocol, tuple(form.controls))
+    values = forms.decoded(visit, Listener, Filled({name: form[name] for name in names}), visit.form)
+    if protocol == "TERMINATED_HTTPS":
+        values = client_ca.settled(visit, visit.form, values)
+    given = {name: value for name, value in values.items() if value is not None}
+    return Listener(loadbalancer_id=balancer_id, **given)
 
 
 def _changes(visit: Visit, listener: Listener, form: Filled) -> dict[str, Any]:
     """What differs from how it is; what was not shown is not changed. Raises `Wrong`."""
     values = forms.decoded(visit, Listener, form, visit.form)
-    if listener.is_tls and SWITCH in visit.form.all(forms.PRESENT):
-        if not visit.form.ticked(SWITCH):
-            values |= {MODE: "NONE", CLIENT_CA: None}
-            values.pop("client_crl_container_ref", None)
-            values["client_crl_container_ref"] = None
-        elif not values.get(CLIENT_CA):
-            raise Wrong({CLIENT_CA: visit.say(_("Choose a CA certificate from the list."))})
-        elif values.get(MODE) in {None, "NONE"}:
-            values[MODE] = "MANDATORY"
     sent = {name for name in values if name in visit.form.texts or name in visit.form.all(forms.PRESENT)}
-    if listener.is_tls and not visit.form.ticked(SWITCH):
-        sent |= {MODE, CLIENT_CA, "client_crl_container_ref"}
-    return {name: value for name, value in values.items() if name in sent and not _same(listener, name, value)}
-
-
-def _same(listener: Listener, name: str, value: Any) -> bool:
-    held = getattr(listener, name)
-    if name == "insert_headers":
-        return {k for k, wanted in held.items() if wanted == "true"} == set(value or {})
-    info = Listener.model_fields[name]
-    return bool(held == (info.get_default(call_default_factory=True) if value is None else value))
-
-
-def _seen(visit: Visit, listener: Listener) -> int:
-    """The revision that the form was made of."""
-    text = visit.form.text("revision")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else listener.revision
+    if listener.is_tls:
+        values = client_ca.settled(visit, visit.form, values)
+        if client_ca.SWITCH in visit.form.all(forms.PRESENT):
+            sent |= {client_ca.MODE, client_ca.CLIENT_CA}
+            sent |= set() if visit.form.ticked(client_ca.SWITCH) else {client_ca.CRL}
+    return {name: value for name, value in values.items() if name in sent and not listener_form.same(listener, name, value)}
 
 
 def _popup(
@@ -183,33 +136,36 @@ def _popup(
     looked: bool = False,
     meanwhile: Mapping[str, Any] | None = None,
 ) -> Response:
-    sent = bool(visit.form.texts)
-    is_on = visit.form.ticked(SWITCH) if sent else listener.client_authentication != "NONE"
-    mode = form[MODE].value if MODE in form else "NONE"
-    chosen = visit.form.text(CLIENT_CA) if sent else (listener.client_ca_tls_container_ref or "")
-    offered, count = _offered(visit, chosen) if listener.is_tls else ((), 0)
+    switch = client_ca.shown(visit, visit.form, listener) if listener.is_tls else None
     preview = None
-    if listener.is_tls and (looked or sent):
-        preview = _preview(visit, listener, str(mode) if is_on and mode != "NONE" else "MANDATORY" if is_on else "NONE", chosen)
-    grouped = {name for _key, _title, names in GROUPS for name in names}
+    if switch is not None and (looked or visit.form.texts):
+        preview = _preview(visit, listener, switch.mode if switch.is_on else "NONE", switch.chosen)
     return visit.page(
         "listener_edit.html",
         status,
         **balancers.around(visit, listener.loadbalancer_id, "listener"),
         listener=listener,
         form=form,
-        is_on=is_on,
-        mode=mode if mode != "NONE" else "MANDATORY",
-        chosen=_id(chosen),
-        chosen_ref=chosen,
-        offered=offered,
-        offered_count=count,
-        groups=[(key, visit.say(title), [form[name] for name in names if name in form]) for key, title, names in GROUPS],
-        others=form.advanced(*grouped, *CLIENT),
+        ca=switch,
+        groups=listener_form.grouped(visit, form),
+        others=listener_form.others(form),
         preview=preview,
         meanwhile=meanwhile,
         back=_back(listener),
         changed=_changed(form),
+    )
+
+
+def _new_popup(visit: Visit, balancer_id: str, form: Filled, status: int = 200) -> Response:
+    return visit.page(
+        "listener_create.html",
+        status,
+        **balancers.around(visit, balancer_id, "listener"),
+        form=form,
+        ca=client_ca.shown(visit, visit.form),
+        groups=listener_form.grouped(visit, form),
+        others=listener_form.others(form),
+        back=url(f"/console/balancers/{balancer_id}", tab="listener"),
     )
 
 
@@ -218,45 +174,14 @@ def _changed(form: Filled) -> int:
     return sum(one.is_changed for one in form.advanced())
 
 
-def _offered(visit: Visit, chosen: str) -> tuple[tuple[client_cas.ClientCA, ...], int]:
-    search = visit.form.text("authority_search") or visit.query.get("authority_search", "")
-    return client_cas.find(visit.system, visit.caller, search=search[:200], keep=_id(chosen))
-
-
-def _preview(visit: Visit, listener: Listener, mode: str, client_ca: str) -> Preview | None:
+def _preview(visit: Visit, listener: Listener, mode: str, chosen: str) -> Preview | None:
     """What is known of whom it would shut out; None to those who may not know."""
     if not visit.can("rehearsal:read"):
         return None
     try:
-        return rehearsals.preview(
-            visit.system, visit.caller, listener.id, client_authentication=mode, client_ca=client_ca or None
-        )
+        return rehearsals.preview(visit.system, visit.caller, listener.id, client_authentication=mode, client_ca=chosen or None)
     except Invalid:
         return None
-
-
-def _told(visit: Visit, meanwhile: Overtaken) -> dict[str, Any]:
-    """Who did what meanwhile, field by field."""
-    fields = Listener.model_fields
-    rows = [
-        (_label(visit, name) if name in fields else name, forms.plain(was), forms.plain(now))
-        for name, (was, now) in meanwhile.changes.items()
-    ]
-    return {"actor": meanwhile.actor, "rows": rows}
-
-
-def _label(visit: Visit, name: str) -> str:
-    control: Control = forms.made(visit, Listener, [name], {})[name]
-    return control.label
-
-
-def _id(reference: str) -> str:
-    if not reference:
-        return ""
-    try:
-        return parse(reference, CLIENT_CA).id
-    except Invalid:
-        return ""
 
 
 def _back(listener: Listener) -> str:
@@ -264,6 +189,8 @@ def _back(listener: Listener) -> str:
 
 
 ROUTES: Final = (
+    page("/console/balancers/{balancer_id}/listeners/create", new, may="listener:create", current="balancers"),
+    action("/console/balancers/{balancer_id}/listeners/create", create, may="listener:create", current="balancers"),
     page("/console/listeners/{listener_id}/edit", edit, may="listener:read", current="balancers"),
     action("/console/listeners/{listener_id}/edit", save, may="listener:update", current="balancers"),
     page("/console/listeners/{listener_id}/effect", effect, may="listener:read"),

@@ -56,6 +56,11 @@ class Form:
         """Whether a box was ticked."""
         return self.text(name) != ""
 
+    def seen(self, revision: int) -> int:
+        """The revision that the form was made of; that one when the form does not say."""
+        text = self.text("revision")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else revision
+
     def file(self, name: str) -> bytes:
         """The bytes of the file that was chosen; empty when none was."""
         return self.files.get(name, b"")

@@ -77,6 +77,11 @@ def port_is_free(address: str, port: int, taken: Iterable[tuple[str, Listener]])
             )
 
 
+def taken_ports(address: str, taken: Iterable[tuple[str, int]]) -> frozenset[int]:
+    """The ports that are not free at this address. `taken`: (address, port)."""
+    return frozenset(port for other_address, port in taken if _overlap(address, other_address))
+
+
 def _overlap(one: str, other: str) -> bool:
     first, second = ipaddress.ip_address(one), ipaddress.ip_address(other)
     return first == second or first.is_unspecified or second.is_unspecified

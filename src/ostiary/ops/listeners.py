@@ -9,7 +9,7 @@ from ostiary.model.balancer import LoadBalancer
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Pool
 from ostiary.model.query import Page, Query
-from ostiary.model.rules import listener_is_coherent, pool_fits, port_is_free
+from ostiary.model.rules import listener_is_coherent, pool_fits, port_is_free, taken_ports
 from ostiary.model.whole import WholePool, pools_are_not_too_large
 from ostiary.ops import house_doors, pools, server_certificates
 from ostiary.ops.caller import Caller
@@ -19,6 +19,7 @@ from ostiary.ops.material import check_listener
 from ostiary.ops.meanwhile import refuse_if_overtaken
 from ostiary.ops.system import System
 from ostiary.ops.within import within
+from ostiary.store import ports
 from ostiary.store.kinds import ACCESS_EXCEPTION, ACCESS_RULE, LISTENER, LOAD_BALANCER, POOL
 from ostiary.store.store import Transaction
 
@@ -77,6 +78,17 @@ def served_by(listener: Listener, pool: Pool, field: str) -> Listener:
     return listener.model_copy(update={"default_pool_id": pool.id})
 
 
+def free_port(system: System, caller: Caller, *, balancer_id: str = "", address: str = "", first: int = 443) -> int:
+    """The first port, from `first` up, that no listener has at this address, or at that of this load balancer."""
+    caller.must("listener:read")
+    with system.store.read() as reader:
+        if balancer_id:
+            address = reader.require(LOAD_BALANCER, balancer_id).vip_address
+        every = ports.taken(reader)
+    taken = taken_ports(address, [*every, *((door.address, door.port) for door in system.doors)])
+    return next((port for port in range(first, 65536) if port not in taken), first)
+
+
 def get(system: System, caller: Caller, listener_id: str) -> Listener:
     """One listener. Raises `NotFound`."""
     caller.must("listener:read")
@@ -91,10 +103,8 @@ def find(system: System, caller: Caller, query: Query) -> Page[Listener]:
         return reader.find(LISTENER, query)
 
 
-def update(
-    system: System, caller: Caller, listener_id: str, changes: Mapping[str, Any], *, since: int | None = None
-) -> Listener:
-    """Change a listener. With `since`, the revision that the caller had seen, raises `Overtaken` if others changed it after that."""
+def update(system: System, caller: Caller, listener_id: str, changes: Mapping[str, Any], *, since: int | None = None) -> Listener:
+    """Change a listener. With `since`, the revision that the caller saw, raises `Overtaken` if others changed it since."""
     with change(system, caller, "listener:update") as transaction:
         before = transaction.require(LISTENER, listener_id)
         refuse_if_overtaken(transaction, LISTENER, before, since)

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from ostiary.model.denial import ADDRESSES, OF_A_KIND, REFERENCES, SPAN, Denial, DenialQuery, Example, Refusals, Total
 from ostiary.store import tables
-from ostiary.store.queries import holds
+from ostiary.store.queries import holds, named
 from ostiary.store.store import Reader, Transaction
 from ostiary.store.summed import Sums
 
@@ -57,6 +57,12 @@ def by_code(reader: Reader, query: DenialQuery) -> tuple[tuple[Any, ...], ...]:
         .order_by(func.sum(_DENIED.c.count).desc(), _DENIED.c.stage, _DENIED.c.code)
     )
     return tuple(tuple(row) for row in reader.connection.execute(statement))
+
+
+def count(reader: Reader, listener_ids: Sequence[str], since: datetime, apart: Iterable[str]) -> int:
+    """How many there were at any of these listeners, as far as that is kept, without codes that are kept `apart`."""
+    asked = (_DENIED.c.listener_id.in_(listener_ids), _DENIED.c.last >= since, _DENIED.c.code.not_in(tuple(apart)))
+    return int(reader.connection.execute(select(func.coalesce(func.sum(_DENIED.c.count), 0)).where(*asked)).scalar_one())
 
 
 def totals(reader: Reader) -> tuple[Total, ...]:
@@ -173,6 +179,8 @@ def _asked(query: DenialQuery) -> Iterator[ColumnElement[bool]]:
             yield _DENIED.c[name] == value
     if query.client is not None:
         yield holds(_DENIED.c.addresses, query.client)
+    for word in query.search:
+        yield named(_DENIED, _DENIED.c.document["example"]["subject"].as_string(), word)
     if query.reference is not None:
         at = _EPOCH + timedelta(milliseconds=query.reference)
         yield and_(_DENIED.c.first < at + timedelta(milliseconds=1), _DENIED.c.last >= at, _DENIED.c.stage == "request")

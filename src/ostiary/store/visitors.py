@@ -1,8 +1,9 @@
 """Who was let in by a listener lately, with what is on record of their certificates."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import distinct, func, select
 
 from ostiary.model.what_if import Visitor
 from ostiary.store import tables
@@ -14,7 +15,13 @@ _OURS = tables.certificates
 
 def count(reader: Reader, listener_id: str, since: datetime) -> int:
     """How many certificates."""
-    statement = select(func.count()).select_from(_SEEN).where(_SEEN.c.listener_id == listener_id, _SEEN.c.last_seen >= since)
+    return count_of_all(reader, [listener_id], since)
+
+
+def count_of_all(reader: Reader, listener_ids: Sequence[str], since: datetime) -> int:
+    """How many certificates at any of these, each once."""
+    lately = (_SEEN.c.listener_id.in_(listener_ids), _SEEN.c.last_seen >= since)
+    statement = select(func.count(distinct(_SEEN.c.fingerprint_sha256))).where(*lately)
     return int(reader.connection.execute(statement).scalar_one())
 
 
