@@ -55,6 +55,19 @@ def test_what_was_stored_comes_back_as_it_was(store: Store) -> None:
         assert bytes(reader.require(SECRET, secret.id).payload) == b"\x00sealed\xff"
 
 
+def test_a_reader_sees_one_moment_whatever_is_written_meanwhile(store: Store) -> None:
+    with store.write() as transaction:
+        a_balancer(transaction)
+        transaction.bump("admin", "test")
+    with store.read() as reader:
+        assert reader.count(LOAD_BALANCER) == 1
+        with store.write() as transaction:
+            a_balancer(transaction)
+            transaction.bump("admin", "test")
+        assert reader.count(LOAD_BALANCER) == 1
+        assert reader.revision() == 1
+
+
 def test_a_write_that_raises_leaves_nothing(store: Store) -> None:
     def fail_half_way() -> None:
         with store.write() as transaction:

@@ -1,56 +1,77 @@
 """The record: read it, and prove that nothing in it was changed, removed, inserted or put in another order."""
 
-import hmac
 import json
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
+from ostiary.errors import NotFound
+from ostiary.model.audit import AuditSearch
 from ostiary.ops.caller import Caller
+from ostiary.ops.chain import Verification, ended, followed
 from ostiary.ops.system import System
-from ostiary.store.store import GENESIS, link
+from ostiary.store import audit as stored
+from ostiary.store.store import AuditRow
 
-
-@dataclass(frozen=True)
-class Verification:
-    """Whether the chain holds. `entries` were read; `problem` says what is wrong and where, or is None."""
-
-    entries: int
-    head_hash: str
-    problem: str | None = None
+_AT_ONCE: Final = 1000  # entries that are read in one transaction where all are
+_EVERYTHING: Final = AuditSearch()
 
 
 def find(system: System, caller: Caller, *, after: int = 0, limit: int = 100, newest_first: bool = False) -> list[dict[str, Any]]:
     """Entries of the record with a sequence above `after`, each with its hashes."""
     caller.must("audit:read")
     with system.store.read() as reader:
-        return [
-            {**json.loads(row.entry), "previous_hash": row.previous_hash, "hash": row.hash}
-            for row in reader.audit_entries(after, limit, newest_first=newest_first)
-        ]
+        return [_shown(row) for row in reader.audit_entries(after, limit, newest_first=newest_first)]
+
+
+def search(
+    system: System, caller: Caller, wanted: AuditSearch, *, before: int | None = None, after: int | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Entries that fit, newest first: the newest before that sequence; with `after`, those that follow it next."""
+    caller.must("audit:read")
+    with system.store.read() as reader:
+        return [_shown(row) for row in stored.page(reader, wanted, limit=limit, before=before, after=after)]
+
+
+def get(system: System, caller: Caller, sequence: int) -> dict[str, Any]:
+    """One entry, with its hashes. Raises `NotFound`."""
+    caller.must("audit:read")
+    with system.store.read() as reader:
+        row = stored.one(reader, sequence)
+    if row is None:
+        raise NotFound("Entry", str(sequence))
+    return _shown(row)
+
+
+def actions(system: System, caller: Caller) -> tuple[str, ...]:
+    """What was done at all: the actions on record, by name."""
+    caller.must("audit:read")
+    with system.store.read() as reader:
+        return stored.actions(reader)
+
+
+def export(system: System, caller: Caller, wanted: AuditSearch = _EVERYTHING) -> Iterator[bytes]:
+    """Entries that fit, oldest first, as JSON lines; in pieces, so that neither memory nor the database is held for long."""
+    caller.must("audit:read")
+    return _exported(system, wanted)
+
+
+def _exported(system: System, wanted: AuditSearch) -> Iterator[bytes]:
+    reached = 0
+    while True:
+        with system.store.read() as reader:
+            rows = stored.page(reader, wanted, limit=_AT_ONCE, after=reached)
+        if not rows:
+            return
+        reached = rows[0].sequence
+        yield "".join(f"{json.dumps(_shown(row), ensure_ascii=False)}\n" for row in reversed(rows)).encode()
 
 
 def verify(system: System, caller: Caller) -> Verification:
     """Walk the whole chain. Streams, so the memory it needs does not grow with the record."""
     caller.must("audit:verify")
     with system.store.read() as reader:
-        expected_sequence, expected_hash = reader.audit_head()
-        count, previous = 0, GENESIS
-        for row in reader.audit_entries():
-            count += 1
-            if row.sequence != count:
-                return Verification(count, previous, f"entry {count} is missing: the next one there is {row.sequence}")
-            if row.previous_hash != previous or not hmac.compare_digest(row.hash, link(previous, row.entry)):
-                return Verification(count, previous, f"entry {count} does not follow from the one before it")
-            if _sequence(row.entry) != count:
-                return Verification(count, previous, f"entry {count} tells another sequence number in its text")
-            previous = row.hash
-        if (count, previous) != (expected_sequence, expected_hash):
-            return Verification(count, previous, f"the record ends at entry {count}; {expected_sequence} were written")
-        return Verification(count, previous)
+        return ended(followed(Verification(), reader.audit_entries()), reader.audit_head())
 
 
-def _sequence(entry: str) -> int | None:
-    try:
-        return int(json.loads(entry)["sequence"])
-    except (ValueError, KeyError, TypeError):
-        return None
+def _shown(row: AuditRow) -> dict[str, Any]:
+    return {**json.loads(row.entry), "previous_hash": row.previous_hash, "hash": row.hash}

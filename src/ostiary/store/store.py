@@ -389,6 +389,9 @@ class Store:
     def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
+        # SQLite reads as of one moment by itself; PostgreSQL when asked to.
+        is_server = engine.dialect.name == "postgresql"
+        self._reader = engine.execution_options(isolation_level="REPEATABLE READ") if is_server else engine
         self._clock = clock
         self._batches: GroupCommit[Facts] = GroupCommit(self._facts)
         self._counter = itertools.count(1)
@@ -397,7 +400,7 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Reader]:
         """Read, as of one moment."""
-        with _reachable(), self._engine.connect() as connection, connection.begin():
+        with _reachable(), self._reader.connect() as connection, connection.begin():
             yield Reader(connection)
 
     @contextmanager

@@ -425,9 +425,13 @@ audit = Table(
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("at", UTCDateTime, nullable=False, index=True),
     Column("actor", String(255), nullable=False),
-    Column("action", String(64), nullable=False, index=True),
-    Column("resource_id", String(36), nullable=False, index=True),
+    Column("action", String(64), nullable=False),
+    Column("resource_id", String(36), nullable=False),
     Column("entry", Text, nullable=False),  # the exact text that was hashed
     Column("previous_hash", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
+    # With the sequence, so that the newest of many are found without looking at the many.
+    Index("ix_audit_actor_sequence", "actor", "sequence"),
+    Index("ix_audit_action_sequence", "action", "sequence"),
+    Index("ix_audit_resource_id_sequence", "resource_id", "sequence"),
 )
