@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ostiary.errors import Conflict, Denied, Invalid, NotFound
-from ostiary.model.access import RULES_PER_LISTENER, AccessRule, Holders
+from ostiary.errors import Conflict, Denied, Invalid, NotFound, Overtaken
+from ostiary.model.access import RULES_PER_LISTENER, AccessException, AccessRule, Holders
 from ostiary.model.authority import RequestedNames
 from ostiary.model.listener import Listener
 from ostiary.model.query import Query
 from ostiary.model.token import NewToken
-from ostiary.ops import access, authorities, certificates, listeners, revisions, tokens
+from ostiary.ops import access, authorities, certificates, exceptions, listeners, revisions, tokens
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.store.desired import desired
@@ -273,3 +273,26 @@ def test_groups_and_owner_of_a_certificate_can_be_changed(system: System) -> Non
         certificates.update(system, OPERATOR, one.id, {"profile": "server"})
     with pytest.raises(Denied):
         certificates.update(system, AUDITOR, one.id, {"owner": "ada"})
+
+
+def test_whoever_comes_second_is_told_what_was_changed_but_not_where_it_stands(system: System, door: Listener) -> None:
+    made = a_rule(system, door, "first")
+    a_rule(system, door, "before", position=1)
+    access.update(system, ADMIN, made.id, {"action": "DENY"}, since=made.revision)
+    with pytest.raises(Overtaken) as overtaken:
+        access.update(system, ADMIN, made.id, {"name": "other"}, since=made.revision)
+    assert overtaken.value.changes == {"action": ("ALLOW", "DENY")}
+    assert overtaken.value.actor == ADMIN.name
+    assert order(system, door) == [("before", 1), ("first", 2)]
+
+
+def test_how_many_there_are_is_counted_for_several_listeners_at_once(system: System, door: Listener, clock: FakeClock) -> None:
+    balancer = a_balancer(system, vip_address="127.0.0.2")
+    other, bare = (a_listener(system, balancer, protocol_port=port) for port in (8444, 8445))
+    for name in ("a", "b"):
+        a_rule(system, door, name)
+    usual: dict[str, Any] = {"kind": "HEALTH_CHECK", "name": "m", "owner": "o", "listener_id": other.id}
+    exceptions.create(system, ADMIN, AccessException(**usual, not_after=clock() + timedelta(days=1)))
+    assert access.counts(system, ADMIN, [door.id, other.id, bare.id]) == {door.id: (2, 0), other.id: (0, 1)}
+    clock.advance(days=2)
+    assert access.counts(system, ADMIN, [other.id]) == {}

@@ -136,3 +136,17 @@ def test_only_who_may_asks(system: System) -> None:
     for ask in (lambda who: denials.find(system, who, DenialQuery()), lambda who: denials.summary(system, who, DenialQuery())):
         with pytest.raises(Denied):
             ask(Caller("someone", "holder"))
+
+
+def test_words_are_looked_for_in_what_was_shown(system: System, clock: FakeClock) -> None:
+    alice = {"client": "192.0.2.1", "fingerprint_sha256": ALICE, "serial": "0a1b", "subject": "CN=Alice"}
+    nobody = {"client": "192.0.2.2"}
+    denials.denied(system, "g1", told(1, refused(clock, example=alice), refused(clock, "192.0.2.2", example=nobody)))
+
+    def found(*words: str) -> list[str]:
+        rows = denials.find(system, ADMIN, DenialQuery(search=words)).items
+        assert sum(one.count for one in denials.summary(system, ADMIN, DenialQuery(search=words)).counts) == len(rows)
+        return [row.example.subject for row in rows if row.example]
+
+    assert (found("alice"), found("0A:1b"), found("aaaa"), found("bob")) == (["CN=Alice"], ["CN=Alice"], ["CN=Alice"], [])
+    assert len(found()) == 2

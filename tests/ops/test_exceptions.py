@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ostiary.errors import Conflict, Denied, Invalid
+from ostiary.errors import Conflict, Denied, Invalid, Overtaken
 from ostiary.model.access import LONGEST_EXCEPTION, AccessException
 from ostiary.model.desired import Desired
 from ostiary.model.listener import Listener
@@ -143,3 +143,23 @@ def test_auditors_only_read(system: System, door: Listener) -> None:
     assert exceptions.get(system, auditor, made.id) == made
     with pytest.raises(Denied):
         exceptions.delete(system, auditor, made.id)
+
+
+def test_one_that_is_ended_by_hand_lets_nobody_in_any_more_and_stays_on_record(
+    system: System, door: Listener, clock: FakeClock
+) -> None:
+    made = an_exception(system, door)
+    ended = exceptions.end(system, ADMIN, made.id)
+    assert (exceptions.state(ended, clock()), names(system), ended.not_after <= clock()) == ("ENDED", [], True)
+    assert exceptions.end(system, ADMIN, made.id) == ended
+    assert an_exception(system, door).name == made.name  # the same may be asked for again
+    with pytest.raises(Denied):
+        exceptions.end(system, Caller(name="ada", role="auditor"), made.id)
+
+
+def test_whoever_comes_second_is_told_what_was_changed(system: System, door: Listener) -> None:
+    made = an_exception(system, door)
+    exceptions.update(system, ADMIN, made.id, {"owner": "bob"})
+    with pytest.raises(Overtaken) as overtaken:
+        exceptions.update(system, ADMIN, made.id, {"name": "other"}, since=made.revision)
+    assert overtaken.value.changes == {"owner": ("ann", "bob")}

@@ -15,8 +15,9 @@ from ostiary.model.explanation import ExplainRequest, Explanation
 from ostiary.model.revocation import Revoke
 from ostiary.model.roster import Roster, Table
 from ostiary.model.tls import Trust
-from ostiary.ops import listeners, revocation
+from ostiary.ops import denials, explaining, listeners, rehearsals, revocation, sightings
 from ostiary.ops.caller import Caller
+from ostiary.ops.explained import shown
 from ostiary.ops.explaining import explain
 from ostiary.ops.system import System
 from ostiary.pki.names import fingerprint_sha256
@@ -300,3 +301,42 @@ def test_before_anything_was_published_the_records_are_asked(system: System) -> 
     publish(system)
     listeners.update(system, ADMIN, made.id, {"admin_state_up": True})  # the gateways have not heard of it
     assert verdict(explain(system, ADMIN, asked))[::2] == ("DENY", "revoked")
+
+
+def test_a_certificate_is_known_again_wherever_somebody_told_it(system: System, clock: FakeClock) -> None:
+    issued = a_certificate(system, an_authority(system))
+    at = clock.at.isoformat()
+    seen = {"fingerprint_sha256": fingerprint(ALICE), "listener_id": "l1", "first_seen": at, "last_seen": at}
+    told = {"sequence": 1, "sightings": [seen], "certificates": {fingerprint(ALICE): ALICE.cert_pem}}
+    sightings.seen(system, "g", told)
+    example = {"fingerprint_sha256": fingerprint(BOB)}
+    usual = {"listener_id": "l1", "stage": "handshake", "code": "expired", "first": at, "last": at, "count": 1}
+    refused = {**usual, "who": fingerprint(BOB), "example": example, "certificate": BOB.cert_pem}
+    denials.denied(system, "g", {"sequence": 1, "denials": [refused]})
+    rehearsed = {**usual, "who": fingerprint(MALLORY), "certificate": MALLORY.cert_pem}
+    rehearsals.rehearsed(system, "g", {"sequence": 1, "denials": [rehearsed]})
+
+    def known(fingerprint: str, listener_id: str = "l1") -> str | None:
+        return explaining.told(system, ADMIN, fingerprint, listener_id)
+
+    assert known(issued.fingerprint_sha256) == issued.certificate + issued.chain
+    for leaf in (ALICE, BOB, MALLORY):
+        assert known(fingerprint(leaf)) == leaf.cert_pem
+    assert known(fingerprint(MALLORY), "l2") is None
+    assert known("0" * 64) is None
+    with pytest.raises(Denied):
+        explaining.told(system, Caller(name="h", role="holder"), fingerprint(ALICE), "l1")
+
+
+def test_what_is_shown_is_told_one_after_the_other_and_of_what_cannot_be_read_its_fingerprint() -> None:
+    intermediate = ROOT.intermediate("Below")
+    leaf = intermediate.client("carol")
+    first, second = shown(leaf.cert_pem + intermediate.cert_pem)
+    assert (first.subject, first.issuer) == ("CN=carol", "CN=Below")
+    assert first.fingerprint_sha256 == fingerprint(leaf)
+    assert first.not_after == leaf.certificate.not_valid_after_utc
+    assert second.issuer == "CN=Root"
+    (broken,) = shown("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n")
+    assert (broken.subject, broken.not_after, len(broken.fingerprint_sha256)) == ("", None, 64)
+    with pytest.raises(Invalid):
+        shown("nothing")

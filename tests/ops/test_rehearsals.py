@@ -14,6 +14,7 @@ from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from support.certs import Authority, Leaf
 from support.made import a_balancer, a_listener, a_secret
+from support.statements import counted
 from support.systems import ADMIN, FakeClock
 
 CA = Authority.root("Rehearsed root")
@@ -189,3 +190,36 @@ def test_what_is_old_is_forgotten(system: System, clock: FakeClock) -> None:
     clock.advance(days=91)
     assert rehearsals.forget_old(system) == 1
     assert rehearsals.report(system, ADMIN, listener.id).rehearsal.totals.clients == 0
+
+
+def test_a_page_of_them_says_the_same_as_each_report_and_asks_the_database_no_more_for_many(
+    system: System, clock: FakeClock
+) -> None:
+    trust = {"client_ca_tls_container_ref": a_secret(system, CA.cert_pem)}
+    balancer = a_balancer(system)
+    doors = [
+        a_listener(
+            system, balancer, name=f"Door {number}", protocol_port=8443 + number, client_authentication="REHEARSAL", **trust
+        )
+        for number in range(5)
+    ]
+    demanding = a_listener(system, balancer, name="door 9", protocol_port=9443, client_authentication="MANDATORY", **trust)
+    a_listener(system, balancer, name="door 10", protocol_port=9444, client_authentication="MANDATORY", **trust)
+    access.create(system, ADMIN, AccessRule(name="r", listener_id=demanding.id, paths=("/a",), shadow=True))
+    for sequence, door in enumerate(doors[:3], start=1):
+        told(system, sequence, would_be(clock, door), would_be(clock, door, code="allowed", who="192.0.2.2", count=3))
+    with counted(system.store) as few:
+        first = rehearsals.page(system, ADMIN, limit=2)
+    with counted(system.store) as many:
+        rest = rehearsals.page(system, ADMIN, limit=50, after=first.items[-1].listener_id)
+    assert few.count == many.count
+    assert (first.more, rest.more) == (True, False)
+    assert [one.listener_name for one in (*first.items, *rest.items)] == [*(f"Door {number}" for number in range(5)), "door 9"]
+    for one in (*first.items, *rest.items):
+        whole = rehearsals.report(system, ADMIN, one.listener_id).rehearsal
+        assert one.model_copy(update={"lately": whole.lately}) == whole
+        assert one.lately.totals == whole.lately.totals
+    (found,) = rehearsals.page(system, ADMIN, limit=50, search=("OOR", "3")).items
+    assert found.listener_id == doors[3].id
+    with pytest.raises(Denied):
+        rehearsals.page(system, Caller(name="h", role="holder"), limit=1)

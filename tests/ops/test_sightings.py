@@ -157,3 +157,24 @@ def test_when_one_of_ours_was_seen_is_known_with_the_certificate_itself(system: 
     (client,) = sightings.clients(system, ADMIN, ClientQuery(certificate_id=certificate.id)).items
     assert client.certificate_id == certificate.id
     assert certificates.get(system, ADMIN, certificate.id).last_seen == client.last_seen
+
+
+def test_words_are_looked_for_in_subjects_and_at_the_start_of_numbers(system: System, clock: FakeClock) -> None:
+    entries = [
+        sighting(clock, ALICE, subject="CN=Alice,O=50% off_season", serial="0a1b"),
+        sighting(clock, BOB, subject="CN=Bob", serial="ff00"),
+    ]
+    sightings.seen(system, "g1", told(1, *entries))
+
+    def found(*words: str) -> list[str]:
+        return [one.subject[3:6] for one in sightings.clients(system, ADMIN, ClientQuery(search=words)).items]
+
+    assert (found("alice"), found("0A:1B"), found("bbbb"), found("%"), found("f_s")) == (
+        ["Ali"],
+        ["Ali"],
+        ["Bob"],
+        ["Ali"],
+        ["Ali"],
+    )
+    assert found("cn", "off") == ["Ali"]
+    assert found("bob", "alice") == []

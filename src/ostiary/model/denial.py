@@ -84,6 +84,7 @@ class Denial(Data):
 class DenialQuery(Data):
     """Which denials, last first. Failures that are no certificate's fault (`tls_failed`) only when asked for by that code.
 
+    `search` are words, each of which is in the subject that was shown, or begins the serial number or the fingerprint.
     `marker` is the last one of the page before.
     """
 
@@ -94,6 +95,7 @@ class DenialQuery(Data):
     fingerprint_sha256: str | None = None
     serial: str | None = None
     client: str | None = None
+    search: tuple[str, ...] = ()
     reference: int | None = None
     since: datetime | None = None
     until: datetime | None = None

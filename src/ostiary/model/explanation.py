@@ -1,5 +1,6 @@
 """What becomes of a client at a listener, and why: the question, and the answer with every check that was made."""
 
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
@@ -81,6 +82,16 @@ class ExplainedCertificate(Data):
     dns: str
     uri: str
     email: str
+
+
+class ShownCertificate(Data):
+    """One of the certificates that are shown; nothing but its fingerprint where the engine cannot read it."""
+
+    subject: str = ""
+    issuer: str = ""
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+    fingerprint_sha256: str
 
 
 class Explanation(Judged):

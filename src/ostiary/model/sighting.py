@@ -82,7 +82,10 @@ class Client(Data):
 
 
 class ClientQuery(Data):
-    """Which clients, last seen first. `marker` is the last one of the page before."""
+    """Which clients, last seen first. `marker` is the last one of the page before.
+
+    `search` are words, each of which is in the subject, or begins the serial number or the fingerprint.
+    """
 
     listener_id: str | None = None
     fingerprint_sha256: str | None = None
@@ -90,5 +93,6 @@ class ClientQuery(Data):
     seen_after: datetime | None = None
     seen_before: datetime | None = None
     many_addresses: bool | None = None
+    search: tuple[str, ...] = ()
     limit: int = 1000
     marker: tuple[datetime, str, str] | None = None

@@ -14,7 +14,9 @@ from ostiary.ops import profiles
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_balancer
 from ostiary.ops.edit import edited
+from ostiary.ops.meanwhile import refuse_if_overtaken
 from ostiary.ops.system import System
+from ostiary.store import access as stored
 from ostiary.store import groups
 from ostiary.store.kinds import ACCESS_RULE, AUTHORITY, LISTENER
 from ostiary.store.store import Reader, Transaction
@@ -54,10 +56,15 @@ def find(system: System, caller: Caller, query: Query) -> Page[AccessRule]:
         return reader.find(ACCESS_RULE, in_order(query))
 
 
-def update(system: System, caller: Caller, rule_id: str, changes: Mapping[str, Any]) -> AccessRule:
-    """Change a rule; another `position` moves it, and None moves it to the end."""
+def update(system: System, caller: Caller, rule_id: str, changes: Mapping[str, Any], *, since: int | None = None) -> AccessRule:
+    """Change a rule; another `position` moves it, and None moves it to the end.
+
+    With `since`, the revision that the caller had seen, raises `Overtaken` if others changed what it says after that; that others
+    were put before it is no such change.
+    """
     with change(system, caller, "access-rule:update") as transaction:
         before = transaction.require(ACCESS_RULE, rule_id)
+        refuse_if_overtaken(transaction, ACCESS_RULE, before, since, but=("position",))
         listener = listener_of(transaction, before.listener_id)
         after = edited(before, changes)
         check(transaction, after, transaction.at, before)
@@ -196,6 +203,13 @@ def _number(transaction: Transaction, rules: Sequence[AccessRule | None]) -> Non
     for position, rule in enumerate(rules, start=1):
         if rule is not None:
             transaction.replace(ACCESS_RULE, rule, rule.model_copy(update={"position": position}))
+
+
+def counts(system: System, caller: Caller, listener_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """By listener, how many rules it has and how many exceptions in force; those are left out that have neither."""
+    caller.must("access-rule:read")
+    with system.store.read() as reader:
+        return stored.counts(reader, listener_ids, system.clock())
 
 
 @dataclass(frozen=True)

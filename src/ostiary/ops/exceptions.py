@@ -15,6 +15,7 @@ from ostiary.ops.access import listener_of, touch
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.edit import edited
+from ostiary.ops.meanwhile import refuse_if_overtaken
 from ostiary.ops.system import System
 from ostiary.store.kinds import ACCESS_EXCEPTION, LISTENER
 from ostiary.store.store import Reader
@@ -58,10 +59,13 @@ def find(system: System, caller: Caller, query: Query) -> Page[AccessException]:
         return reader.find(ACCESS_EXCEPTION, query)
 
 
-def update(system: System, caller: Caller, exception_id: str, changes: Mapping[str, Any]) -> AccessException:
-    """Change an exception; another `not_after` renews it."""
+def update(
+    system: System, caller: Caller, exception_id: str, changes: Mapping[str, Any], *, since: int | None = None
+) -> AccessException:
+    """Change an exception; another `not_after` renews it. With `since`, raises `Overtaken` if others changed it after that."""
     with change(system, caller, "access-exception:update") as transaction:
         before = transaction.require(ACCESS_EXCEPTION, exception_id)
+        refuse_if_overtaken(transaction, ACCESS_EXCEPTION, before, since)
         listener = listener_of(transaction, before.listener_id)
         after = edited(before, changes)
         _check(after)
@@ -72,6 +76,19 @@ def update(system: System, caller: Caller, exception_id: str, changes: Mapping[s
         stored = transaction.replace(ACCESS_EXCEPTION, before, after)
         if transaction.changed:
             touch(transaction, listener)
+        return stored
+
+
+def end(system: System, caller: Caller, exception_id: str) -> AccessException:
+    """End an exception now: a certificate is needed again, at once, and it stays on record as what was."""
+    with change(system, caller, "access-exception:update") as transaction:
+        before = transaction.require(ACCESS_EXCEPTION, exception_id)
+        if before.not_after <= transaction.at:
+            return before
+        listener = listener_of(transaction, before.listener_id)
+        after = before.model_copy(update={"not_after": transaction.at})
+        stored = transaction.replace(ACCESS_EXCEPTION, before, after)
+        touch(transaction, listener)
         return stored
 
 

@@ -1,5 +1,6 @@
 """The answer to what becomes of a client at a listener: each check in its turn, from what is known and nothing else."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from ostiary.model.explanation import (
     Explanation,
     Judged,
     Result,
+    ShownCertificate,
     Stage,
 )
 from ostiary.pki import as_printed, engine_certificate, engine_name, list_ends, pem
@@ -83,6 +85,28 @@ def first_of(certificate_pem: str) -> engine_certificate.EngineCertificate | Non
         return engine_certificate.read(der)
     except ValueError:
         return None
+
+
+def shown(certificate_pem: str) -> tuple[ShownCertificate, ...]:
+    """What a client shows, one certificate after the other, as the engine reads them. Raises `Invalid` for what is no PEM."""
+    octets = certificate_pem.encode("utf-8", "surrogateescape")
+    ders = pem.ders(octets, _LABELS, "certificate", "certificate", limit=CERTIFICATE_MAX)
+    return tuple(map(_shown, ders))
+
+
+def _shown(der: bytes) -> ShownCertificate:
+    fingerprint = hashlib.sha256(der).hexdigest()
+    try:
+        read = engine_certificate.read(der)
+    except ValueError:
+        return ShownCertificate(fingerprint_sha256=fingerprint)
+    return ShownCertificate(
+        subject=visible(read.subject.printed()),
+        issuer=visible(read.issuer.printed()),
+        not_before=read.not_before,
+        not_after=read.not_after,
+        fingerprint_sha256=fingerprint,
+    )
 
 
 def noted(certificate_pem: str, issuer_fingerprint: str | None, entry: str, *, verified: bool = True) -> Holder | None:

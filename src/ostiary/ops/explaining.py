@@ -7,6 +7,7 @@ from ostiary.model.explanation import ExplainRequest, Explanation
 from ostiary.ops.caller import Caller
 from ostiary.ops.explained import Known, answer, first_of
 from ostiary.ops.system import System
+from ostiary.store import told_certificates
 from ostiary.store.desired import desired as read_desired
 from ostiary.store.kinds import CERTIFICATE, LISTENER
 from ostiary.store.store import Reader
@@ -30,6 +31,14 @@ def explain(system: System, caller: Caller, asked: ExplainRequest) -> Explanatio
             certificate, fingerprint = held.certificate + held.chain, held.fingerprint_sha256
         entry = _entry(desired, fingerprint) if desired is published else entry_on_record(reader, fingerprint)
     return answer(Known(desired, door, certificate, entry), asked, now)
+
+
+def told(system: System, caller: Caller, fingerprint_sha256: str, listener_id: str) -> str | None:
+    """A certificate that is on record, PEM: issued here, let in, refused or rehearsed; None where nobody told it."""
+    caller.must("access-rule:read")
+    caller.must("client:read")
+    with system.store.read() as reader:
+        return told_certificates.of(reader, fingerprint_sha256, listener_id)
 
 
 def _door(desired: Desired, listener_id: str) -> DesiredListener | None:

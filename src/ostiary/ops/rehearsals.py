@@ -7,10 +7,11 @@ from typing import Any, Final
 from cryptography import x509
 
 from ostiary.access.words import FIXES, UNVERIFIED
-from ostiary.errors import Conflict, Invalid, NotFound, Refusal
+from ostiary.errors import Conflict, Invalid, Refusal
 from ostiary.model.access import AccessRule
 from ostiary.model.denial import Refusals
 from ostiary.model.listener import Listener
+from ostiary.model.query import Page
 from ostiary.model.rehearsal import (
     LATELY,
     LONGEST_KEPT,
@@ -22,6 +23,7 @@ from ostiary.model.rehearsal import (
     RehearsedRule,
     Report,
     Scene,
+    Totals,
 )
 from ostiary.model.tls import Trust
 from ostiary.ops import batches
@@ -78,6 +80,51 @@ def find(system: System, caller: Caller) -> tuple[Rehearsal, ...]:
             if (scene := _scene(reader, listener, its)) is not None:
                 found.append(_rehearsal(reader, listener, scene, system.clock()))
     return tuple(found)
+
+
+def page(system: System, caller: Caller, *, limit: int, after: str = "", search: Sequence[str] = ()) -> Page[Rehearsal]:
+    """Some of them, by name of the listener, without naming anybody who would be refused; `after` is the last one before.
+
+    `search` are words, each of which is in the listener's name.
+    """
+    caller.must("rehearsal:read")
+    words = [one.casefold() for one in search]
+    with system.store.read() as reader:
+        at = system.clock()
+        known = {one.id: one for one in reader.all(LISTENER)}
+        its = stored.shadow_rules(reader)
+        rehearsing = [
+            one
+            for one in known.values()
+            if (one.client_authentication == "REHEARSAL" or (one.client_authentication != "NONE" and one.id in its))
+            and all(word in one.name.casefold() for word in words)
+        ]
+        inorder = sorted(rehearsing, key=_by_name)
+        mark = _by_name(known[after]) if after in known else ("", "")
+        some = [one for one in inorder if _by_name(one) > mark][: limit + 1]
+        begun = stored.begun(reader, {one.trust_revision for one in some})
+        scenes = [
+            scene
+            for one in some[:limit]
+            if (scene := _scene_of(one, its.get(one.id, ()), begun.get(one.trust_revision))) is not None
+        ]
+        ever, lately = stored.totals_of(reader, scenes), stored.totals_of(reader, scenes, at - LATELY)
+    found = tuple(
+        Rehearsal(
+            listener_id=scene.listener_id,
+            listener_name=known[scene.listener_id].name,
+            scope="LISTENER" if scene.trust_revision else "RULES",
+            since=scene.since,
+            totals=ever.get(scene.listener_id, Totals()),
+            lately=Lately(since=max(at - LATELY, scene.since), totals=lately.get(scene.listener_id, Totals()), some=()),
+        )
+        for scene in scenes
+    )
+    return Page(found, len(some) > limit)
+
+
+def _by_name(listener: Listener) -> tuple[str, str]:
+    return listener.name.casefold(), listener.id
 
 
 def report(system: System, caller: Caller, listener_id: str, limit: int = 100) -> Report:
@@ -140,20 +187,19 @@ def forget_old(system: System) -> int:
 
 def _scene(reader: Reader, listener: Listener, rules: Sequence[AccessRule]) -> Scene | None:
     """What is rehearsed there; None for nothing."""
+    revision = listener.trust_revision if listener.client_authentication == "REHEARSAL" else None
+    return _scene_of(listener, rules, None if revision is None else stored.begun(reader, (revision,)).get(revision))
+
+
+def _scene_of(listener: Listener, rules: Sequence[AccessRule], begun: datetime | None) -> Scene | None:
+    """Likewise; `begun` is when its trust was set, where that is known."""
     if listener.client_authentication == "REHEARSAL":
-        since = _committed(reader, listener.trust_revision) or listener.created_at or EPOCH
+        since = begun or listener.created_at or EPOCH
         return Scene(listener_id=listener.id, trust_revision=listener.trust_revision, since=since)
     made = [rule.created_at or EPOCH for rule in rules if rule.shadow]
     if listener.client_authentication == "NONE" or not made:
         return None
     return Scene(listener_id=listener.id, trust_revision=0, since=min(made))
-
-
-def _committed(reader: Reader, revision: int) -> datetime | None:
-    try:
-        return reader.one_revision(revision).at
-    except NotFound:
-        return None
 
 
 def _rehearsal(reader: Reader, listener: Listener, scene: Scene, at: datetime) -> Rehearsal:

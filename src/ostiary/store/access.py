@@ -1,15 +1,18 @@
 """What a listener's clients may reach, as it is on record: rules in order, exceptions, and which certificates they speak of."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 
 from cryptography import x509
+from sqlalchemy import Table, func, select
 
 from ostiary.errors import Invalid
 from ostiary.model.access import AccessException, AccessRule
 from ostiary.model.desired import DesiredAccess
 from ostiary.model.tls import Trust
 from ostiary.pki.names import fingerprint_sha256
+from ostiary.store import tables
 from ostiary.store.kinds import ACCESS_EXCEPTION, ACCESS_RULE, AUTHORITY
 from ostiary.store.material import Materials
 from ostiary.store.store import Reader
@@ -38,6 +41,22 @@ class AccessRecords:
             authorities={one: signers(self._materials, one) for one in named},
             trusted=fingerprints(trust.certificates) if trust is not None else (),
         )
+
+
+def counts(reader: Reader, listener_ids: Iterable[str], at: datetime) -> dict[str, tuple[int, int]]:
+    """By listener, how many rules there are, and how many exceptions that have not ended; those are left out that have none."""
+    wanted = tuple(listener_ids)
+    rules = _counted(reader, tables.access_rules, wanted)
+    exceptions = _counted(reader, tables.access_exceptions, wanted, after=at)
+    return {one: (rules.get(one, 0), exceptions.get(one, 0)) for one in rules.keys() | exceptions.keys()}
+
+
+def _counted(reader: Reader, table: Table, listener_ids: tuple[str, ...], after: datetime | None = None) -> dict[str, int]:
+    statement = select(table.c.listener_id, func.count()).where(table.c.listener_id.in_(listener_ids))
+    if after is not None:
+        statement = statement.where(table.c.not_after > after)
+    rows = reader.connection.execute(statement.group_by(table.c.listener_id))
+    return {listener_id: int(count) for listener_id, count in rows}
 
 
 def signers(materials: Materials, authority_id: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, String, and_, cast, func, not_, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, String, Table, and_, cast, func, not_, or_, select
 from sqlalchemy.engine import RowMapping
 
 from ostiary.errors import Invalid
@@ -89,6 +89,16 @@ def _equals(kind: Kind[Any], field: str, text: str) -> ColumnElement[bool]:
 def holds(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
     """Whether a list of words holds this one."""
     return cast(column, String).contains(json.dumps(word, ensure_ascii=False), autoescape=True)
+
+
+def named(table: Table, subject: ColumnElement[Any], word: str) -> ColumnElement[bool]:
+    """Whether a certificate is called like this: the word is in its subject, or begins its serial number or its fingerprint."""
+    digits = word.replace(":", "").lower()
+    return or_(
+        func.lower(subject).contains(word.lower(), autoescape=True),
+        table.c.serial.startswith(digits, autoescape=True),
+        table.c.fingerprint_sha256.startswith(digits, autoescape=True),
+    )
 
 
 def _named(kind: Kind[Any], word: str) -> ColumnElement[bool]:

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 
+from ostiary.model.access import AccessRule
 from ostiary.model.denial import ADDRESSES, Example, Refusals
 from ostiary.model.rehearsal import OF_A_LISTENER, Reason, Scene, Totals, WouldBe
 from ostiary.store import tables
+from ostiary.store.kinds import ACCESS_RULE
+from ostiary.store.rows import from_row
 from ostiary.store.store import Reader, Transaction
 from ostiary.store.summed import Sums, parts
 
@@ -49,17 +52,25 @@ def totals(reader: Reader, scene: Scene, since: datetime | None = None, served: 
 
     Codes in `served` count as no refusal.
     """
-    is_refused = _ROWS.c.code.not_in((*_SERVED, *served))
+    statement = select(*_sums((*_SERVED, *served))).where(*_of(scene, since))
+    return _totals(reader.connection.execute(statement).one())
+
+
+def _sums(served: Sequence[str]) -> tuple[ColumnElement[Any], ...]:
+    is_refused = _ROWS.c.code.not_in(tuple(served))
     counted = case((_ROWS.c.who != "", _ROWS.c.who))
-    statement = select(
+    return (
         func.count(counted.distinct()),
         func.count(case((is_refused, counted)).distinct()),
         func.coalesce(func.sum(_ROWS.c.count), 0),
         func.coalesce(func.sum(case((is_refused, _ROWS.c.count), else_=0)), 0),
         func.coalesce(func.sum(case((_ROWS.c.who == "", _ROWS.c.count), else_=0)), 0),
         func.max(case((is_refused, _ROWS.c.last)), type_=tables.UTCDateTime()),
-    ).where(*_of(scene, since))
-    clients, refused, requests, refused_requests, unnamed, last = reader.connection.execute(statement).one()
+    )
+
+
+def _totals(sums: Sequence[Any]) -> Totals:
+    clients, refused, requests, refused_requests, unnamed, last = sums
     return Totals(
         clients=clients,
         refused_clients=refused,
@@ -68,6 +79,33 @@ def totals(reader: Reader, scene: Scene, since: datetime | None = None, served: 
         unnamed=int(unnamed),
         last_refused=last,
     )
+
+
+def totals_of(reader: Reader, scenes: Sequence[Scene], since: datetime | None = None) -> dict[str, Totals]:
+    """The totals of several listeners, by their ids; those are left out to which nobody came."""
+    if not scenes:
+        return {}
+    statement = select(_ROWS.c.listener_id, *_sums(_SERVED)).where(or_(*(and_(*_of(scene, since)) for scene in scenes)))
+    rows = reader.connection.execute(statement.group_by(_ROWS.c.listener_id))
+    return {listener_id: _totals(sums) for listener_id, *sums in rows}
+
+
+def begun(reader: Reader, trust_revisions: Iterable[int]) -> dict[int, datetime]:
+    """When each of these was set; those are left out that are not known."""
+    table = tables.revisions
+    statement = select(table.c.number, table.c.at).where(table.c.number.in_(tuple(trust_revisions)))
+    return {int(number): at for number, at in reader.connection.execute(statement)}
+
+
+def shadow_rules(reader: Reader) -> dict[str, tuple[AccessRule, ...]]:
+    """The rules that are only rehearsed, by listener, each in order."""
+    table = tables.access_rules
+    statement = select(table).where(table.c.document["shadow"].as_boolean()).order_by(table.c.position)
+    found: dict[str, tuple[AccessRule, ...]] = {}
+    for row in reader.connection.execute(statement).mappings():
+        rule = from_row(ACCESS_RULE, row)
+        found[rule.listener_id] = (*found.get(rule.listener_id, ()), rule)
+    return found
 
 
 def reasons(reader: Reader, scene: Scene) -> tuple[Reason, ...]:

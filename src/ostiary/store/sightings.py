@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, false, func, not_, or_, s
 
 from ostiary.model.sighting import ADDRESSES, MANY_ADDRESSES, MANY_WITHIN, Client, ClientQuery, Sighting
 from ostiary.store import tables
+from ostiary.store.queries import named
 from ostiary.store.store import Reader, Transaction
 from ostiary.store.summed import parts
 
@@ -114,6 +115,8 @@ def _asked(query: ClientQuery, many: ColumnElement[bool]) -> Iterator[ColumnElem
         yield _SEEN.c.last_seen >= query.seen_after
     if query.seen_before is not None:
         yield _SEEN.c.last_seen < query.seen_before
+    for word in query.search:
+        yield named(_SEEN, _SEEN.c.subject, word)
     if query.marker is not None:
         at, fingerprint, listener_id = query.marker
         later = or_(
