@@ -235,7 +235,10 @@ class Visitor:
         data: dict[str, list[str]] = {}
         for name, value in fields:
             data.setdefault(name, []).append(value)
-        reply = self._runner.run(self._http.post(place, data=data, files=files or None, follow_redirects=True))
+        # A browser says what kind of form it is also of one without fields.
+        headers = {} if files or data else {"content-type": "application/x-www-form-urlencoded"}
+        sending = self._http.post(place, data=data, files=files or None, headers=headers, follow_redirects=True)
+        reply = self._runner.run(sending)
         return Page(self, reply)
 
 

@@ -115,7 +115,7 @@ class Console:
         if route.method == "POST":
             _from_here(request)
             visit = replace(visit, form=await _form(request))
-            if visit.session is not None:
+            if not route.public:
                 _meant(visit)
         if route.is_live:
             return StreamingResponse(self._watched(route, visit), media_type="text/event-stream")
