@@ -16,22 +16,24 @@ Custody = Literal["file", "pkcs11"]
 class SubjectName(Data):
     """The parts of a distinguished name an operator may set (RFC 5280 4.1.2.6)."""
 
-    CN: Annotated[Text, Field(max_length=64)] = ""
-    O: Annotated[Text, Field(max_length=64)] = ""  # noqa: E741 (X.520's own name)
-    OU: Annotated[Text, Field(max_length=64)] = ""
-    C: Annotated[str, Field(pattern=r"^([A-Z]{2})?$")] = ""
-    ST: Annotated[Text, Field(max_length=128)] = ""
-    L: Annotated[Text, Field(max_length=128)] = ""
+    CN: Annotated[Text, Field(max_length=64)] = setting("", label="Common name (CN)")
+    O: Annotated[Text, Field(max_length=64)] = setting("", label="Organization (O)")  # noqa: E741 (X.520's own name)
+    OU: Annotated[Text, Field(max_length=64)] = setting("", label="Organizational unit (OU)")
+    C: Annotated[str, Field(pattern=r"^([A-Z]{2})?$")] = setting("", label="Country, two letters (C)")
+    ST: Annotated[Text, Field(max_length=128)] = setting("", label="State or province (ST)")
+    L: Annotated[Text, Field(max_length=128)] = setting("", label="Locality (L)")
 
 
 class ConstrainedNames(Data):
     """Names of each kind, as name constraints write them (RFC 5280 4.2.1.10)."""
 
-    dns: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
-    ip: Annotated[tuple[CIDR, ...], Field(max_length=100)] = ()
-    email: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
-    uri: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
-    directory: Annotated[tuple[Text, ...], Field(max_length=100)] = ()  # RFC 4514, such as O=Example,C=VN
+    dns: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), label="DNS names")
+    ip: Annotated[tuple[CIDR, ...], Field(max_length=100)] = setting((), label="Networks")
+    email: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), label="E-mail addresses and domains")
+    uri: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), label="Hosts of URIs")
+    directory: Annotated[tuple[Text, ...], Field(max_length=100)] = setting(
+        (), "RFC 4514, such as O=Example,C=VN.", label="Directory names"
+    )
 
 
 class NameConstraints(Data):
@@ -132,14 +134,14 @@ class TrustedAuthority(Data):
 class RequestedNames(Data):
     """The names a certificate is to carry. What the profile does not allow is refused."""
 
-    common_name: Annotated[Text, Field(max_length=64)] | None = None
-    organization: Annotated[Text, Field(max_length=64)] | None = None
-    organizational_unit: Annotated[Text, Field(max_length=64)] | None = None
-    serial_number: Annotated[Text, Field(max_length=64)] | None = None
-    dns: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
-    ip: Annotated[tuple[IPAddress, ...], Field(max_length=100)] = ()
-    uri: Annotated[tuple[Reference, ...], Field(max_length=100)] = ()
-    email: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    common_name: Annotated[Text, Field(max_length=64)] | None = setting(None)
+    organization: Annotated[Text, Field(max_length=64)] | None = setting(None)
+    organizational_unit: Annotated[Text, Field(max_length=64)] | None = setting(None)
+    serial_number: Annotated[Text, Field(max_length=64)] | None = setting(None, label="Serial number of the device")
+    dns: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), label="DNS names")
+    ip: Annotated[tuple[IPAddress, ...], Field(max_length=100)] = setting((), label="IP addresses")
+    uri: Annotated[tuple[Reference, ...], Field(max_length=100)] = setting((), label="URIs")
+    email: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), label="E-mail addresses")
 
 
 class NewCertificate(Data):

@@ -32,7 +32,9 @@ class Revoke(Data):
     """What a caller says to revoke a certificate, put it on hold (`certificateHold`) or release it (`removeFromCRL`)."""
 
     reason: Reason | Literal["removeFromCRL"] = setting("unspecified", "Why, as RFC 5280 names it.")
-    invalidity_date: datetime | None = setting(None, "Since when its key is not to be trusted, where that is known.")
+    invalidity_date: datetime | None = setting(
+        None, "Since when its key is not to be trusted, where that is known.", label="Key not to be trusted since"
+    )
 
 
 class Matching(Data):

@@ -147,7 +147,7 @@ def as_stored(profile: Profile) -> model.Profile:
 
 
 def _stored(reader: Reader, name: str) -> model.Profile | None:
-    return next(iter(reader.all(PROFILE, name=name)), None)
+    return next((one for one in reader.all(PROFILE) if one.name == name), None)  # all of them are read once
 
 
 def _names(reader: Reader) -> tuple[str, ...]:

@@ -121,6 +121,13 @@ def find(system: System, caller: Caller, query: Query) -> Page[CertificateReques
         return reader.find(CERTIFICATE_REQUEST, query)
 
 
+def waiting(system: System, caller: Caller) -> int:
+    """How many wait for somebody to decide."""
+    caller.must("certificate:read")
+    with system.store.read() as reader:
+        return reader.count(CERTIFICATE_REQUEST, status="PENDING")
+
+
 def lapse_due(system: System) -> int:
     """Refuse what nobody decided in time. Returns how many."""
     with system.store.read() as reader:
