@@ -28,6 +28,14 @@ SOURCE: Final = Path(forms.__file__).parents[1]
 # What refuses says why, in words for people. Which argument that is.
 REFUSALS: Final = {"Invalid": 1, "TooLarge": 1, "Conflict": 0, "Denied": 0, "Unavailable": 0, "TooMany": 0, "Unauthenticated": 0}
 
+# Said in a terminal, at a start that fails, or to programs.
+NOT_ON_PAGES: Final = (
+    *("api/", "cli/", "gateway/", "demo/", "holder/", "xds/"),
+    *("home.py", "paths.py", "serve.py", "settings.py", "signers.py", "ops/start.py", "ops/house_doors.py", "ops/enrolment.py"),
+    *("store/engine.py", "store/rows.py", "ops/batches.py", "ops/ocsp.py", "ops/idempotency.py", "store/idempotency.py"),
+    *("pki/ocsp.py", "pki/kek.py", "pki/sealing.py", "ops/enrolling.py"),
+)
+
 _METHODS: Final = [("**/templates/console/**.html", "jinja2"), ("**/templates/**.html", "jinja2"), ("**.py", "python")]
 _KEYWORDS: Final = {"_": None, "gettext": None, "ngettext": (1, 2), "say": None, "say_many": (1, 2)}
 _FORMS: Final = re.compile(r"forms\.(?:made|decoded)\(\s*visit,\s*(\w+)")
@@ -84,8 +92,8 @@ def refusals() -> Iterator[tuple[str, str]]:
     """Why something is refused, wherever that is said: the sentences, with `{0}` for the first fact in them, and so on."""
     for file in sorted(SOURCE.rglob("*.py")):
         place = str(file.relative_to(SOURCE))
-        if place.startswith(("api/", "cli/", "gateway/", "demo/", "holder/")):
-            continue  # said in a terminal, or to programs
+        if place.startswith(NOT_ON_PAGES):
+            continue
         for node in ast.walk(ast.parse(file.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
