@@ -36,8 +36,11 @@ NOT_ON_PAGES: Final = (
     *("pki/ocsp.py", "pki/kek.py", "pki/sealing.py", "ops/enrolling.py"),
 )
 
+# What else is said deep within and shown on pages: the sentences in these files.
+SPOKEN: Final = ("access/words.py", "pki/door_words.py", "ops/rehearsals.py", "ops/what_if.py", "pki/authority_warnings.py")
+
 _METHODS: Final = [("**/templates/console/**.html", "jinja2"), ("**/templates/**.html", "jinja2"), ("**.py", "python")]
-_KEYWORDS: Final = {"_": None, "gettext": None, "ngettext": (1, 2), "say": None, "say_many": (1, 2)}
+_KEYWORDS: Final = {"_": None, "gettext": None, "ngettext": (1, 2), "say_many": (1, 2)}
 _FORMS: Final = re.compile(r"forms\.(?:made|decoded)\(\s*visit,\s*(\w+)")
 
 Key = str | tuple[str, str]
@@ -69,7 +72,7 @@ def wanted() -> Wanted:
             found.add(info.description or "", f"model {model.__name__}")
     for text in forms.CHOICES.values():
         found.add(text, "console/forms.py")
-    for text, place in refusals():
+    for text, place in (*refusals(), *spoken()):
         found.add(text, place)
     return found
 
@@ -100,6 +103,17 @@ def refusals() -> Iterator[tuple[str, str]]:
             position = REFUSALS.get(node.func.id, 0 if node.func.id == "ValueError" and place.startswith("model/") else None)
             if position is not None and len(node.args) > position:
                 yield from ((text, place) for text in _texts(node.args[position]))
+
+
+def spoken() -> Iterator[tuple[str, str]]:
+    """Sentences that refuse nothing: all texts of a file that end like one, but for what describes the code."""
+    for place in SPOKEN:
+        tree = ast.parse((SOURCE / place).read_text())
+        described = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.expr) and id(node) not in described | within:
+                yield from ((text, place) for text in _texts(node) if " " in text and text.endswith((".", "?")))
 
 
 def _texts(node: ast.expr) -> Iterator[str]:
