@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ostiary.errors import Invalid
+from ostiary.errors import Conflict, Invalid
 from ostiary.model.listener import Listener
 from ostiary.model.reference import parse
 from ostiary.ops import access, listeners, server_certificates
@@ -12,6 +12,7 @@ from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.material import check_listener, check_pool
 from ostiary.ops.system import System
+from ostiary.store import revisions as stored
 from ostiary.store.kinds import (
     ACCESS_EXCEPTION,
     ACCESS_RULE,
@@ -25,6 +26,9 @@ from ostiary.store.kinds import (
 from ostiary.store.store import Change, Revision, Transaction
 
 _ORDER = {kind.name: position for position, kind in enumerate(KINDS)}
+_CONFIGURED = tuple(kind.name for kind in KINDS if kind.configured)
+# What the store notes of each row beside its settings.
+_NOTED = frozenset({"revision", "created_at", "updated_at"})
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,22 @@ class RevisionDetail:
     """A revision and what it changed."""
 
     revision: Revision
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A revision, and how many things it changed."""
+
+    revision: Revision
+    things: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What going back would do: from how each thing is now (`before`) to how it would be. `current` is the revision of now."""
+
+    current: int
     changes: tuple[Change, ...]
 
 
@@ -49,14 +69,64 @@ def find(system: System, caller: Caller, *, before: int | None = None, limit: in
         return reader.revisions(limit, before)
 
 
-def revert(system: System, caller: Caller, number: int) -> int:
+def page(
+    system: System, caller: Caller, *, before: int | None = None, after: int | None = None, limit: int = 100
+) -> tuple[Summary, ...]:
+    """Revisions, newest first: the newest before that number; with `after`, those that follow it next."""
+    caller.must("revision:read")
+    with system.store.read() as reader:
+        found = stored.page(reader, limit, before=before, after=after)
+        counts = stored.counts(reader, [one.number for one in found])
+    return tuple(Summary(one, counts.get(one.number, 0)) for one in found)
+
+
+def part(system: System, caller: Caller, number: int, *, limit: int, offset: int = 0) -> tuple[RevisionDetail, int]:
+    """One revision with some of its changes, and how many there are in all. Raises `NotFound`."""
+    caller.must("revision:read")
+    with system.store.read() as reader:
+        revision = reader.one_revision(number)
+        changes = stored.changes(reader, number, limit, offset)
+        return RevisionDetail(revision, changes), stored.counts(reader, [number]).get(number, 0)
+
+
+def current(system: System, caller: Caller) -> int:
+    """The revision that the configuration is at now."""
+    caller.must("revision:read")
+    with system.store.read() as reader:
+        return reader.revision()
+
+
+def preview(system: System, caller: Caller, number: int) -> Preview:
+    """What `revert` to that revision would change, without changing it. Raises `NotFound`.
+
+    Whether all of it can be done is not asked: what has come to refer to something deleted shows when it is tried.
+    """
+    caller.must("revision:read")
+    with system.store.read() as reader:
+        if number != 0:
+            reader.one_revision(number)
+        differing = tuple(one for one in stored.between(reader, number, _CONFIGURED) if _differs(one))
+        return Preview(reader.revision(), tuple(sorted(differing, key=lambda one: _ORDER[one.kind])))
+
+
+def _differs(one: Change) -> bool:
+    before, after = one.before, one.after
+    if before is None or after is None:
+        return True
+    return any(before.get(name) != after.get(name) for name in (before.keys() | after.keys()) - _NOTED)
+
+
+def revert(system: System, caller: Caller, number: int, *, seen: int | None = None) -> int:
     """Put load balancers, listeners with their rules, pools, members and monitors back to how they were after revision `number`.
 
     It is a change like any other: checked, translated, recorded, and the next revision, which is returned. Secrets,
     authorities and issued certificates are facts, not settings, and stay; what has come to refer to a deleted one is refused.
-    Only a server certificate that ostiary had made itself is made anew.
+    Only a server certificate that ostiary had made itself is made anew. With `seen`, the revision that the caller had looked at,
+    raises `Conflict` when it is not the current one any more.
     """
     with change(system, caller, "revision:revert") as transaction:
+        if seen is not None and seen != transaction.next_revision - 1:
+            raise Conflict(f"Revision {transaction.next_revision - 1} was made meanwhile; look again at what would change.")
         if number != 0:
             transaction.one_revision(number)
         since = transaction.changes(after=number)

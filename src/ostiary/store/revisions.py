@@ -6,6 +6,7 @@ from typing import Any, Final
 from sqlalchemy import and_, func, select
 
 from ostiary.store import tables
+from ostiary.store.kinds import Kind
 from ostiary.store.store import Change, Reader, Revision
 
 _REVISIONS: Final = tables.revisions
@@ -63,6 +64,14 @@ def between(reader: Reader, number: int, kinds: Iterable[str]) -> tuple[Change, 
     )
     found = (Change(*row) for row in reader.connection.execute(statement))
     return tuple(one for one in found if one.before is not None or one.after is not None)
+
+
+def called(reader: Reader, kind: Kind[Any], ids: Iterable[str]) -> dict[str, str]:
+    """By id, what people call those that are there; a certificate or authority without a name by its subject."""
+    table = kind.table
+    subject = table.c.subject if "subject" in table.c else table.c.document["subject"].as_string()
+    statement = select(table.c.id, table.c.name, subject).where(table.c.id.in_(tuple(ids)))
+    return {str(row[0]): str(row[1] or row[2] or "") for row in reader.connection.execute(statement)}
 
 
 def _ends(number: int, kinds: Iterable[str], *, newest: bool) -> Any:
