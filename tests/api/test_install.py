@@ -86,3 +86,12 @@ def test_what_is_not_there_is_said_so(client: Client, path: str, status: int) ->
 
 def test_every_other_reply_still_may_not_be_kept(client: Client) -> None:
     assert client.get("/v1/authorities").headers.get_list("cache-control") == ["no-store"]
+
+
+def test_steps_are_in_the_language_that_the_browser_asks_for(client: Client) -> None:
+    english = client.get("/install/curl", headers={"accept": "text/html"})
+    vietnamese = client.get("/install/curl", headers={"accept": "text/html", "accept-language": "vi-VN,vi;q=0.9"})
+    assert 'lang="en"' in english.text
+    assert 'lang="vi"' in vietnamese.text
+    assert "Nêu tên cả ba." in vietnamese.text
+    assert "curl --cert client.pem" in vietnamese.text

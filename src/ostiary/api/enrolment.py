@@ -25,6 +25,7 @@ from ostiary.ops.enrolling import Knocker
 from ostiary.ops.system import System
 from ostiary.web import enrolment as pages
 from ostiary.web.enrolment import Steps
+from ostiary.web.words import of_reader
 
 log = structlog.get_logger("ostiary.enrolment")
 
@@ -59,12 +60,13 @@ def authority(system: Sys) -> Response:
 def page(request: Request, system: Sys, caller: Who, token: str) -> Response:
     """Show what a grant is good for, and how to use it; as a page or as text. Showing it does not use it up."""
     html = "text/html" in request.headers.get("accept", "").lower()
+    language = of_reader(request.cookies, request.headers.get("accept-language", ""))
     try:
         with _counted(request, system, caller):
             offered = enrolling.offered(system, token.encode())
     except Denied as refused:
-        return _page(pages.refused(str(refused), html=html), html=html, status=403)
-    return _page(pages.offer(offered, steps(system, token), html=html), html=html)
+        return _page(pages.refused(str(refused), html=html, language=language), html=html, status=403)
+    return _page(pages.offer(offered, steps(system, token), html=html, language=language), html=html)
 
 
 @router.post("/v1/enroll", dependencies=[public], **described(201, takes=EnrolmentBody, answers=NOUN.reply))

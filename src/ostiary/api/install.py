@@ -12,6 +12,7 @@ from ostiary.ops.system import System
 from ostiary.web import install as pages
 from ostiary.web.install import AuthorityFiles, Form
 from ostiary.web.pages import POLICY, static_file
+from ostiary.web.words import of_reader
 
 _FORMATS: dict[str, Form] = {"html": "html", "text": "txt"}
 _QUERY = {
@@ -27,14 +28,14 @@ router = APIRouter(tags=["install"])
 def index(request: Request, system: Sys) -> Response:
     """List the platforms that there are installation steps for."""
     form, authority = _asked(request, system)
-    return _reply(form, pages.index(form, base_url(request), authority))
+    return _reply(form, pages.index(form, base_url(request), authority, _language(request)))
 
 
 @router.get("/install/{platform}", dependencies=[public], **described(200, query=_QUERY))
 def guide(request: Request, system: Sys, platform: str) -> Response:
     """Show how to install a certificate on a platform."""
     form, authority = _asked(request, system)
-    return _reply(form, pages.guide(platform, form, base_url(request), authority))
+    return _reply(form, pages.guide(platform, form, base_url(request), authority, _language(request)))
 
 
 @router.get("/static/{name}", dependencies=[public], **described(200))
@@ -54,6 +55,10 @@ def _asked(request: Request, system: System) -> tuple[Form, AuthorityFiles | Non
         raise Invalid("format", f"is one of {', '.join(_FORMATS)}")
     authority_id = given.get("authority", [""])[0]
     return _FORMATS[wanted], _files(request, system, authority_id) if authority_id else None
+
+
+def _language(request: Request) -> str:
+    return of_reader(request.cookies, request.headers.get("accept-language", ""))
 
 
 def _reads_html(request: Request) -> bool:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ostiary.asgi.doors import CONSOLE_KNOCK, ConsoleKnock
 from ostiary.asgi.edge import Edge
 from ostiary.asgi.limits import counted, fits, no_control_characters
-from ostiary.console import balancers, listeners, preferences, signing_in
+from ostiary.console import balancers, certificates, listeners, preferences, signing_in
 from ostiary.console.visit import HEADERS, SAID, Form, Route, Secrets, Visit, read
 from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
 from ostiary.ops import sessions
@@ -207,8 +207,6 @@ def _stranger(system: System, scope: Scope) -> Visit:
     knock = _knock(scope)
     source = knock.source if knock else str(scope["client"][0]) if scope.get("client") else ""
     caller = Caller(name="anonymous", role="public", source=source, request_id=scope["request_id"])
-    chosen = request.cookies.get(preferences.LANGUAGE, "")
-    wanted = [chosen] if chosen in words.LANGUAGES else words.accepted(request.headers.get("accept-language", ""))
     zone_name = unquote(request.cookies.get(preferences.ZONE, ""))[:64] or "UTC"
     query = request.url.query
     return Visit(
@@ -217,7 +215,7 @@ def _stranger(system: System, scope: Scope) -> Visit:
         system.clock(),
         place=request.url.path + (f"?{query}" if query else ""),
         query=dict(request.query_params),
-        language=words.preferred(wanted),
+        language=words.of_reader(request.cookies, request.headers.get("accept-language", "")),
         zone_name=zone_name,
         zone=zone(zone_name),
         base=f"{request.url.scheme}://{request.url.netloc}",

@@ -8,9 +8,8 @@ from starlette.responses import RedirectResponse, Response
 from ostiary.console.visit import Route, Visit
 from ostiary.errors import Invalid
 from ostiary.web.formats import zone
-from ostiary.web.words import LANGUAGES
+from ostiary.web.words import CHOSEN, LANGUAGES
 
-LANGUAGE: Final = "ostiary-language"
 ZONE: Final = "ostiary-zone"
 _A_YEAR: Final = 365 * 86_400
 
@@ -23,7 +22,7 @@ def choose(visit: Visit) -> Response:
     if language:
         if language not in LANGUAGES:
             raise Invalid("language", f"is one of {', '.join(LANGUAGES)}")
-        _keep(reply, LANGUAGE, language)
+        _keep(reply, CHOSEN, language)
     if zone_name:
         if len(zone_name) > 64 or (zone(zone_name).tzname(None) == "UTC" and zone_name != "UTC"):
             raise Invalid("zone", "is not the name of a time zone, such as Asia/Ho_Chi_Minh")

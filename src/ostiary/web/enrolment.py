@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Final
 
 from ostiary.model.token import Token
+from ostiary.web import words
 from ostiary.web.pages import POLICY as PLAIN
 from ostiary.web.pages import render
 
@@ -46,16 +47,17 @@ class Steps:
         return render("enroll.sh.txt", steps=self, quote=shlex.quote)
 
 
-def offer(token: Token, steps: Steps | None, *, html: bool) -> str:
+def offer(token: Token, steps: Steps | None, *, html: bool, language: str = "en") -> str:
     """What this grant is good for."""
     names = token.names
     named = [] if names is None else [names.common_name or "", *names.dns, *names.ip, *names.uri, *names.email]
-    return render(f"enroll.{_form(html=html)}", token=token, names=list(dict.fromkeys(filter(None, named))), steps=steps)
+    shown = list(dict.fromkeys(filter(None, named)))
+    return render(f"enroll.{_form(html=html)}", language, token=token, names=shown, steps=steps)
 
 
-def refused(why: str, *, html: bool) -> str:
+def refused(why: str, *, html: bool, language: str = "en") -> str:
     """For who comes with a token that is not good, whatever it is that is wrong with it."""
-    return render(f"enroll_refused.{_form(html=html)}", why=why)
+    return render(f"enroll_refused.{_form(html=html)}", language, why=words.sentence(why, language))
 
 
 def _form(*, html: bool) -> str:

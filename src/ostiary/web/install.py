@@ -30,19 +30,19 @@ class AuthorityFiles:
 Form = Literal["html", "txt"]
 
 
-def index(form: Form, base_url: str, authority: AuthorityFiles | None = None) -> str:
+def index(form: Form, base_url: str, authority: AuthorityFiles | None = None, language: str = "en") -> str:
     """The list of platforms."""
     how = f"curl {base_url}/install/PLATFORM" if base_url else "ostiary cert install-help PLATFORM"
-    return render(f"install.{form}", guides=GUIDES.values(), how=how, **_shared(base_url, authority))
+    return render(f"install.{form}", language, guides=GUIDES.values(), how=how, **_shared(base_url, authority))
 
 
-def guide(name: str, form: Form, base_url: str, authority: AuthorityFiles | None = None) -> str:
+def guide(name: str, form: Form, base_url: str, authority: AuthorityFiles | None = None, language: str = "en") -> str:
     """One platform's steps, with links to the authority's files when there is one. Raises `NotFound`."""
     if name not in GUIDES:
         raise NotFound("Platform", f"'{name[:40]}' (there are {', '.join(GUIDES)})")
     found = GUIDES[name]
     parts = [Part(part.title, tuple(_filled(step, authority) for step in part.steps)) for part in found.parts]
-    return render(f"install_guide.{form}", guide=found, parts=parts, **_shared(base_url, authority))
+    return render(f"install_guide.{form}", language, guide=found, parts=parts, **_shared(base_url, authority))
 
 
 def _filled(step: Step, authority: AuthorityFiles | None) -> Step:

@@ -5,7 +5,7 @@ sentence that is in none is shown as it is written. They are read once, when som
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +17,7 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 
 LANGUAGES: Final = {"en": "English", "vi": "Tiếng Việt"}
+CHOSEN: Final = "ostiary-language"  # the cookie
 CATALOGUES: Final = Path(__file__).with_name("locale")
 _LONGEST: Final = 1000  # of what is looked through for facts
 _FACT: Final = re.compile(r"\{(\d+)\}")
@@ -92,6 +93,12 @@ def preferred(wanted: Iterable[str]) -> str:
         if language in LANGUAGES:
             return language
     return "en"
+
+
+def of_reader(cookies: Mapping[str, str], accept_language: str) -> str:
+    """The language of who reads: the one they chose, or the first of those their browser asks for that we speak."""
+    chosen = cookies.get(CHOSEN, "")
+    return chosen if chosen in LANGUAGES else preferred(accepted(accept_language))
 
 
 def accepted(header: str) -> list[str]:
