@@ -15,6 +15,7 @@ from ostiary.ops import counting, denials, traffic
 from ostiary.ops.caller import Caller
 from ostiary.ops.counting import Counting, minute_of, moment_of, spread
 from ostiary.ops.system import System
+from ostiary.xds import wire
 from support.systems import ADMIN, FakeClock, a_system, sqlite_url
 
 AT = datetime(2026, 11, 23, 10, 0, 5, tzinfo=UTC)
@@ -27,9 +28,10 @@ def clock() -> FakeClock:
     return FakeClock(AT)
 
 
-def told(counted: dict[str, Counts], run: int = 1, uptime: float | None = 1, **more: Any) -> dict[str, Any]:
+def told(counted: dict[str, Counts], run: int | None = 1, uptime: float | None = 1, **more: Any) -> dict[str, Any]:
+    """As it arrives: over the wire."""
     listeners = {f"listener/{listener_id}": {"bytes_in": 1, **counts._asdict()} for listener_id, counts in counted.items()}
-    return {"pid": run, "uptime": uptime, "listeners": listeners, **more}
+    return wire.read_report(wire.write_report({"pid": run, "uptime": uptime, "listeners": listeners, **more}))
 
 
 class House:
@@ -39,7 +41,9 @@ class House:
         self.system = system
         self.clock = clock
 
-    def hear(self, gateway_id: str = "g1", run: int = 1, uptime: float | None = 1, after: float = 1, **counted: Counts) -> None:
+    def hear(
+        self, gateway_id: str = "g1", run: int | None = 1, uptime: float | None = 1, after: float = 1, **counted: Counts
+    ) -> None:
         self.clock.advance(seconds=after)
         self.system.counting.told(gateway_id, told(counted, run, uptime), self.clock.at)
 
@@ -121,6 +125,22 @@ def test_an_envoy_that_begins_anew_adds_to_what_the_one_before_it_counted(house:
     house.hear(run=2, uptime=1, a=Counts(requests=5))
     house.hear(run=2, uptime=0, a=Counts(requests=50))  # the same number of a process, by chance
     assert house.total().requests == 12 + 5 + 50
+
+
+def test_a_keeper_that_does_not_know_its_envoys_process_yet_is_taken_for_the_same(house: House) -> None:
+    house.hear(a=Counts(requests=10), uptime=100)
+    house.write()
+    house.hear(run=None, a=Counts(requests=11), uptime=101)
+    house.hear(run=1, a=Counts(requests=12), uptime=102)
+    assert house.total().requests == 12
+    house.hear(run=None, uptime=None, a=Counts(requests=13))
+    house.hear(run=2, uptime=None, a=Counts(requests=20))
+    assert house.total().requests == 13 + 20
+    house.write()
+    house.restart()
+    house.hear(run=None, uptime=103, a=Counts(requests=21))
+    house.write()
+    assert house.total().requests == 34
 
 
 def test_counters_of_a_listener_that_begin_anew_are_never_less_than_nothing(house: House) -> None:
@@ -215,12 +235,13 @@ def test_doors_of_our_own_are_counted_by_themselves(house: House) -> None:
         {"listeners": {"listener/a": None}},
         {"listeners": {"listener/a": {"requests": "7"}}},
         {"listeners": {"listener/a": {"requests": -7}}},
+        *({"listeners": {"listener/a": {"requests": number}}} for number in (float("nan"), float("inf"), 2.0**53)),
         {"listeners": {f"listener/{'a' * 37}": {"requests": 7}}},
         {"listeners": {"listener/": {"requests": 7}}},
     ],
 )
 def test_reports_that_make_no_sense_count_nothing(house: House, nonsense: dict[str, Any]) -> None:
-    house.system.counting.told("g1", {"pid": "x", "uptime": 1, **nonsense}, house.clock.at)
+    house.system.counting.told("g1", {"pid": "x", "uptime": "y", **nonsense}, house.clock.at)
     house.write()
     assert house.total() == Counts()
 

@@ -43,6 +43,7 @@ from ostiary.api import (
     rotations,
     secrets,
     sessions,
+    traffic,
     users,
 )
 from ostiary.api import tokens as token_routes
@@ -86,6 +87,7 @@ ROUTERS: Final = (
     gateways.router,
     clients.router,
     denials.router,
+    traffic.router,
     metrics.router,
     rehearsals.router,
     explain.router,

@@ -24,6 +24,7 @@ from ostiary.cli import (
     rotations,
     sessions,
     tokens,
+    traffic,
     users,
 )
 from ostiary.cli.client import connect
@@ -58,6 +59,7 @@ app.command("console")(sessions.console)
 app.command("clients")(clients.clients)
 app.command("explain")(explain.explain)
 app.command("denials")(denials.denials)
+app.command("traffic")(traffic.traffic)
 authorities.app.add_typer(rotations.app, name="rotate")
 authorities.app.command("roll")(rotations.roll)
 authorities.app.command("revoke")(rotations.revoke)

@@ -24,6 +24,7 @@ _NEW: Final = timedelta(hours=1)  # an Envoy that has not run for longer is coun
 _MAY_COME_BACK: Final = timedelta(hours=1)
 _PLACES: Final = 60  # a long time is not filled minute by minute, but evenly at so many places
 _LONGEST_ID: Final = 36
+_INEXACT: Final = 2**53
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE: Final = timedelta(minutes=1)
 
@@ -32,10 +33,13 @@ ByMinute = Mapping[tuple[int, str], Counts]
 
 @dataclass(frozen=True)
 class Told:
-    """A gateway's counters at one moment. `run` is Envoy's process, `uptime` how many seconds it has run, where that is known."""
+    """A gateway's counters at one moment. `run` is Envoy's process, `uptime` how many seconds it has run, where that is known.
+
+    A keeper that finds an Envoy running knows its process only a little later.
+    """
 
     at: datetime
-    run: int
+    run: int | None
     uptime: float | None
     listeners: Mapping[str, Counts]
 
@@ -127,7 +131,7 @@ class Counting:
 
 def read(report: Mapping[str, Any], at: datetime) -> Told | None:
     """The counters of a report; None where it has none. What makes no sense is left out: it may be another version's keeper."""
-    run, uptime, told = report.get("pid"), report.get("uptime"), report.get("listeners")
+    uptime, told = report.get("uptime"), report.get("listeners")
     if not isinstance(told, Mapping):
         return None
     listeners = {
@@ -137,7 +141,7 @@ def read(report: Mapping[str, Any], at: datetime) -> Told | None:
     }
     return Told(
         at,
-        run if isinstance(run, int) else 0,
+        _whole(report.get("pid")),
         float(uptime) if isinstance(uptime, int | float) else None,
         {listener_id: counts for listener_id, counts in listeners.items() if 0 < len(listener_id) <= _LONGEST_ID},
     )
@@ -145,12 +149,19 @@ def read(report: Mapping[str, Any], at: datetime) -> Told | None:
 
 def between(before: Told, now: Told) -> Iterator[tuple[int, str, Counts]]:
     """What was counted from one report to the other: minute, listener, counts. Never less than nothing."""
-    is_same_run = now.run == before.run and (now.uptime or 0.0) >= (before.uptime or 0.0)
+    is_same_run = _is_same_run(before, now)
     for listener_id, counts in now.listeners.items():
         known = before.listeners.get(listener_id, Counts()) if is_same_run else Counts()
         # A counter that is lower than it was has begun again; Envoy forgets those of a listener that is gone.
         more = Counts(*(new - old if new >= old else new for new, old in zip(counts, known, strict=True)))
         yield from _spread(listener_id, more, before.at, now.at)
+
+
+def _is_same_run(before: Told, now: Told) -> bool:
+    """Nothing speaks against it. To take one run for two would count all of it twice; two for one loses little."""
+    is_other_process = None not in {before.run, now.run} and before.run != now.run
+    is_younger = before.uptime is not None and now.uptime is not None and now.uptime < before.uptime
+    return not is_other_process and not is_younger
 
 
 def since_the_beginning(now: Told) -> Iterator[tuple[int, str, Counts]]:
@@ -219,7 +230,7 @@ def _add(counts: dict[tuple[int, str], Counts], more: Iterable[tuple[int, str, C
 
 def _with_those_gone(known: _Gateway, now: Told) -> Told:
     """This report, and listeners that were told of lately, as they were."""
-    if known.last.run != now.run:
+    if not _is_same_run(known.last, now):
         known.gone.clear()
         return now
     for listener_id in known.last.listeners.keys() - now.listeners.keys():
@@ -227,9 +238,15 @@ def _with_those_gone(known: _Gateway, now: Told) -> Told:
     for listener_id, at in list(known.gone.items()):
         if listener_id in now.listeners or now.at - at > _MAY_COME_BACK:
             del known.gone[listener_id]
-    return replace(now, listeners={**{one: known.last.listeners[one] for one in known.gone}, **now.listeners})
+    listeners = {**{one: known.last.listeners[one] for one in known.gone}, **now.listeners}
+    return replace(now, listeners=listeners, run=now.run if now.run is not None else known.last.run)
 
 
 def _counts(told: Mapping[str, Any]) -> Counts | None:
-    values = [told.get(name, 0) for name in Counts._fields]
-    return Counts(*values) if all(isinstance(value, int) and value >= 0 for value in values) else None
+    values = [_whole(told.get(name, 0)) for name in Counts._fields]
+    return None if None in values else Counts(*(value or 0 for value in values))
+
+
+def _whole(told: Any) -> int | None:
+    """A number of a report, on whose way all of them are floating ones; None for what is none, or would be told inexactly."""
+    return int(told) if isinstance(told, int | float) and 0 <= told < _INEXACT else None
