@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 import httpx
 
 from ostiary.console.app import Console
+from ostiary.model.token import NewToken, Role
 from ostiary.ops import sessions
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
@@ -192,8 +193,9 @@ def _fields(form: Element) -> list[tuple[str, str]]:
 class Visitor:
     """Reads and fills in pages, in a session of `caller`; nobody's when that is None."""
 
-    def __init__(self, system: System, caller: Caller | None = ADMIN, *, language: str = "en") -> None:
+    def __init__(self, system: System, caller: Caller | None = ADMIN, *, language: str = "en", is_guest: bool = False) -> None:
         self.system = system
+        self._is_guest = is_guest  # of another visitor, whose system it is
         self.console = Console(system, lambda shown: shown == TOKEN.encode())
         transport = httpx.ASGITransport(app=self.console, client=("192.0.2.7", 4711))
         headers = {"accept": "text/html", "accept-language": language}
@@ -210,13 +212,24 @@ class Visitor:
         _session, secret = sessions.by_link(self.system, bytes(link), "192.0.2.7", "req-test")
         self._http.cookies.set("ostiary-session", bytes(secret).decode(), domain="ostiary.test", path="/console")
 
+    def another(self, name: str = "", role: Role = "auditor", *, language: str = "en") -> "Visitor":
+        """Somebody else at the same console, with a token of their own; without a name, the same person once more."""
+        caller = ADMIN
+        if name:
+            from ostiary.ops import tokens  # noqa: PLC0415 (only here)
+
+            tokens.create(self.system, ADMIN, NewToken(name=name, role=role))
+            caller = Caller(name=name, role=role, source="192.0.2.8", request_id="req-test")
+        return Visitor(self.system, caller, language=language, is_guest=True)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
         self._runner.run(self._http.aclose())
         self._runner.close()
-        self.system.store.close()
+        if not self._is_guest:
+            self.system.store.close()
 
     @property
     def cookies(self) -> httpx.Cookies:
