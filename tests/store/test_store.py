@@ -264,3 +264,32 @@ def test_members_at_the_same_place_of_one_pool_are_refused(store: Store) -> None
             transaction.insert(MEMBER, Member(id=new_id(), pool_id=pool.id, address="10.0.0.1", protocol_port=80))
     with pytest.raises(Conflict), store.write() as transaction:
         transaction.insert(MEMBER, Member(id=new_id(), pool_id=pools[0].id, address="10.0.0.1", protocol_port=80))
+
+
+def test_the_first_few_of_each_are_found_at_once(store: Store) -> None:
+    with store.write() as transaction:
+        many, one, none = (a_balancer(transaction, name=name) for name in ("many", "one", "none"))
+        for port in (8443, 80, 443, 9000):
+            a_listener(transaction, many, protocol_port=port)
+        a_listener(transaction, one, protocol_port=22)
+    with store.read() as reader:
+        wanted = [many.id, one.id, none.id]
+        found = reader.first_of_each(LISTENER, "loadbalancer_id", wanted, "protocol_port", 3)
+        assert reader.first_of_each(LISTENER, "loadbalancer_id", [], "protocol_port", 3) == ()
+    ports = {balancer: [x.protocol_port for x in found if x.loadbalancer_id == balancer] for balancer in wanted}
+    assert ports == {many.id: [80, 443, 8443], one.id: [22], none.id: []}
+
+
+def test_things_are_found_by_words_of_their_name(store: Store) -> None:
+    with store.write() as transaction:
+        made = {name: a_balancer(transaction, name=name) for name in ("Shop front", "shop back", "100%_real", "other")}
+    with store.read() as reader:
+
+        def names(*words: str) -> set[str]:
+            return {found.name for found in reader.find(LOAD_BALANCER, Query(search=words)).items}
+
+        assert names("SHOP") == {"Shop front", "shop back"}
+        assert names("shop", "back") == {"shop back"}
+        assert names("%_") == {"100%_real"}
+        assert names(made["other"].id[:13]) == {"other"}
+        assert names("\\", "'") == set()

@@ -15,7 +15,6 @@ from ostiary.ops import balancers, listeners, pools
 from ostiary.ops.client_cas import named
 from ostiary.web.words import _
 
-_EVERY: Final = Query(limit=0)
 # In the order in which they stand.
 TABS: Final = {"listener": _("Listener"), "pool": _("Pool"), "settings": _("Settings")}
 
@@ -23,7 +22,7 @@ TABS: Final = {"listener": _("Listener"), "pool": _("Pool"), "settings": _("Sett
 def home(visit: Visit) -> Response:
     """All load balancers."""
     found = lists.listed(visit, lambda query: balancers.find(visit.system, visit.caller, query))
-    its = listeners_of(visit, [one.id for one in found.items])
+    its = listeners.first_of(visit.system, visit.caller, [one.id for one in found.items], each=5)
     return visit.page("balancers.html", found=found, rows=[_row(visit, one, its.get(one.id, ())) for one in found.items])
 
 
@@ -82,18 +81,6 @@ def listener_rows(visit: Visit, found: tuple[Listener, ...]) -> list[dict[str, A
         }
         for one in found
     ]
-
-
-def listeners_of(visit: Visit, balancer_ids: list[str]) -> dict[str, tuple[Listener, ...]]:
-    """The listeners of these load balancers, in the order of their ports."""
-    return {
-        one: listeners.find(
-            visit.system,
-            visit.caller,
-            Query(filters=(("loadbalancer_id", one),), limit=5, sort=(("protocol_port", False),)),
-        ).items
-        for one in balancer_ids
-    }
 
 
 def _row(visit: Visit, balancer: LoadBalancer, its: tuple[Listener, ...]) -> Mapping[str, Any]:

@@ -4,11 +4,13 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from ostiary.envoy.resources import Key, Resource, Snapshot
-from ostiary.model.desired import Desired
+from ostiary.model.desired import Desired, DesiredPool
+from ostiary.model.listener import Listener
 
 
 def _nothing() -> Mapping[Any, Any]:
@@ -34,6 +36,19 @@ class Wanted:
     desired: Desired = field(default_factory=Desired)
     snapshot: Snapshot = field(default_factory=Snapshot)
     owned: Mapping[str, tuple[Resource, ...]] = field(default_factory=_nothing)
+
+    @cached_property
+    def pools(self) -> Mapping[str, DesiredPool]:
+        """By id."""
+        return {one.pool.id: one for one in self.desired.pools}
+
+    @cached_property
+    def listeners(self) -> Mapping[str, tuple[Listener, ...]]:
+        """By the id of their load balancer."""
+        found: dict[str, list[Listener]] = {}
+        for one in self.desired.listeners:
+            found.setdefault(one.listener.loadbalancer_id, []).append(one.listener)
+        return {balancer_id: tuple(its) for balancer_id, its in found.items()}
 
 
 class Fleet:

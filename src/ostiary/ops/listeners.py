@@ -1,6 +1,6 @@
 """Listeners: create, read, change, delete. The switch of the mission, Client CA on or off, is one `update`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ostiary.errors import Invalid
@@ -101,6 +101,17 @@ def find(system: System, caller: Caller, query: Query) -> Page[Listener]:
     caller.must("listener:read")
     with system.store.read() as reader:
         return reader.find(LISTENER, query)
+
+
+def first_of(system: System, caller: Caller, balancer_ids: Sequence[str], each: int) -> dict[str, tuple[Listener, ...]]:
+    """The first few listeners of each of these load balancers, in the order of their ports."""
+    caller.must("listener:read")
+    with system.store.read() as reader:
+        found = reader.first_of_each(LISTENER, "loadbalancer_id", balancer_ids, "protocol_port", each)
+    its: dict[str, list[Listener]] = {}
+    for listener in found:
+        its.setdefault(listener.loadbalancer_id, []).append(listener)
+    return {balancer_id: tuple(listeners) for balancer_id, listeners in its.items()}
 
 
 def update(system: System, caller: Caller, listener_id: str, changes: Mapping[str, Any], *, since: int | None = None) -> Listener:

@@ -80,13 +80,12 @@ def operating(system: System, thing: Configured) -> str:
     if isinstance(thing, Listener):
         return _listener(system, wanted, thing)
     if isinstance(thing, LoadBalancer):
-        its = (entry.listener for entry in wanted.desired.listeners if entry.listener.loadbalancer_id == thing.id)
-        return _worst({_listener(system, wanted, listener) for listener in its})
+        return _worst({_listener(system, wanted, listener) for listener in wanted.listeners.get(thing.id, ())})
     return "ONLINE"
 
 
 def _wanted_pool(wanted: Wanted, pool_id: str | None) -> DesiredPool | None:
-    return next((pool for pool in wanted.desired.pools if pool.pool.id == pool_id), None)
+    return wanted.pools.get(pool_id) if pool_id is not None else None
 
 
 def _listener(system: System, wanted: Wanted, listener: Listener) -> str:

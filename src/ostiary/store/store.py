@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -116,6 +116,19 @@ class Reader:
         """One page of resources."""
         rows, more = paged(self.connection, kind, query, where)
         return Page(tuple(from_row(kind, row) for row in rows), more)
+
+    def first_of_each(self, kind: Kind[R], group: str, values: Sequence[str], order: str, most: int) -> tuple[R, ...]:
+        """Of the resources with each of these values in the column `group`, the first few by `order`; in one statement."""
+        columns = kind.table.c
+        place = func.row_number().over(partition_by=columns[group], order_by=(columns[order], columns.id)).label("place")
+        ranked = select(columns.id, place).where(columns[group].in_(tuple(values))).subquery()
+        statement = (
+            select(kind.table)
+            .join(ranked, ranked.c.id == columns.id)
+            .where(ranked.c.place <= most)
+            .order_by(columns[group], columns[order], columns.id)
+        )
+        return tuple(from_row(kind, row) for row in self.connection.execute(statement).mappings())
 
     def count(self, kind: Kind[Any], **where: Any) -> int:
         """How many there are."""
