@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ostiary.asgi.doors import CONSOLE_KNOCK, ConsoleKnock
 from ostiary.asgi.edge import Edge
 from ostiary.asgi.limits import counted, fits, no_control_characters
-from ostiary.console import balancers, certificates, listeners, preferences, revoking, signing_in
+from ostiary.console import balancers, certificates, issuing, listeners, preferences, revoking, signing_in
 from ostiary.console.visit import HEADERS, SAID, Form, Route, Secrets, Visit, read
 from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
 from ostiary.ops import sessions
@@ -45,6 +45,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *preferences.ROUTES,
     *balancers.ROUTES,
     *listeners.ROUTES,
+    *issuing.ROUTES,
     *revoking.ROUTES,  # before those in whose path an id stands in the place of a verb
     *certificates.ROUTES,
 )

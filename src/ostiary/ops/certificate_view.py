@@ -9,7 +9,10 @@ from ostiary.model.effect import Effect
 from ostiary.model.sighting import Client, ClientQuery
 from ostiary.ops.caller import Caller
 from ostiary.ops.client_cas import key_of
+from ostiary.ops.signing import parsed
 from ostiary.ops.system import System
+from ostiary.pki.names import Names
+from ostiary.pki.renewal import names_in
 from ostiary.store import called, effects, renewals, sightings
 from ostiary.store.kinds import AUTHORITY, CERTIFICATE, LISTENER
 from ostiary.store.store import Reader
@@ -63,6 +66,11 @@ def issuers_of(system: System, caller: Caller, found: Sequence[Certificate]) -> 
     caller.must("certificate:read")
     with system.store.read() as reader:
         return called.names(reader, AUTHORITY, {one.authority_id for one in found})
+
+
+def names_of(certificate: Certificate) -> Names:
+    """The names that a certificate carries."""
+    return names_in(parsed(certificate))
 
 
 def _seen(system: System, reader: Reader, certificate: Certificate) -> tuple[tuple[Seen, ...], bool]:
