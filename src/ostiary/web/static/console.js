@@ -49,6 +49,15 @@ for (const form of document.querySelectorAll("form[data-effect]")) {
   ask();
 }
 
+// A form that is on its way is not sent twice. A download leaves the page as it is, so a moment later it can be sent again.
+addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.ariaBusy === "true") return event.preventDefault();
+  form.ariaBusy = "true";
+  setTimeout(() => { form.ariaBusy = "false"; }, 3000);
+});
+addEventListener("pageshow", () => document.querySelectorAll("form[aria-busy=true]").forEach((form) => { form.ariaBusy = "false"; }));
+
 // Times in the reader's zone: told to the server once, which writes them from then on.
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 if (zone && !document.cookie.includes("ostiary-zone=")) {
