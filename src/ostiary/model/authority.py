@@ -91,7 +91,7 @@ class Certificate(Resource):
     key_sha256: str = setting("", "SHA-256 of its public key (SubjectPublicKeyInfo), hexadecimal.", derived=True)
     not_before: datetime = setting(description="From when it is valid.", derived=True)
     not_after: datetime = setting(description="Until when it is valid.", derived=True)
-    owner: Text = setting("", "Who holds it.")
+    owner: Text = setting("", "Who holds it.", label="Holder")
     groups: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), "Groups it belongs to.")
     certificate: str = setting(description="The certificate, PEM.", derived=True)
     chain: str = setting("", "The authorities above it up to, not including, the root, PEM.", derived=True)
@@ -109,16 +109,26 @@ class NewAuthority(Data):
 
     name: Text = setting("", "A name for people.")
     project_id: Text = setting("", "The project that owns it.")
-    kind: Literal["root", "intermediate"] = setting("root", "Whether it signs itself or another authority signs it.")
-    parent_id: str | None = setting(None, "The authority that signs it; only an intermediate has one.", max_length=255)
-    key: KeySpec = setting("EC-P256", "The kind of key to generate.")
-    custody: Custody = setting("file", "Who makes and keeps its key: we, encrypted, or a PKCS#11 token, which never lets it out.")
+    kind: Literal["root", "intermediate"] = setting(
+        "root", "Whether it signs itself or another authority signs it.", label="Kind of CA"
+    )
+    parent_id: str | None = setting(
+        None, "The authority that signs it; only an intermediate has one.", max_length=255, label="Signed by"
+    )
+    key: KeySpec = setting("EC-P256", "The kind of key to generate.", label="Kind of key")
+    custody: Custody = setting(
+        "file",
+        "Who makes and keeps its key: we, encrypted, or a PKCS#11 token, which never lets it out.",
+        label="Place of the key",
+    )
     lifetime_days: Annotated[int, Field(ge=1, le=36_500)] | None = setting(
-        None, "How long it is valid; empty is ten years for a root, at most five for an intermediate.", unit="d"
+        None, "How long it is valid; empty is ten years for a root, at most five for an intermediate.", unit="d", label="Lifetime"
     )
     subject: SubjectName = setting(SubjectName(), "Its name; the common name falls back to `name`.")
     path_length: Annotated[int, Field(ge=0, le=10)] | None = setting(
-        None, "How many levels of authorities may be below it; empty is any number for a root, none for an intermediate."
+        None,
+        "How many levels of authorities may be below it; empty is any number for a root, none for an intermediate.",
+        label="Path length",
     )
     name_constraints: NameConstraints | None = setting(None, "Which names it may sign; empty is all.")
 
@@ -149,13 +159,15 @@ class NewCertificate(Data):
 
     name: Text = setting("", "A name for people.")
     project_id: Text = setting("", "The project that owns it.")
-    authority_id: Annotated[str, Field(min_length=1, max_length=255)] = setting(description="The authority that is to sign it.")
+    authority_id: Annotated[str, Field(min_length=1, max_length=255)] = setting(
+        description="The authority that is to sign it.", label="Signed by"
+    )
     csr: Annotated[str, Field(min_length=1, max_length=65_536)] = setting(description="The PKCS#10 request, PEM.")
     profile: Text = setting("client", "What kind of certificate it is to be.")
     lifetime: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=36_500))] | None = setting(
         None, "How long it is to be valid, an ISO 8601 duration such as P90D; empty is the profile's own."
     )
-    owner: Text = setting("", "Who will hold it.")
+    owner: Text = setting("", "Who will hold it.", label="Holder")
     groups: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), "Groups it is to belong to.")
     names: RequestedNames | None = setting(None, "The names it is to carry; empty takes those the profile allows from the CSR.")
     justification: Text = setting("", "Why it is needed, for those who have to agree where the profile asks for that.")

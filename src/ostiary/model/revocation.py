@@ -40,8 +40,8 @@ class Revoke(Data):
 class Matching(Data):
     """Which certificates to revoke together. At least one must be given."""
 
-    authority_id: Annotated[str, Field(max_length=255)] | None = setting(None, "Those of this authority.")
-    owner: Text | None = setting(None, "Those of this owner.")
+    authority_id: Annotated[str, Field(max_length=255)] | None = setting(None, "Those of this authority.", label="CA certificate")
+    owner: Text | None = setting(None, "Those of this owner.", label="Holder")
     group: Text | None = setting(None, "Those in this group.")
     profile: Text | None = setting(None, "Those of this profile.")
     issued_after: datetime | None = setting(None, "Those issued at this time or later.")

@@ -41,21 +41,34 @@ class StatusCheck(Data):
         "NONE", "How revocation is learned: its revocation lists (at the handshake), its OCSP responder (of those seen), or both."
     )
     crl_urls: WebAddresses = setting(
-        (), "Where its revocation lists are; empty asks the addresses in the certificates themselves, and takes what is uploaded."
+        (),
+        "Where its revocation lists are; empty asks the addresses in the certificates themselves, and takes what is uploaded.",
+        label="Addresses of revocation lists",
     )
-    ocsp_urls: WebAddresses = setting((), "Where its OCSP responder is; empty asks the address in each certificate.")
+    ocsp_urls: WebAddresses = setting(
+        (), "Where its OCSP responder is; empty asks the address in each certificate.", label="Addresses of OCSP responders"
+    )
     stale_status: StalePolicy = setting(
-        "REFUSE", "When there is no current news: REFUSE its clients, ALLOW them for `stale_allow_hours`, or only raise an ALARM."
+        "REFUSE",
+        "When there is no current news: REFUSE its clients, ALLOW them for `stale_allow_hours`, or only raise an ALARM.",
+        label="Without current news",
     )
-    stale_allow_hours: Annotated[int, Field(ge=1, le=8760)] = setting(24, "For how long ALLOW lets them in.", unit="h")
+    stale_allow_hours: Annotated[int, Field(ge=1, le=8760)] = setting(
+        24, "For how long ALLOW lets them in.", unit="h", label="Let in for"
+    )
     refresh_minutes: Annotated[int, Field(ge=1, le=10_080)] = setting(
-        60, "How often to ask at least; lists also at half of their life, or when they say that the next one comes.", unit="min"
+        60,
+        "How often to ask at least; lists also at half of their life, or when they say that the next one comes.",
+        unit="min",
+        label="Ask every",
     )
     fetch_private_networks: Annotated[tuple[CIDR, ...], Field(max_length=50)] = setting(
-        (), "Networks outside the open Internet where lists and responders may be asked, such as 10.20.0.0/16."
+        (),
+        "Networks outside the open Internet where lists and responders may be asked, such as 10.20.0.0/16.",
+        label="Networks of our own that may be asked",
     )
     fetch_ports: Annotated[tuple[Port, ...], Field(min_length=1, max_length=20)] = setting(
-        (80, 443), "Ports where they may be asked."
+        (80, 443), "Ports where they may be asked.", label="Ports that may be asked"
     )
 
     @property

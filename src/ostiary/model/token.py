@@ -58,17 +58,21 @@ class NewToken(Data):
     project_id: Text = setting("", "The project that owns it.")
     role: Role | None = setting(None, "Makes it a key to the API: admin, operator or auditor.")
     expires_in: Lifetime | None = setting(
-        None, "How long it is good, an ISO 8601 duration such as PT1H; empty is an hour for a grant and 90 days for access."
+        None,
+        "How long it is good, an ISO 8601 duration such as PT1H; empty is an hour for a grant and 90 days for access.",
+        label="Good for",
     )
-    authority_id: Annotated[str, Field(max_length=255)] = setting("", "The authority that is to sign.")
+    authority_id: Annotated[str, Field(max_length=255)] = setting("", "The authority that is to sign.", label="Signed by")
     profile: Text = setting("device", "What kind of certificate it is good for.")
     names: RequestedNames | None = setting(None, "The names of the certificate; those of the request are not looked at.")
-    owner: Text = setting("", "Who will hold the certificate; empty is its first name.")
+    owner: Text = setting("", "Who will hold the certificate; empty is its first name.", label="Holder")
     groups: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), "Groups it is to belong to.")
     lifetime: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=36_500))] | None = setting(
         None, "How long the certificate is to be valid; empty is the profile's own."
     )
-    uses: Annotated[int, Field(ge=1, le=1000)] = setting(1, "How many certificates it is good for.")
+    uses: Annotated[int, Field(ge=1, le=1000)] = setting(
+        1, "How many certificates it is good for.", label="Number of certificates"
+    )
 
     @model_validator(mode="after")
     def _is_one_or_the_other(self) -> "NewToken":
