@@ -18,7 +18,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ostiary.asgi.doors import CONSOLE_KNOCK, ConsoleKnock
 from ostiary.asgi.edge import Edge
 from ostiary.asgi.limits import counted, fits, no_control_characters
-from ostiary.console import balancers, certificates, issuing, listeners, preferences, revoking, signing_in
+from ostiary.console import (
+    audit,
+    balancers,
+    certificates,
+    gateways,
+    issuing,
+    listeners,
+    preferences,
+    revisions,
+    revoking,
+    signing_in,
+)
 from ostiary.console.visit import HEADERS, SAID, Form, Route, Secrets, Visit, read
 from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
 from ostiary.ops import sessions
@@ -48,6 +59,9 @@ ROUTES: Final[tuple[Route, ...]] = (
     *issuing.ROUTES,
     *revoking.ROUTES,  # before those in whose path an id stands in the place of a verb
     *certificates.ROUTES,
+    *audit.ROUTES,
+    *revisions.ROUTES,
+    *gateways.ROUTES,
 )
 # Where the pages of the product we are compared with are; people have them in their fingers (VLB.md).
 ELSEWHERE: Final = {

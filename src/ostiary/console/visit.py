@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from ostiary.console import alarms
 from ostiary.errors import Denied
 from ostiary.model.session import Session
 from ostiary.ops.caller import Caller
@@ -148,6 +149,7 @@ class Visit:
             now=self.at,
             zone=self.zone,
             languages=LANGUAGES,
+            alarms=alarms.of(self),
             **values,
         )
         reply = HTMLResponse(text, status, headers=HEADERS)

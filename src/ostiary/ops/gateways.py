@@ -1,14 +1,17 @@
 """Gateways: each Envoy as last heard of, and whether we are ready to serve."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from ostiary.errors import NotFound, Unavailable
 from ostiary.ops.caller import Caller
 from ostiary.ops.fleet import Gateway, Wanted
 from ostiary.ops.system import System
+
+_LONGEST_UPTIME: Final = 10_000_000_000  # seconds; what is more is no uptime
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,10 @@ class LongStreams:
 
 @dataclass(frozen=True)
 class GatewayState:
-    """One Envoy. `applied_revision` is None until it has accepted all it should have; `last_error` is in its own words."""
+    """One Envoy. `applied_revision` is None until it has accepted all it should have; `last_error` is in its own words.
+
+    `wanted_revision` is what it should have: None until the configuration was translated for the first time since start.
+    """
 
     id: str
     connected: bool
@@ -41,6 +47,9 @@ class GatewayState:
     last_error: str | None
     stale: tuple[StaleLists, ...] = ()
     streams: LongStreams | None = None
+    wanted_revision: int | None = None
+    uptime: timedelta | None = None
+    counters: Mapping[str, int] = field(default_factory=dict)  # of all its listeners together, since it started
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,23 @@ def _state(gateway: Gateway, wanted: Wanted | None) -> GatewayState:
         last_error=_last_error(gateway),
         stale=tuple(_stale(gateway.report.get("stale"))),
         streams=_streams(gateway.report.get("streams")),
+        wanted_revision=wanted.snapshot.revision if wanted is not None else None,
+        uptime=_uptime(gateway.report.get("uptime")),
+        counters=_counters(gateway.report.get("listeners")),
     )
+
+
+def _uptime(told: Any) -> timedelta | None:
+    return timedelta(seconds=told) if isinstance(told, int | float) and 0 <= told < _LONGEST_UPTIME else None
+
+
+def _counters(told: Any) -> dict[str, int]:
+    """Summed over its listeners; what is no number is left out."""
+    summed: Counter[str] = Counter()
+    for counted in told.values() if isinstance(told, Mapping) else ():
+        if isinstance(counted, Mapping):
+            summed.update({str(name): count for name, count in counted.items() if isinstance(count, int)})
+    return dict(summed)
 
 
 def _stale(told: Any) -> Iterator[StaleLists]:

@@ -1,0 +1,56 @@
+"""What cannot wait, as of now: known without asking the database, so that every page can say it."""
+
+from dataclasses import dataclass
+
+from ostiary.ops import gateways
+from ostiary.ops.caller import Caller
+from ostiary.ops.system import System
+
+
+@dataclass(frozen=True)
+class RefusedListener:
+    """A listener that an engine would not take, and its words."""
+
+    listener_id: str
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """`refusing`: ids of listeners whose clients are refused because revocation lists have ended; `allowing`: let in still."""
+
+    no_gateway: bool = False
+    refusing: tuple[str, ...] = ()
+    allowing: tuple[str, ...] = ()
+    refused: tuple[RefusedListener, ...] = ()
+
+
+def raised(system: System, caller: Caller) -> Alarms:
+    """Those that there are."""
+    live = tuple(one for one in gateways.find(system, caller) if one.connected)
+    stale = tuple(lists for gateway in live for lists in gateway.stale)
+    refusing = {one for lists in stale if lists.allowed_until is None for one in lists.listener_ids}
+    allowing = {one for lists in stale if lists.allowed_until is not None for one in lists.listener_ids}
+    return Alarms(
+        no_gateway=not live,
+        refusing=tuple(sorted(refusing)),
+        allowing=tuple(sorted(allowing - refusing)),
+        refused=_refused(system),
+    )
+
+
+def _refused(system: System) -> tuple[RefusedListener, ...]:
+    wanted = system.fleet.wanted
+    if wanted is None:
+        return ()
+    words: dict[str, str] = {}
+    for gateway in system.fleet.live():
+        for key, (version, why) in gateway.rejected.items():
+            resource = wanted.snapshot.resources.get(key)
+            if resource is not None and resource.version == version:
+                words.update(dict.fromkeys(resource.owners, why))
+    if not words:
+        return ()
+    its = (entry.listener for entry in wanted.desired.listeners if entry.listener.id in words)
+    return tuple(RefusedListener(one.id, one.name or one.id, words[one.id]) for one in its)
