@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
-from itertools import pairwise
 from math import ceil, floor, log10
 from typing import Final, NamedTuple
 
@@ -15,7 +14,7 @@ from ostiary.web.svg import width
 
 # What a letter takes up at most, in units of the picture, where that is smallest and so the text largest; and on a wide screen
 # (charts.css).
-LETTER: Final = 12.5
+LETTER: Final = 14.5
 SMALL_LETTER: Final = 7.5
 _BETWEEN: Final = 14.0  # labels
 _MOST: Final = 64  # labels that are tried
@@ -144,6 +143,7 @@ def _is_midnight(at: datetime, zone: tzinfo) -> bool:
 
 
 def _fit(places: Sequence[tuple[float, str]], letter: float) -> bool:
-    """Whether none of these labels comes near the next."""
-    ends = [(x - width(label, letter) / 2, x + width(label, letter) / 2) for x, label in places]
-    return all(right + _BETWEEN <= left for (_, right), (left, _) in pairwise(ends))
+    """Whether none of these labels comes near the next. One that would begin before the picture does begins with it."""
+    begins = [max(0.0, x - width(label, letter) / 2) for x, label in places]
+    ends = [begin + width(label, letter) for begin, (_, label) in zip(begins, places, strict=True)]
+    return all(end + _BETWEEN <= begin for end, begin in zip(ends, begins[1:], strict=False))

@@ -20,9 +20,9 @@ from ostiary.web.svg import cut, element, label, path, width
 MOST_SERIES: Final = 8  # that can be told apart
 # All of these are units of the picture's own; it is scaled to the room there is.
 WIDTH: Final = 640.0
-HEIGHT: Final = 250.0
+HEIGHT: Final = 256.0
 _TOP: Final = 16.0
-_BOTTOM: Final = 36.0
+_BOTTOM: Final = 42.0
 _RIGHT: Final = 8.0
 _BETWEEN: Final = 14.0  # a name and its number
 _GAP: Final = 0.14  # between bars, of a step
@@ -198,9 +198,11 @@ class _Plot:
         yield _base(self._left, self._y(0))
         for tick in axes.times(self._begin, self._end, self._timeline.step, self._reader, self._x):
             if tick.x + width(tick.label, SMALL_LETTER) / 2 <= WIDTH:
-                kind = None if tick.is_major else "minor"
+                half = width(tick.label, LETTER) / 2
+                kind = None if tick.is_major and tick.x + half <= WIDTH else "minor"
+                x, anchor = (tick.x, "middle") if tick.x >= half else (0.0, "start")
                 yield element("path", class_="base", d=path("M", tick.x, self._y(0), "v5"))
-                yield element("text", tick.label, class_=kind, x=tick.x, y=HEIGHT - 10, text_anchor="middle")
+                yield element("text", tick.label, class_=kind, x=x, y=HEIGHT - 8, text_anchor=anchor)
 
     def bars(self, below: Sequence[float], values: Sequence[float]) -> str:
         """The outline of one series' share in all bars."""
