@@ -306,7 +306,7 @@ def _value(schema: dict[str, Any], one: Control, form: Form, zone: tzinfo) -> An
     several: dict[Kind, Any] = {
         "tick": form.ticked(one.name),
         "ticks": dict.fromkeys(form.all(one.name), "true") if "propertyNames" in plain else list(form.all(one.name)),
-        "lines": [_number(text) if plain["items"].get("type") == "integer" else text for text in form.lines(one.name)],
+        "lines": [_number(text) if plain.get("items", {}).get("type") == "integer" else text for text in form.lines(one.name)],
     }
     if kind in several:
         return several[kind]
