@@ -19,16 +19,20 @@ from ostiary.asgi.doors import CONSOLE_KNOCK, ConsoleKnock
 from ostiary.asgi.edge import Edge
 from ostiary.asgi.limits import counted, fits, no_control_characters
 from ostiary.console import (
+    access_tokens,
     audit,
     balancers,
     certificates,
     gateways,
     issuing,
     listeners,
+    people,
     preferences,
     revisions,
     revoking,
+    signed_in,
     signing_in,
+    users,
 )
 from ostiary.console.visit import HEADERS, SAID, Form, Route, Secrets, Visit, read
 from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
@@ -62,6 +66,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     *audit.ROUTES,
     *revisions.ROUTES,
     *gateways.ROUTES,
+    *people.ROUTES,
+    *access_tokens.ROUTES,
+    *users.ROUTES,
+    *signed_in.ROUTES,
 )
 # Where the pages of the product we are compared with are; people have them in their fingers (VLB.md).
 ELSEWHERE: Final = {
