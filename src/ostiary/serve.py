@@ -37,6 +37,7 @@ from ostiary.ops import (
     people,
     rehearsals,
     server_certificates,
+    setup,
     sightings,
     sign_in_links,
     streams,
@@ -113,7 +114,8 @@ async def _serve(settings: Settings, ready: Ready, passphrase: bytes | None) -> 
             url = _url(sock)
             if not ipaddress.ip_address(sock.getsockname()[0]).is_loopback:
                 log.warning("the API speaks plain HTTP: others on the network can read the token; put TLS before it", api=url)
-            async with _running(settings, store, sealer, token, sock) as (system, failures):
+            shown = setup.of(settings, passphrase=passphrase is not None)
+            async with _running(settings, store, sealer, token, sock, shown) as (system, failures):
                 await ready(Running(settings, url, token, await asyncio.to_thread(_sign_in, system, url)))
                 await _either(stop, failures)
             log.info("stopped")
@@ -123,7 +125,7 @@ async def _serve(settings: Settings, ready: Ready, passphrase: bytes | None) -> 
 
 @asynccontextmanager
 async def _running(
-    settings: Settings, store: Store, sealer: Sealer, token: str, sock: socket.socket
+    settings: Settings, store: Store, sealer: Sealer, token: str, sock: socket.socket, shown: setup.Setup
 ) -> AsyncIterator[tuple[System, tuple[asyncio.Future[None], ...]]]:
     """Everything started; leaving stops it, the gateway last so that requests are served to the end.
 
@@ -140,6 +142,7 @@ async def _running(
         doors=house_doors.doors(settings, paths.api_socket, paths.console_socket),
         public_url=settings.public_url,
         admin_id=people.admin_id(token),
+        setup=shown,
     )
     source = Source(partial(_heard, system), RELAY)
     vigil = Vigil(partial(streams.to_end, system))

@@ -30,6 +30,7 @@ from ostiary.console import (
     preferences,
     revisions,
     revoking,
+    settings,
     signed_in,
     signing_in,
     users,
@@ -70,6 +71,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *access_tokens.ROUTES,
     *users.ROUTES,
     *signed_in.ROUTES,
+    *settings.ROUTES,
 )
 # Where the pages of the product we are compared with are; people have them in their fingers (VLB.md).
 ELSEWHERE: Final = {

@@ -12,6 +12,7 @@ from ostiary.ops.custodians import Custodians
 from ostiary.ops.effects import Effects
 from ostiary.ops.failed_sign_ins import FailedSignIns
 from ostiary.ops.fleet import Fleet
+from ostiary.ops.setup import Setup
 from ostiary.ops.verifying import Verifying
 from ostiary.ops.watch import Watch
 from ostiary.pki.sealing import Sealer
@@ -45,6 +46,7 @@ class System:
     admin_id: str = "admin-"  # what stands for the admin token on record, see ops.people
     failed_sign_ins: FailedSignIns = field(default_factory=FailedSignIns)
     verifying: Verifying = field(default_factory=Verifying)
+    setup: Setup = field(default_factory=Setup)  # how it was started, for people to see
 
     def door(self, kind: HouseDoorKind) -> HouseDoor | None:
         """The door of that kind; None where there is none."""

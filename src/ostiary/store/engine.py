@@ -43,6 +43,15 @@ def open_engine(url: str) -> Engine:
     raise Invalid("--database", f"'{backend}' is not supported; use sqlite or postgresql")
 
 
+def described(url: str) -> tuple[str, str]:
+    """What a database is and where, without the name and the password by which one gets in."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return "SQLite", str(Path(parsed.database or "").absolute())
+    place = f"{parsed.host or 'localhost'}{f':{parsed.port}' if parsed.port else ''}"
+    return "PostgreSQL", f"{place}/{parsed.database or ''}"
+
+
 def _sqlite(url: str) -> Engine:
     # isolation_level None: pysqlite must not begin transactions of its own, `begin` below does.
     engine = create_engine(url, connect_args={"isolation_level": None, "timeout": LOCK_SECONDS}, pool_size=_CONNECTIONS)

@@ -1,0 +1,117 @@
+"""The system as it runs, which option of the start says so, how to back it up; and how the reader wants to read."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from itertools import groupby
+from typing import Final
+from zoneinfo import available_timezones
+
+from starlette.responses import Response
+
+from ostiary.console.visit import Visit, page
+from ostiary.model.denial import LONGEST_KEPT as REFUSALS_KEPT
+from ostiary.model.house_door import HouseDoorKind
+from ostiary.model.session import LINK_LIFETIME, SESSION_IDLE, SESSION_LIFETIME
+from ostiary.model.token import ACCESS_LIFETIME, GRANT_LIFETIME
+from ostiary.model.traffic import HOURS_KEPT, MINUTES_KEPT
+from ostiary.ops import setup
+from ostiary.ops.setup import Setup
+from ostiary.web.words import _
+
+# Continents and oceans; what is called otherwise names no place.
+_REGIONS: Final = (
+    "Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something about the system, and the option that sets it; `value` is empty where nothing was said."""
+
+    title: str
+    value: str
+    option: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How long something lasts or is kept."""
+
+    title: str
+    lasts: timedelta
+
+
+def show(visit: Visit) -> Response:
+    """All of it on one page."""
+    shown = setup.show(visit.system, visit.caller)
+    return visit.page(
+        "settings.html",
+        facts=_facts(visit, shown),
+        limits=[Limit(visit.say(title), lasts) for title, lasts in _LIMITS],
+        setup=shown,
+        zones=zones(),
+    )
+
+
+_LIMITS: Final = (
+    (_("A session at the longest"), SESSION_LIFETIME),
+    (_("A session that nobody uses"), SESSION_IDLE),
+    (_("A link to sign in"), LINK_LIFETIME),
+    (_("An access token, unless said otherwise"), ACCESS_LIFETIME),
+    (_("A grant to enrol, unless said otherwise"), GRANT_LIFETIME),
+    (_("Who was refused and why is kept"), REFUSALS_KEPT),
+    (_("Traffic by the minute is kept"), MINUTES_KEPT),
+    (_("Traffic by the hour is kept"), HOURS_KEPT),
+)
+
+
+def _facts(visit: Visit, shown: Setup) -> list[Fact]:
+    protected = _("under a passphrase") if shown.passphrase else _("without a passphrase: whoever reads the file has the key")
+    serves_on = _("serves on") if shown.leave_gateway else _("stops too")
+    return [
+        Fact(visit.say(_("Version")), shown.version),
+        Fact(visit.say(_("Data directory")), shown.data_dir, "--data-dir, OSTIARY_DATA_DIR"),
+        Fact(visit.say(_("Database")), f"{shown.database_kind} {shown.database}".strip(), "--database, OSTIARY_DATABASE"),
+        Fact(visit.say(_("API and console")), shown.listen, "--listen, OSTIARY_LISTEN"),
+        _door(visit, "console", visit.say(_("The console's own door")), "--console-listen, --console-name"),
+        _door(visit, "enrolment", visit.say(_("The door to enrolment")), "--enroll-listen, --enroll-name"),
+        Fact(
+            visit.say(_("Public address of revocation lists and OCSP")),
+            shown.public_url,
+            "--public-url, OSTIARY_PUBLIC_URL",
+            "" if shown.public_url else visit.say(_("Without it, certificates do not say where others can ask about them.")),
+        ),
+        Fact(
+            visit.say(_("Key-encryption key")),
+            shown.kek_file,
+            "ostiary kek protect, OSTIARY_PASSPHRASE_FILE",
+            visit.say(protected),
+        ),
+        Fact(
+            visit.say(_("PKCS#11 token for keys of authorities")),
+            f"{shown.token} ({shown.token_module})" if shown.token else "",
+            "OSTIARY_PKCS11_MODULE, OSTIARY_PKCS11_TOKEN, OSTIARY_PKCS11_PIN_FILE",
+        ),
+        Fact(visit.say(_("When ostiary is stopped, the gateway")), visit.say(serves_on), "--leave-gateway"),
+    ]
+
+
+def _door(visit: Visit, kind: HouseDoorKind, title: str, options: str) -> Fact:
+    door = visit.system.door(kind)
+    if door is None:
+        return Fact(title, "", options)
+    demands = visit.say(_("Nobody gets in there without a client certificate.")) if door.demands_certificate else ""
+    return Fact(title, door.url, options, demands)
+
+
+@cache
+def zones() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Time zones to choose from, by continent."""
+    named = sorted(name for name in available_timezones() if name.partition("/")[0] in _REGIONS)
+    by_region = groupby(named, key=lambda name: name.partition("/")[0])
+    return (("UTC", ("UTC",)), *((region, tuple(names)) for region, names in by_region))
+
+
+ROUTES: Final = (page("/console/settings", show, may="settings:read", current="settings"),)
