@@ -43,17 +43,17 @@ class Switch:
         return bool(self.chosen) and all(one.authority.id != self.chosen_id for one in self.offered)
 
 
-def shown(visit: Visit, form: Form, listener: Listener | None = None) -> Switch:
-    """As it was sent, or else as the listener has it; off for a new one."""
-    is_sent = SWITCH in form.all(forms.PRESENT)
+def shown(visit: Visit, form: Form, listener: Listener | None = None, *, path: str = "") -> Switch:
+    """As it was sent, or else as the listener has it; off for a new one. `path` stands before the names (`forms.under`)."""
+    is_sent = path + SWITCH in form.all(forms.PRESENT)
     held = "NONE" if listener is None else listener.client_authentication
     reference = "" if listener is None else listener.client_ca_tls_container_ref or ""
-    mode = form.text(MODE) if is_sent else held
-    chosen = form.text(CLIENT_CA) if is_sent else reference
-    search = form.text(SEARCH)[:_SEARCH_MAX]
+    mode = form.text(path + MODE) if is_sent else held
+    chosen = form.text(path + CLIENT_CA) if is_sent else reference
+    search = form.text(path + SEARCH)[:_SEARCH_MAX]
     offered, count = client_cas.find(visit.system, visit.caller, search=search, keep=_id(chosen))
     return Switch(
-        is_on=form.ticked(SWITCH) if is_sent else held != "NONE",
+        is_on=form.ticked(path + SWITCH) if is_sent else held != "NONE",
         mode=mode if mode not in {"", "NONE"} else "MANDATORY",
         chosen=chosen,
         chosen_id=_id(chosen),
@@ -64,14 +64,14 @@ def shown(visit: Visit, form: Form, listener: Listener | None = None) -> Switch:
     )
 
 
-def settled(visit: Visit, form: Form, values: Mapping[str, Any]) -> dict[str, Any]:
+def settled(visit: Visit, form: Form, values: Mapping[str, Any], *, path: str = "") -> dict[str, Any]:
     """The values with what the switch means for them. Raises `Wrong` when it is on and nothing is chosen."""
-    if SWITCH not in form.all(forms.PRESENT):
+    if path + SWITCH not in form.all(forms.PRESENT):
         return dict(values)
-    if not form.ticked(SWITCH):
+    if not form.ticked(path + SWITCH):
         return {**values, MODE: "NONE", CLIENT_CA: None, CRL: None}
     if not values.get(CLIENT_CA):
-        raise Wrong({CLIENT_CA: visit.say(_("Choose a CA certificate from the list."))})
+        raise Wrong({path + CLIENT_CA: visit.say(_("Choose a CA certificate from the list."))})
     return {**values, MODE: values[MODE] if values.get(MODE) not in {None, "NONE"} else "MANDATORY"}
 
 

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from ostiary.console.visit import Form, Visit
 from ostiary.errors import Conflict, Invalid
-from ostiary.model.fields import traits
+from ostiary.model.fields import Private, traits
 from ostiary.web.words import _
 
 Kind = Literal["text", "number", "tick", "ticks", "choice", "lines", "duration", "moment"]
@@ -63,6 +63,8 @@ CHOICES: Final = {
     "HTTP_COOKIE": _("Cookie made by ostiary"),
     "APP_COOKIE": _("Cookie of the application"),
     "TERMINATED_HTTPS": "HTTPS",
+    "PROXY": _("PROXY protocol, version 1"),
+    "PROXYV2": _("PROXY protocol, version 2"),
     "REFUSE": _("Refuse all"),
     "ALLOW": _("Allow those not known to be revoked, with an alarm"),
 }
@@ -79,6 +81,7 @@ class Control:
     value: str | tuple[str, ...] = ""
     default: str | tuple[str, ...] = ""
     choices: tuple[tuple[str, str], ...] = ()
+    suggestions: tuple[str, ...] = ()  # of texts that anything may stand in
     unit: str = ""
     least: int | None = None
     most: int | None = None
@@ -196,12 +199,9 @@ def together(*parts: Filled) -> Filled:
     return Filled(controls, errors)
 
 
-def part_of(form: Form, prefix: str) -> Form:
-    """What was sent for the fields whose names begin with `prefix`, by their own names."""
-    texts = {name.removeprefix(prefix): value for name, value in form.texts.items() if name.startswith(prefix)}
-    present = tuple(name.removeprefix(prefix) for name in form.all(PRESENT) if name.startswith(prefix))
-    files = {name.removeprefix(prefix): value for name, value in form.files.items() if name.startswith(prefix)}
-    return Form({**texts, PRESENT: present}, files)
+def only(filled: Filled, names: Iterable[str]) -> Filled:
+    """These fields of it."""
+    return Filled({name: filled[name] for name in names}, filled.errors)
 
 
 def completed(filled: Filled, form: Form) -> Form:
@@ -352,7 +352,8 @@ def _said(visit: Visit, error: ErrorDetails) -> str:
 
 @cache
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    whole = model.model_json_schema()
+    told = tuple(name for name, info in model.model_fields.items() if info.annotation is not Private)
+    whole = _of(model, told).model_json_schema()
     definitions = whole.get("$defs", {})
     return {name: _resolved(schema, definitions) for name, schema in whole["properties"].items()}
 

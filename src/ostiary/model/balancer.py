@@ -24,7 +24,7 @@ class LoadBalancer(Configured):
     """An address and what listens there. Octavia: load balancer."""
 
     vip_address: Annotated[IPAddress, AfterValidator(_can_be_listened_on)] = setting(
-        "", "The address its listeners bind to.", fixed=True
+        "", "The address its listeners bind to.", fixed=True, label="Address"
     )
     vip_subnet_id: Text | None = setting(None, "Kept for OpenStack clients; not used.", fixed=True)
     vip_network_id: Text | None = setting(None, "Kept for OpenStack clients; not used.", fixed=True)

@@ -30,21 +30,27 @@ class HealthMonitor(Configured):
     """One per pool. Octavia: health monitor."""
 
     pool_id: str = setting("", "The pool whose members it asks.", fixed=True)
-    type: MonitorType = setting(description="How it asks.", fixed=True)
-    delay: Annotated[int, Field(ge=1, le=86_400)] = setting(description="Time between questions.", unit="s")
+    type: MonitorType = setting(description="How it asks.", fixed=True, label="Health check")
+    delay: Annotated[int, Field(ge=1, le=86_400)] = setting(description="Time between questions.", unit="s", label="Interval")
     timeout: Annotated[int, Field(ge=1, le=86_400)] = setting(description="Time allowed for an answer.", unit="s")
-    max_retries: Annotated[int, Field(ge=1, le=10)] = setting(description="Good answers in a row until a member serves again.")
-    max_retries_down: Annotated[int, Field(ge=1, le=10)] = setting(3, "Bad answers in a row until a member is taken out.")
-    http_method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"] = setting(
-        "GET", "Method of the request."
+    max_retries: Annotated[int, Field(ge=1, le=10)] = setting(
+        description="Good answers in a row until a member serves again.", label="Healthy after"
     )
-    url_path: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$", max_length=2048)] = setting("/", "Path of the request.")
+    max_retries_down: Annotated[int, Field(ge=1, le=10)] = setting(
+        3, "Bad answers in a row until a member is taken out.", label="Unhealthy after"
+    )
+    http_method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"] = setting(
+        "GET", "Method of the request.", label="HTTP method"
+    )
+    url_path: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$", max_length=2048)] = setting(
+        "/", "Path of the request.", label="Path"
+    )
     expected_codes: Annotated[str, StringConstraints(max_length=64), AfterValidator(_expected_codes)] = setting(
-        "200", "Statuses that count as well: 200, or 200,202, or 200-204."
+        "200", "Statuses that count as well: 200, or 200,202, or 200-204.", label="Expected codes"
     )
     http_version: Annotated[float, Field(ge=1.0, le=1.1)] | None = setting(
         None, "Kept for OpenStack clients; members are asked in HTTP/1.1."
     )
     domain_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.\-]{1,255}$")] | None = setting(
-        None, "Host header of the request."
+        None, "Host header of the request.", label="Host"
     )
