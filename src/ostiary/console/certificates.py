@@ -195,7 +195,7 @@ def edit(visit: Visit) -> Response:
     found = certificates.get(visit.system, visit.caller, visit.path["certificate_id"])
     form = _edit_form(visit, found)
     try:
-        values = forms.decoded(visit, Certificate, form, visit.form)
+        values = forms.decoded(visit, Certificate, form, forms.completed(form, visit.form))
         certificates.update(visit.system, visit.caller, found.id, values)
     except (Invalid, Conflict, Wrong) as error:
         return _edit(visit, forms.typed(form, visit.form, forms.wrong(visit, error)))

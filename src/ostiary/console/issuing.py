@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-import segno
 from markupsafe import Markup
 from starlette.responses import Response
 
@@ -153,6 +152,8 @@ def csr_text(visit: Visit, name: str = "csr") -> str:
 
 def picture(text: str) -> Markup:
     """A QR code as SVG, to stand in a page; black on white, also by night, for cameras read nothing else."""
+    import segno  # noqa: PLC0415 (only here)
+
     svg = segno.make(text, error="m", micro=False).svg_inline(scale=4, border=4, light="#fff", dark="#000", omitsize=True)
     return Markup(svg)  # noqa: S704 (made of a matrix of squares, and nothing that anybody wrote)
 

@@ -76,10 +76,7 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
-// A form whose answer is a file leaves the page as it is: say that it was sent. What was made once is not asked for again.
+// A form whose answer is a file leaves the page as it is: say that it was sent.
 for (const form of document.querySelectorAll("form[data-after]")) {
-  form.addEventListener("submit", () => {
-    document.getElementById(form.dataset.after).hidden = false;
-    for (const button of form.querySelectorAll("button:not([type=button])")) setTimeout(() => (button.disabled = true));
-  });
+  form.addEventListener("submit", () => (document.getElementById(form.dataset.after).hidden = false));
 }
