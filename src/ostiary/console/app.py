@@ -21,6 +21,8 @@ from ostiary.asgi.limits import counted, fits, no_control_characters
 from ostiary.console import (
     access_tokens,
     audit,
+    authorities,
+    balancer_create,
     balancers,
     certificates,
     gateways,
@@ -34,6 +36,7 @@ from ostiary.console import (
     signed_in,
     signing_in,
     users,
+    rotations,
 )
 from ostiary.console.visit import HEADERS, SAID, Form, Route, Secrets, Visit, read
 from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
@@ -69,6 +72,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     *gateways.ROUTES,
     *people.ROUTES,
     *access_tokens.ROUTES,
+    *rotations.ROUTES,
+    *authorities.ROUTES,
     *users.ROUTES,
     *signed_in.ROUTES,
     *settings.ROUTES,
