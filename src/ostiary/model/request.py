@@ -50,4 +50,4 @@ class CertificateRequest(Resource):
 class Decide(Data):
     """What a caller says to approve or refuse a request."""
 
-    reason: Text = setting("", "Why; needed to refuse.")
+    reason: Text = setting("", "Why; needed to refuse.", label="Reason")

@@ -1,7 +1,7 @@
 """The inventory: find certificates by what people remember of them, a page at a time or all."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -68,6 +68,14 @@ def expiries(system: System, caller: Caller, weeks: int = 26) -> tuple[Expiring,
         Expiring(week=begin, clients=client, servers=server, authorities=authority)
         for begin, client, server, authority in zip(begins, clients, servers, authorities, strict=True)
     )
+
+
+def ending(system: System, caller: Caller, within: Sequence[timedelta]) -> tuple[int, ...]:
+    """How many certificates of those in force end within each of these times."""
+    caller.must("certificate:read")
+    at = system.clock()
+    with system.store.read() as reader:
+        return inventory.ending(reader, at, [at + span for span in within])
 
 
 def _is_for_servers(profile: Profile) -> bool:

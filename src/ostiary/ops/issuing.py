@@ -14,7 +14,9 @@ from ostiary.ops.desk import at as desk_at
 from ostiary.ops.signing import parsed
 from ostiary.ops.system import System
 from ostiary.pki import making
-from ostiary.pki.keys import key_sha256
+from ostiary.pki.issue import findings
+from ostiary.pki.keys import describe, key_sha256
+from ostiary.pki.lint import Finding
 from ostiary.pki.making import Made
 from ostiary.pki.names import NAME_KINDS, Names
 from ostiary.pki.policy import Approved
@@ -113,7 +115,36 @@ def described(desk: Desk, wanted: Wanted | NewCertificate, made: Made) -> Signed
 def preview(system: System, reader: Reader, wanted: Wanted, at: datetime) -> tuple[str, ...]:
     """The names that the certificate would carry. Raises `Invalid` for what would be refused, without signing anything."""
     _, approved = _approved(system, reader, wanted, at)
-    return tuple(f"{kind}:{name}" for kind in NAME_KINDS for name in approved.names.of(kind))
+    return _told(approved.names)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a request would become if it were signed now. `findings` are what the linter says of it."""
+
+    names: tuple[str, ...]
+    key: str
+    not_before: datetime
+    not_after: datetime
+    authority_id: str  # that would sign: another of the series, it may be
+    findings: tuple[Finding, ...]
+
+
+def outlook(system: System, reader: Reader, wanted: Wanted, at: datetime) -> Outlook:
+    """Asked for by people who are to decide. Raises `Invalid` for what would be refused."""
+    desk, approved = _approved(system, reader, wanted, at)
+    return Outlook(
+        names=_told(approved.names),
+        key=describe(approved.public_key),
+        not_before=approved.not_before,
+        not_after=approved.not_after,
+        authority_id=desk.authority.id,
+        findings=findings(approved, desk.bench.issuer.certificate, desk.bench.urls),
+    )
+
+
+def _told(names: Names) -> tuple[str, ...]:
+    return tuple(f"{kind}:{name}" for kind in NAME_KINDS for name in names.of(kind))
 
 
 def _approved(system: System, reader: Reader, wanted: Wanted, at: datetime) -> tuple[Desk, Approved]:

@@ -17,7 +17,7 @@ from ostiary.store.kinds import CERTIFICATE, PROFILE
 from ostiary.store.store import Reader
 
 # What makes a built-in profile that profile stays: whoever asks for `client` gets something for clients. The rest is theirs.
-_ADJUSTABLE: Final = frozenset(
+ADJUSTABLE: Final = frozenset(
     {
         "description",
         "name_patterns",
@@ -93,7 +93,7 @@ def update(system: System, caller: Caller, name: str, changes: Mapping[str, Any]
         before = _known(transaction, name).profile
         if name in BUILT_IN:
             original = as_stored(BUILT_IN[name])
-            for field in changes.keys() - _ADJUSTABLE:
+            for field in changes.keys() - ADJUSTABLE:
                 if changes[field] != getattr(before, field):
                     raise Invalid(field, f"it is part of what profile '{name}' is; make a profile of your own instead.")
             changes = {field: getattr(original, field) if value is None else value for field, value in changes.items()}

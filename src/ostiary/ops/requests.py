@@ -11,7 +11,8 @@ from ostiary.model.request import CertificateRequest, Decision
 from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.facts import record
 from ostiary.ops.idempotency import Once, before, once_only
-from ostiary.ops.issuing import preview, signed, stored, wanted
+from ostiary.ops.issuing import Outlook, preview, signed, stored, wanted
+from ostiary.ops.issuing import outlook as issuing_outlook
 from ostiary.ops.system import System
 from ostiary.pki import request
 from ostiary.pki.keys import key_sha256
@@ -119,6 +120,15 @@ def find(system: System, caller: Caller, query: Query) -> Page[CertificateReques
     caller.must("certificate:read")
     with system.store.read() as reader:
         return reader.find(CERTIFICATE_REQUEST, query)
+
+
+def outlook(system: System, caller: Caller, asked: CertificateRequest) -> Outlook:
+    """What it would become if it were issued now. Raises `Invalid` for what would be refused by the policy of this moment."""
+    caller.must("certificate:read")
+    new = _as_new(asked)
+    pkcs10 = request.read(new.csr)
+    with system.store.read() as reader:
+        return issuing_outlook(system, reader, wanted(reader, system, new, pkcs10), system.clock())
 
 
 def waiting(system: System, caller: Caller) -> int:

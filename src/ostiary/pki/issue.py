@@ -56,10 +56,7 @@ def issue(approved: Approved, issuer: Issuer, at: datetime, urls: Urls = NOWHERE
     if not approved.not_before <= at < approved.not_after:
         raise Unavailable("This was approved for another time; check the clock and ask anew.")
     name, validity = subject(approved.names), (approved.not_before, approved.not_after)
-    extensions = [*_leaf_extensions(approved, issuer.certificate, name), *urls.extensions()]
-    unsigned = _unsigned(name, approved.public_key, issuer.certificate.subject, *validity)
-    for value, critical in extensions:
-        unsigned = unsigned.add_extension(value, critical)
+    unsigned, extensions = _leaf(approved, issuer.certificate, name, urls)
 
     def specimen() -> x509.Certificate:
         return _specimen(unsigned, issuer.certificate.public_key())
@@ -68,6 +65,22 @@ def issue(approved: Approved, issuer: Issuer, at: datetime, urls: Urls = NOWHERE
     certificate = unsigned.sign(issuer.key, signing.hash_for(issuer.key))
     as_approved.refuse_anything_else(certificate, approved, issuer.certificate, extensions)
     return certificate
+
+
+def findings(approved: Approved, issuer: x509.Certificate, urls: Urls = NOWHERE) -> tuple[lint.Finding, ...]:
+    """What the linter says of the certificate that would be signed, for people to look at; the issuer's key signs nothing."""
+    unsigned, _ = _leaf(approved, issuer, subject(approved.names), urls)
+    return lint.certificate(_specimen(unsigned, issuer.public_key()))
+
+
+def _leaf(
+    approved: Approved, issuer: x509.Certificate, name: x509.Name, urls: Urls
+) -> tuple[x509.CertificateBuilder, Extensions]:
+    extensions = [*_leaf_extensions(approved, issuer, name), *urls.extensions()]
+    unsigned = _unsigned(name, approved.public_key, issuer.subject, approved.not_before, approved.not_after)
+    for value, critical in extensions:
+        unsigned = unsigned.add_extension(value, critical)
+    return unsigned, extensions
 
 
 def _leaf_extensions(approved: Approved, issuer: x509.Certificate, name: x509.Name) -> Extensions:
