@@ -90,6 +90,11 @@ class Control:
     error: str = ""
 
     @property
+    def chosen(self) -> str:
+        """What people read of the choice that stands in it."""
+        return next((text for value, text in self.choices if value == self.value), "")
+
+    @property
     def is_changed(self) -> bool:
         """Whether it differs from what it would be if nobody had said anything."""
         return self.value != self.default

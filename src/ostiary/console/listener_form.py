@@ -65,6 +65,13 @@ def others(form: Filled) -> tuple[Control, ...]:
     return form.advanced(*(name for _key, _title, its in GROUPS for name in its), *client_ca.FIELDS)
 
 
+def certificates(visit: Visit, chosen: str = "") -> forms.Choices:
+    """The server certificates to choose from, for a listener that is not there yet."""
+    every = containers.find(visit.system, visit.caller, Query(limit=0, sort=(("name", False),))).items
+    shown = [(f"/v1/containers/{one.id}", one.name or one.id) for one in every]
+    return _with([("", visit.say(_("Issued by ostiary itself"))), *shown], chosen)
+
+
 def choices(visit: Visit, balancer_id: str, listener: Listener | None = None) -> dict[str, forms.Choices]:
     """What there is to choose from: pools, server certificates, revocation lists."""
     its_pools = pools.find(visit.system, visit.caller, Query(filters=(("loadbalancer_id", balancer_id),), limit=0)).items
