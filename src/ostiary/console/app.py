@@ -25,6 +25,9 @@ from ostiary.console import (
     balancer_create,
     balancers,
     certificates,
+    clients,
+    denials,
+    explain,
     gateways,
     issuing,
     listeners,
@@ -32,11 +35,11 @@ from ostiary.console import (
     preferences,
     revisions,
     revoking,
+    rotations,
     settings,
     signed_in,
     signing_in,
     users,
-    rotations,
 )
 from ostiary.console.visit import HEADERS, SAID, Form, Route, Secrets, Visit, read
 from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
@@ -70,6 +73,9 @@ ROUTES: Final[tuple[Route, ...]] = (
     *audit.ROUTES,
     *revisions.ROUTES,
     *gateways.ROUTES,
+    *clients.ROUTES,
+    *denials.ROUTES,
+    *explain.ROUTES,
     *people.ROUTES,
     *access_tokens.ROUTES,
     *rotations.ROUTES,

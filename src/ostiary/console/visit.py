@@ -204,7 +204,7 @@ def live(path: str, handler: Callable[[Visit], str], may: str) -> Route:
     return Route("GET", path, handler, may, is_live=True)
 
 
-def url(path: str, **query: object) -> str:
+def url(path: str, /, **query: object) -> str:
     """A path with a query; what is None or empty is left out."""
     given = {name: str(value) for name, value in query.items() if value not in (None, "")}
     return f"{quote(path, safe='/:@')}?{urlencode(given)}" if given else quote(path, safe="/:@")

@@ -42,9 +42,13 @@ class ExplainRequest(Data):
     host: Host = setting("", "The host they ask for, as in the Host header.")
     path: Path = setting("/", "The path they ask for, with or without a query.")
     method: Method = setting("GET", "The HTTP method.")
-    source: IPAddress | None = setting(None, "The address they come from. Needed only where the answer hangs on it.")
-    sni: ServerName | None = setting(None, "The name they give in the handshake; that of the host by default, empty is none.")
-    at: AwareDatetime | None = setting(None, "When; now by default.")
+    source: IPAddress | None = setting(
+        None, "The address they come from. Needed only where the answer hangs on it.", label="Client address"
+    )
+    sni: ServerName | None = setting(
+        None, "The name they give in the handshake; that of the host by default, empty is none.", label="Server name (SNI)"
+    )
+    at: AwareDatetime | None = setting(None, "When; now by default.", label="Time")
     headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=HEADERS_MAX)] = setting(
         {}, "Headers of the request that exceptions look at: Origin and Access-Control-Request-Method."
     )
