@@ -1,6 +1,6 @@
 """Who asks, and what they may do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from ostiary.errors import Denied
@@ -35,12 +35,13 @@ ROLES: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: proven by the edge that let them in. `source` is their address."""
+    """Who asks: proven by the edge that let them in. `source` is their address; `session_id` that of the session they are in."""
 
     name: str
     role: str
     source: str = ""
     request_id: str = ""
+    session_id: str | None = field(default=None, compare=False)
 
     def must(self, action: str) -> None:
         """Raises `Denied` unless this caller may do that."""

@@ -15,7 +15,7 @@ from ostiary.model.token import Role, Token
 from ostiary.model.user import User
 from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.system import System
-from ostiary.store.kinds import TOKEN, USER
+from ostiary.store.kinds import SESSION, TOKEN, USER
 from ostiary.store.store import Reader
 
 ADMIN: Final = "admin"
@@ -53,6 +53,8 @@ def holder(token: Token) -> Standing:
 
 def standing(reader: Reader, system: System, caller: Caller, at: datetime) -> Standing:
     """What it hangs on that this caller is who they are. Raises `Denied` for who is nobody any more."""
+    if caller.session_id is not None:
+        return _of_session(reader.get(SESSION, caller.session_id))
     if (caller.name, caller.role) == (ADMIN, "admin"):
         return admin(system)
     token = next((one for one in reader.all(TOKEN, name=caller.name) if _is_good(one, caller, at)), None)
@@ -63,8 +65,17 @@ def standing(reader: Reader, system: System, caller: Caller, at: datetime) -> St
     return Standing(caller.name, role, token.id if token is not None else None, user.id if user is not None else None)
 
 
+def _of_session(session: Session | None) -> Standing:
+    if session is None:
+        raise Denied("Your session has ended; sign in again.")
+    if session.how == "certificate":
+        # What a link opens asks for no certificate: whoever had got hold of one for a moment would stay when it was revoked.
+        raise Denied("You signed in with a certificate; where it is not, you do not get in.")
+    return Standing(session.name, session.role, session.token_id, session.user_id)
+
+
 def stands(reader: Reader, thing: Session | SignInLink, at: datetime) -> bool:
-    """Whether all that it hangs on is still there, under the same name and role. That of the admin token is `is_elsewhere`."""
+    """Whether all that it hangs on is still there, and as it was. What hangs on the admin token, `is_elsewhere` asks."""
     if thing.token_id is None and thing.user_id is None:
         return False
     if thing.token_id is not None and not _is_admin(thing):
@@ -73,7 +84,10 @@ def stands(reader: Reader, thing: Session | SignInLink, at: datetime) -> bool:
             return False
     if thing.user_id is not None:
         user = reader.get(USER, thing.user_id)
-        return user is not None and (user.name, user.role) == (thing.name, thing.role)
+        if user is None or (user.name, user.role) != (thing.name, thing.role):
+            return False
+        # They may have had another role meanwhile, or another certificate.
+        return user.updated_at is None or (thing.created_at is not None and user.updated_at <= thing.created_at)
     return True
 
 

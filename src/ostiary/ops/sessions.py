@@ -167,7 +167,7 @@ def current(
         session, state = record(system, SYSTEM, "session:lapse", lambda facts: _seen(facts, system, secret, certificate))
     if session is None or state is not _State.ALIVE:
         return None
-    return session, Caller(session.name, session.role, source, request_id)
+    return session, Caller(session.name, session.role, source, request_id, session.id)
 
 
 def goes_on(system: System, session: Session, certificate: bytes | None) -> bool:
@@ -209,7 +209,7 @@ def _with(reader: Reader, system: System, session: Session, certificate: bytes |
     if certificate is None or hashlib.sha256(certificate).hexdigest() != session.fingerprint_sha256:
         return _State.ELSEWHERE  # the cookie is in other hands; that ends nothing for whom it belongs to
     try:
-        user = users.with_certificate(reader, system, certificate, at)
+        user = users.with_certificate(reader, system, certificate, at, unchanged_since=session.created_at)
     except Denied:
         return _State.OVER
     return _State.ALIVE if user.id == session.user_id else _State.OVER

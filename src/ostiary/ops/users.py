@@ -70,13 +70,18 @@ def delete(system: System, caller: Caller, user_id: str) -> None:
     record(system, caller, "user:delete", lambda facts: facts.delete(USER, facts.require(USER, user_id)))
 
 
-def with_certificate(reader: Reader, system: System, der: bytes, at: datetime) -> User:
+def with_certificate(
+    reader: Reader, system: System, der: bytes, at: datetime, *, unchanged_since: datetime | None = None
+) -> User:
     """The one user whose certificate this is, now. Raises `Denied`, and says why, for none, for two, and for a bad certificate.
 
-    That it was verified in a handshake is the door's business; what is on record of it is asked here.
+    That it was verified in a handshake is the door's business; what is on record of it is asked here. With `unchanged_since`,
+    nothing may have been said of it after that: it may have been on hold meanwhile, or in other groups.
     """
     known = certificates.held_by(reader, der)
     _refuse_unless_good(reader, known, at)
+    if unchanged_since is not None and known.updated_at is not None and known.updated_at > unchanged_since:
+        raise Denied("This certificate was changed since you signed in; sign in again.")
     refuse_unless_vouched(reader, known)
     signer = reader.require(AUTHORITY, known.authority_id)
     holder = noted(known.certificate, signer.fingerprint_sha256, members.entry(known.groups, known.profile))
