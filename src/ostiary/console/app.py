@@ -31,6 +31,7 @@ from ostiary.console import (
     gateways,
     issuing,
     listeners,
+    overview,
     people,
     preferences,
     revisions,
@@ -83,6 +84,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *users.ROUTES,
     *signed_in.ROUTES,
     *settings.ROUTES,
+    *overview.ROUTES,
 )
 # Where the pages of the product we are compared with are; people have them in their fingers (VLB.md).
 ELSEWHERE: Final = {
