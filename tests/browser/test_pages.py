@@ -1,10 +1,9 @@
 """Every page of the console in a real browser: accessible by day and by night, on a phone too, and nothing in it jumps.
 
 The pages are those that `console.app` answers: a new one is looked at without a line here, unless its address has a part that
-nobody can fill in (`PARTS`).
+nobody can fill in (`support.town.PARTS`).
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,26 +25,6 @@ AXE: Final = Path(__file__).with_name("vendor").joinpath("axe.min.js").read_text
 WCAG: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 DESK: Final = {"width": 1280, "height": 900}
 PHONE: Final = {"width": 390, "height": 844}
-# What fills in a part of an address: the town's noun of that name.
-PARTS: Final = {
-    "balancer_id": "balancer",
-    "listener_id": "listener",
-    "pool_id": "pool",
-    "member_id": "member",
-    "monitor_id": "monitor",
-    "certificate_id": "certificate",
-    "authority_id": "authority",
-    "request_id": "request",
-    "rule_id": "rule",
-    "exception_id": "exception",
-    "denial_id": "denial",
-    "gateway_id": "gateway",
-    "token_id": "token",
-    "user_id": "user",
-    "container_id": "container",
-    "sequence": "number",
-    "number": "number",
-}
 # Further sides of a page, by its path.
 SIDES: Final = {
     "/console/balancers": ("?q=nothing+is+called+so",),
@@ -103,13 +82,10 @@ def pages() -> Iterator[Route]:
 
 def addresses(town: Town, route: Route, findings: Findings) -> Iterator[str]:
     """Where a page is, with something there is in its address, and its further sides."""
-    parts = re.findall(r"\{(\w+)\}", route.path)
-    filled = route.path
-    for part in parts:
-        if PARTS.get(part) not in town.its:
-            findings.said.append(f"{route.path}: say in PARTS which thing of the town fills in {part}")
-            return
-        filled = filled.replace(f"{{{part}}}", town.its[PARTS[part]])
+    filled = town.filled(route.path)
+    if filled is None:
+        findings.said.append(f"{route.path}: say in PARTS (support.town) which thing of the town fills in its parts")
+        return
     yield filled
     yield from (f"{filled}{side}" for side in SIDES.get(route.path, ()))
 

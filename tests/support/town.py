@@ -3,6 +3,7 @@
 It has no gateway. One is pretended that accepts whatever is wanted, at once, so that statuses read as they do in service.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,7 +34,9 @@ from ostiary.ops import (
     rehearsals,
     requests,
     revocation,
+    sessions,
     sightings,
+    sign_in_links,
     tokens,
     traffic,
     users,
@@ -44,12 +47,33 @@ from ostiary.pki.sealing import Sealer, new_kek
 from ostiary.store.desired import desired
 from support.certs import csr, key_pem, new_key
 from support.made import a_balancer, a_certificate, a_container, a_listener, a_member, a_pool
-from support.systems import FakeClock, a_store, sqlite_url
+from support.systems import ADMIN, FakeClock, a_store, sqlite_url
 
 NOW: Final = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 LAN: Final = Caller(name="lan.nguyen", role="admin", source="10.20.0.15", request_id="req-5e1f")
 TOM: Final = Caller(name="tom.baker", role="operator", source="10.20.0.22", request_id="req-9a40")
 GATEWAY: Final = "gateway-1"
+# What fills in a part of an address of the console: the town's noun of that name.
+PARTS: Final = {
+    "balancer_id": "balancer",
+    "listener_id": "listener",
+    "pool_id": "pool",
+    "member_id": "member",
+    "monitor_id": "monitor",
+    "certificate_id": "certificate",
+    "authority_id": "authority",
+    "request_id": "request",
+    "rule_id": "rule",
+    "exception_id": "exception",
+    "denial_id": "denial",
+    "gateway_id": "gateway",
+    "token_id": "token",
+    "user_id": "user",
+    "session_id": "session",
+    "container_id": "container",
+    "sequence": "number",
+    "number": "number",
+}
 
 
 @dataclass
@@ -62,6 +86,15 @@ class Town:
     listeners: dict[str, Listener] = field(default_factory=dict)
     authorities: dict[str, Authority] = field(default_factory=dict)
     certificates: dict[str, Certificate] = field(default_factory=dict)
+
+    def filled(self, path: str) -> str | None:
+        """An address of the console with something there is in it; None where nobody said what (`PARTS`)."""
+        parts = re.findall(r"\{(\w+)\}", path)
+        if any(PARTS.get(part) not in self.its for part in parts):
+            return None
+        for part in parts:
+            path = path.replace(f"{{{part}}}", self.its[PARTS[part]])
+        return path
 
     def accept(self) -> None:
         """The pretended gateway accepts what is wanted now."""
@@ -90,6 +123,7 @@ def a_town(folder: Path) -> Iterator[Town]:
         _rules(town)
         _traffic(town)
         town.clock.at = NOW
+        _signed_in(town)
         town.accept()
         yield town
 
@@ -120,6 +154,12 @@ def first_day(town: Town) -> None:
 
 def _at(town: Town, **ago: float) -> None:
     town.clock.at = NOW - timedelta(**ago)
+
+
+def _signed_in(town: Town) -> None:
+    link = sign_in_links.make(town.system, ADMIN)
+    session, _secret = sessions.by_link(town.system, bytes(link), "10.20.0.15", "req-5e20")
+    town.its["session"] = session.id
 
 
 def _people(town: Town) -> None:
