@@ -26,9 +26,11 @@ class Scene(Data):
 class WouldBe(Data):
     """What would have become of one client. `example` is None where it is a sum over many clients.
 
-    `certificate_id` is there when we issued what was shown; `certificate` is PEM, where the handshake would have refused it.
+    `certificate_id` is there when we issued what was shown; `certificate` is PEM, where the handshake would have refused it. `id`
+    tells it from others, for going on after it.
     """
 
+    id: str
     code: str
     rule_id: str | None
     first: datetime

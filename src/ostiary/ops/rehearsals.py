@@ -127,8 +127,13 @@ def _by_name(listener: Listener) -> tuple[str, str]:
     return listener.name.casefold(), listener.id
 
 
-def report(system: System, caller: Caller, listener_id: str, limit: int = 100) -> Report:
-    """All that a listener's rehearsal found. Raises `NotFound`, and `Conflict` where nothing is rehearsed."""
+def report(
+    system: System, caller: Caller, listener_id: str, limit: int = 100, marker: tuple[datetime, str] | None = None
+) -> Report:
+    """All that a listener's rehearsal found; of who would be refused, so many after `marker`, the last one before.
+
+    Raises `NotFound`, and `Conflict` where nothing is rehearsed.
+    """
     caller.must("rehearsal:read")
     with system.store.read() as reader:
         listener = reader.require(LISTENER, listener_id)
@@ -140,7 +145,7 @@ def report(system: System, caller: Caller, listener_id: str, limit: int = 100) -
                 "listener_id",
             )
         reasons = stored.reasons(reader, scene)
-        refused, more = stored.refused(reader, scene, limit)
+        refused, more = stored.refused(reader, scene, limit, marker=marker)
         rehearsal = _rehearsal(reader, listener, scene, system.clock())
     in_question = sorted((rule for rule in rules if scene.trust_revision or rule.shadow), key=lambda rule: rule.position or 0)
     return Report(

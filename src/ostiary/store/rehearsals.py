@@ -124,19 +124,30 @@ def reasons(reader: Reader, scene: Scene) -> tuple[Reason, ...]:
 
 
 def refused(
-    reader: Reader, scene: Scene, limit: int, since: datetime | None = None, served: Sequence[str] = ()
+    reader: Reader,
+    scene: Scene,
+    limit: int,
+    since: datetime | None = None,
+    served: Sequence[str] = (),
+    marker: tuple[datetime, str] | None = None,
 ) -> tuple[tuple[WouldBe, ...], bool]:
-    """Who would have been refused, the last first, and whether there are more."""
+    """Who would have been refused, the last first, and whether there are more. `marker` is the last one of the page before."""
     ours = _ROWS.c.fingerprint_sha256 == _CERTIFICATES.c.fingerprint_sha256
     statement = (
         select(_ROWS, _CERTIFICATES.c.id.label("certificate_id"))
         .select_from(_ROWS.outerjoin(_CERTIFICATES, ours))
-        .where(*_of(scene, since), _ROWS.c.code.not_in((*_SERVED, *served)))
+        .where(*_of(scene, since), _ROWS.c.code.not_in((*_SERVED, *served)), *_beyond(marker))
         .order_by(_ROWS.c.last.desc(), _ROWS.c.id)
         .limit(limit + 1)
     )
     found = tuple(_would_be(row) for row in reader.connection.execute(statement).mappings())
     return found[:limit], len(found) > limit
+
+
+def _beyond(marker: tuple[datetime, str] | None) -> Iterator[ColumnElement[bool]]:
+    if marker is not None:
+        at, row_id = marker
+        yield or_(_ROWS.c.last < at, and_(_ROWS.c.last == at, _ROWS.c.id > row_id))
 
 
 def prune(transaction: Transaction, before: datetime, most: int) -> int:
@@ -210,7 +221,7 @@ def _would_be(row: Mapping[Any, Any]) -> WouldBe:
     document = row["document"]
     example = document["example"]
     return WouldBe(
-        **{name: row[name] for name in ("code", "first", "last", "count", "certificate_id")},
+        **{name: row[name] for name in ("id", "code", "first", "last", "count", "certificate_id")},
         rule_id=row["rule_id"] or None,
         addresses=tuple(document["addresses"]),
         example=None if example is None else Example.model_validate(example, strict=False),
