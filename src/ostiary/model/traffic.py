@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from operator import add, sub
 from typing import Final, NamedTuple
 
 from ostiary.model.fields import Data
@@ -22,11 +23,11 @@ class Counts(NamedTuple):
 
     def plus(self, other: "Counts") -> "Counts":
         """Both together."""
-        return Counts(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
+        return Counts(*map(add, self, other))
 
     def minus(self, other: "Counts") -> "Counts":
         """What is left."""
-        return Counts(*(ours - theirs for ours, theirs in zip(self, other, strict=True)))
+        return Counts(*map(sub, self, other))
 
 
 class Refused(NamedTuple):

@@ -25,6 +25,7 @@ _MAY_COME_BACK: Final = timedelta(hours=1)
 _PLACES: Final = 60  # a long time is not filled minute by minute, but evenly at so many places
 _LONGEST_ID: Final = 36
 _INEXACT: Final = 2**53
+_NOTHING: Final = Counts()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE: Final = timedelta(minutes=1)
 
@@ -149,12 +150,13 @@ def read(report: Mapping[str, Any], at: datetime) -> Told | None:
 
 def between(before: Told, now: Told) -> Iterator[tuple[int, str, Counts]]:
     """What was counted from one report to the other: minute, listener, counts. Never less than nothing."""
-    is_same_run = _is_same_run(before, now)
+    known = before.listeners if _is_same_run(before, now) else {}
     for listener_id, counts in now.listeners.items():
-        known = before.listeners.get(listener_id, Counts()) if is_same_run else Counts()
-        # A counter that is lower than it was has begun again; Envoy forgets those of a listener that is gone.
-        more = Counts(*(new - old if new >= old else new for new, old in zip(counts, known, strict=True)))
-        yield from _spread(listener_id, more, before.at, now.at)
+        old = known.get(listener_id, _NOTHING)
+        if counts != old:
+            # A counter that is lower than it was has begun again; Envoy forgets those of a listener that is gone.
+            more = Counts(*(new - then if new >= then else new for new, then in zip(counts, old, strict=True)))
+            yield from _spread(listener_id, more, before.at, now.at)
 
 
 def _is_same_run(before: Told, now: Told) -> bool:
@@ -212,10 +214,13 @@ def moment_of(minute: int) -> datetime:
 
 
 def _spread(listener_id: str, counts: Counts, first: datetime, last: datetime) -> Iterator[tuple[int, str, Counts]]:
+    minute = minute_of(last)
+    if minute_of(first) >= minute:
+        yield from ((minute, one, counts) for one in _counted_at(listener_id))
+        return
     for name, count in counts._asdict().items():
-        for minute, share in spread(count, first, last):
-            for one in _counted_at(listener_id):
-                yield minute, one, Counts(**{name: share})
+        for place, share in spread(count, first, last):
+            yield from ((place, one, Counts(**{name: share})) for one in _counted_at(listener_id))
 
 
 def _counted_at(listener_id: str) -> tuple[str, ...]:
@@ -225,7 +230,7 @@ def _counted_at(listener_id: str) -> tuple[str, ...]:
 
 def _add(counts: dict[tuple[int, str], Counts], more: Iterable[tuple[int, str, Counts]]) -> None:
     for minute, listener_id, one in more:
-        counts[minute, listener_id] = counts.get((minute, listener_id), Counts()).plus(one)
+        counts[minute, listener_id] = counts.get((minute, listener_id), _NOTHING).plus(one)
 
 
 def _with_those_gone(known: _Gateway, now: Told) -> Told:

@@ -20,7 +20,8 @@ _DAY: Final = 24 * _HOUR
 # Steps that people reckon in, in minutes; after them, twice the one before.
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, _DAY, 2 * _DAY, 7 * _DAY)
 _MONDAY: Final = 4 * _DAY  # 1970-01-05, from which all steps are reckoned: weeks begin on Mondays
-_HOURS_AT_ONCE: Final = 6  # others get their turn between
+_MINUTES_AT_ONCE: Final = 5
+_AT_ONCE: Final = 100
 
 
 def series(
@@ -79,16 +80,25 @@ def write(system: System) -> None:
 
 
 def forget_old(system: System) -> int:
-    """Minutes become hours, and hours go, each in its time; says how many rows that were."""
+    """Minutes become hours, and hours go, each in its time; says how many rows that were.
+
+    A few minutes in a transaction: where there are many listeners, that is many rows, and others wait for their turn to write.
+    """
     now = system.clock()
+    before, total = _first_minute(now), system.store.record(lambda facts: stored.forget(facts, minute_of(now - HOURS_KEPT)))
+    for _ in range(_AT_ONCE):
+        with system.store.read() as reader:
+            oldest = stored.oldest(reader)
+        if oldest is None or oldest >= before:
+            break
+        upto = min(before, oldest + _MINUTES_AT_ONCE)
+        total += system.store.record(lambda facts, upto=upto: stored.roll_up(facts, upto))  # type: ignore[misc]
+    return total
 
-    def work(facts: Facts) -> int:
-        oldest, before = stored.oldest(facts), minute_of(now - MINUTES_KEPT)
-        if oldest is not None:
-            before = min(before, oldest + _HOURS_AT_ONCE * _HOUR)
-        return stored.roll_up(facts, before) + stored.forget(facts, minute_of(now - HOURS_KEPT))
 
-    return system.store.record(work)
+def _first_minute(now: datetime) -> int:
+    """The first that is, or stays, a minute of its own: minutes become hours by the hour."""
+    return minute_of(now - MINUTES_KEPT) // _HOUR * _HOUR
 
 
 def _put(facts: Facts, pending: Pending) -> None:
@@ -123,7 +133,7 @@ def _must_make_sense(since: datetime, until: datetime, points: int) -> None:
 def _steps(since: datetime, until: datetime, points: int, now: datetime) -> tuple[int, int, int]:
     """The first minute, the step in minutes, and how many: the smallest step with which they are few enough."""
     first, last = minute_of(since), minute_of(until - timedelta(microseconds=1))
-    hours_only = first < (minute_of(now - MINUTES_KEPT) // _HOUR) * _HOUR
+    hours_only = first < _first_minute(now)
     position = _STEPS.index(_HOUR) if hours_only else 0
     while True:
         step = _STEPS[position] if position < len(_STEPS) else _STEPS[-1] << (position - len(_STEPS) + 1)

@@ -51,11 +51,7 @@ def refused_by_code(reader: Reader, listener_id: str, since: int, until: int, st
 
 
 def roll_up(transaction: Transaction, before: int) -> int:
-    """Make one row of an hour's rows, of hours that are over before that minute; says how many rows were taken in.
-
-    An hour that has its row already, because a gateway told late of it, gets the more.
-    """
-    before -= before % _HOUR
+    """Add the rows of minutes before that one to those of their hours; says how many rows were taken in."""
     return sum(_rolled_up(transaction, table, before) for table in (_TRAFFIC, _REFUSALS))
 
 
