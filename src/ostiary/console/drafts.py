@@ -241,8 +241,9 @@ def _monitor(visit: Visit) -> Filled:
 
 def _member(visit: Visit, row: int) -> Filled:
     made = forms.made(visit, Member, ("address", "protocol_port", "weight"), {"protocol_port": 80})
-    # An empty row is no member: nothing of it is needed.
-    return forms.under(Filled({name: replace(one, is_needed=False) for name, one in made.controls.items()}), f"members.{row}.")
+    # An empty row is no member: nothing of it is needed. What the fields mean is said once, above all rows.
+    short = {name: replace(one, is_needed=False, help="") for name, one in made.controls.items()}
+    return forms.under(Filled(short), f"members.{row}.")
 
 
 def _balancer_of(visit: Visit, of: Draft) -> LoadBalancer:
@@ -305,7 +306,7 @@ def _members_of(visit: Visit, of: Draft) -> dict[tuple[str, int], Member]:
         return forms.decoded(visit, Member, its, of.sent, path=path)
 
     rows = _filled_rows(of)
-    every = forms.every(*(lambda row=row: one(row) for row in rows))  # type: ignore[misc]  # a default binds the number
+    every = forms.every(*(lambda row=row: one(row) for row in rows))
     members = [Member(**forms.given(values)) for values in every]
     try:
         return given_once(members)

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
+from ostiary.console import visit as visit_of
 from ostiary.console.visit import Form, Visit
 from ostiary.errors import Conflict, Invalid
 from ostiary.model.fields import Private, traits
@@ -24,7 +25,7 @@ Kind = Literal["text", "number", "tick", "ticks", "choice", "lines", "duration",
 Values = Mapping[str, Any]
 Choices = Sequence[tuple[str, str]]  # value, and what people read
 
-PRESENT: Final = "present"  # names the fields that a form showed: an unticked box sends nothing
+PRESENT: Final = visit_of.PRESENT
 
 # What pydantic calls it → what people read. The words in `%(…)s` are pydantic's context.
 _SAID: Final = {
@@ -188,6 +189,15 @@ def given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def differing(thing: BaseModel, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that are not so already; None stands for the default."""
+    fields = type(thing).model_fields
+    wanted = {
+        name: fields[name].get_default(call_default_factory=True) if value is None else value for name, value in values.items()
+    }
+    return {name: values[name] for name, value in wanted.items() if getattr(thing, name) != value}
+
+
 def under(filled: Filled, prefix: str) -> Filled:
     """The same form, its fields called `prefix` and their names: where a page has several forms in one."""
     controls = {f"{prefix}{name}": replace(one, name=f"{prefix}{name}") for name, one in filled.controls.items()}
@@ -213,7 +223,7 @@ def completed(filled: Filled, form: Form) -> Form:
     """As if all of it had been sent: what was not stands as it stands in the form."""
     texts = dict(form.texts)
     for name, one in filled.controls.items():
-        if name not in form.texts and name not in form.all(PRESENT):
+        if not form.has(name):
             texts[name] = one.value if isinstance(one.value, tuple) else (one.value,)
     return Form({**texts, PRESENT: (*form.all(PRESENT), *filled.controls)}, form.files)
 
@@ -296,7 +306,7 @@ def moment(text: str, zone: tzinfo) -> datetime | None:
 
 
 def _sent(one: Control, form: Form) -> str | tuple[str, ...]:
-    if one.name not in form.texts and one.name not in form.all(PRESENT):
+    if not form.has(one.name):
         return one.value
     if one.kind == "ticks":
         return form.all(one.name)
@@ -306,7 +316,7 @@ def _sent(one: Control, form: Form) -> str | tuple[str, ...]:
 def _value(schema: dict[str, Any], one: Control, form: Form, zone: tzinfo) -> Any:
     """What was typed, as JSON; None for nothing, which is the default."""
     kind, plain = one.kind, _plain(schema)
-    if one.name not in form.texts and one.name not in form.all(PRESENT):
+    if not form.has(one.name):
         return None
     several: dict[Kind, Any] = {
         "tick": form.ticked(one.name),

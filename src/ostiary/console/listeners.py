@@ -1,15 +1,14 @@
 """Listeners: the pop-ups in which one is made, changed and deleted, with the switch in Advanced Settings: Enable Client CA."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.responses import Response
 
 from ostiary.console import balancers, client_ca, forms, listener_form
-from ostiary.console.forms import Filled, Wrong
-from ostiary.console.told import told
+from ostiary.console.attempts import NOT_YET, Attempt, attempt
+from ostiary.console.forms import Filled
 from ostiary.console.visit import Visit, action, page, url
-from ostiary.errors import Conflict, Invalid, Overtaken
+from ostiary.errors import Invalid
 from ostiary.model.listener import Listener
 from ostiary.model.rehearsal import Preview
 from ostiary.ops import lately, listeners, rehearsals
@@ -30,19 +29,12 @@ def save(visit: Visit) -> Response:
     form = _form(visit, listener)
     if visit.form.ticked("look"):  # not to be saved yet: only to see what would happen, or to look for an authority
         return _popup(visit, listener, forms.typed(form, visit.form), looked=True)
-    try:
-        changes = _changes(visit, listener, form)
-        if not changes:
-            return visit.see(_back(listener), visit.say(_("Nothing was changed.")))
-        listeners.update(visit.system, visit.caller, listener.id, changes, since=visit.form.seen(listener.revision))
-    except Overtaken as meanwhile:
-        # The page now knows what they did: sent once more, it is a decision and not an accident.
-        newest = listeners.get(visit.system, visit.caller, listener.id)
-        filled = forms.typed(_form(visit, newest), visit.form)
-        return _popup(visit, newest, filled, 409, meanwhile=told(visit, Listener, meanwhile))
-    except (Invalid, Conflict, Wrong) as error:
-        return _popup(visit, listener, forms.typed(form, visit.form, forms.wrong(visit, error)), 422)
-    return visit.see(_back(listener), visit.say(_("%(name)s was saved."), name=listener.name or listener.id))
+    done = attempt(visit, Listener, lambda: _update(visit, listener, form))
+    if done.is_done:
+        said = visit.say(_("%(name)s was saved."), name=listener.name or listener.id)
+        return visit.see(_back(listener), said if done.made else visit.say(_("Nothing was changed.")))
+    newest = listeners.get(visit.system, visit.caller, listener.id)
+    return _popup(visit, newest, forms.typed(_form(visit, newest), visit.form, done.errors), done)
 
 
 def effect(visit: Visit) -> Response:
@@ -65,11 +57,11 @@ def create(visit: Visit) -> Response:
     form = _new_form(visit, balancer_id)
     if visit.form.ticked("look"):
         return _new_popup(visit, balancer_id, forms.typed(form, visit.form))
-    try:
-        listener = listeners.create(visit.system, visit.caller, _wanted(visit, balancer_id, form))
-    except (Invalid, Conflict, Wrong) as error:
-        return _new_popup(visit, balancer_id, forms.typed(form, visit.form, forms.wrong(visit, error)), 422)
-    return visit.see(_back(listener), visit.say(_("%(name)s was created."), name=listener.name or listener.id))
+    done = attempt(visit, Listener, lambda: listeners.create(visit.system, visit.caller, _wanted(visit, balancer_id, form)))
+    if not done.is_done:
+        return _new_popup(visit, balancer_id, forms.typed(form, visit.form, done.errors), done.status)
+    listener = done.made
+    return visit.see(_tab(balancer_id), visit.say(_("%(name)s was created."), name=listener.name or listener.id))
 
 
 def ask_delete(visit: Visit) -> Response:
@@ -115,6 +107,15 @@ def _wanted(visit: Visit, balancer_id: str, form: Filled) -> Listener:
     return Listener(loadbalancer_id=balancer_id, **given)
 
 
+def _update(visit: Visit, listener: Listener, form: Filled) -> bool:
+    """Says whether there was anything to change."""
+    changes = _changes(visit, listener, form)
+    if not changes:
+        return False
+    listeners.update(visit.system, visit.caller, listener.id, changes, since=visit.form.seen(listener.revision))
+    return True
+
+
 def _changes(visit: Visit, listener: Listener, form: Filled) -> dict[str, Any]:
     """What differs from how it is; what was not shown is not changed. Raises `Wrong`."""
     values = forms.decoded(visit, Listener, form, visit.form)
@@ -131,10 +132,9 @@ def _popup(
     visit: Visit,
     listener: Listener,
     form: Filled,
-    status: int = 200,
+    done: Attempt = NOT_YET,
     *,
     looked: bool = False,
-    meanwhile: Mapping[str, Any] | None = None,
 ) -> Response:
     switch = client_ca.shown(visit, visit.form, listener) if listener.is_tls else None
     preview = None
@@ -142,15 +142,16 @@ def _popup(
         preview = _preview(visit, listener, switch.mode if switch.is_on else "NONE", switch.chosen)
     return visit.page(
         "listener_edit.html",
-        status,
+        done.status,
         **balancers.around(visit, listener.loadbalancer_id, "listener"),
         listener=listener,
+        revision=done.seen(visit, listener),
         form=form,
         ca=switch,
         groups=listener_form.grouped(visit, form),
         others=listener_form.others(form),
         preview=preview,
-        meanwhile=meanwhile,
+        meanwhile=done.meanwhile,
         back=_back(listener),
         changed=_changed(form),
     )
@@ -165,7 +166,7 @@ def _new_popup(visit: Visit, balancer_id: str, form: Filled, status: int = 200) 
         ca=client_ca.shown(visit, visit.form),
         groups=listener_form.grouped(visit, form),
         others=listener_form.others(form),
-        back=url(f"/console/balancers/{balancer_id}", tab="listener"),
+        back=_tab(balancer_id),
     )
 
 
@@ -185,7 +186,11 @@ def _preview(visit: Visit, listener: Listener, mode: str, chosen: str) -> Previe
 
 
 def _back(listener: Listener) -> str:
-    return url(f"/console/balancers/{listener.loadbalancer_id}", tab="listener")
+    return _tab(listener.loadbalancer_id)
+
+
+def _tab(balancer_id: str) -> str:
+    return url(f"/console/balancers/{balancer_id}", tab="listener")
 
 
 ROUTES: Final = (

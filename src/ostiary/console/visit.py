@@ -28,6 +28,7 @@ POLICY: Final = f"{PLAIN}; script-src 'self'; connect-src 'self'"
 # Told to nobody else where one came from; to ourselves it is, for without it browsers call the origin of a form `null`.
 HEADERS: Final = {"content-security-policy": POLICY, "referrer-policy": "same-origin"}
 SAID: Final = "ostiary-said"
+PRESENT: Final = "present"  # names the fields that a form showed: an unticked box sends nothing
 _SAID_MAX: Final = 500
 
 
@@ -40,6 +41,10 @@ class Form:
 
     def __contains__(self, name: str) -> bool:
         return name in self.texts
+
+    def has(self, name: str) -> bool:
+        """Whether the form showed that field: of a box that is not ticked, nothing else is sent."""
+        return name in self.texts or name in self.all(PRESENT)
 
     def text(self, name: str, default: str = "") -> str:
         """The one text of that name, without the spaces around it."""

@@ -12,6 +12,7 @@ from ostiary.ops import listeners, pools, populated
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.edit import edited
+from ostiary.ops.meanwhile import refuse_if_overtaken
 from ostiary.ops.system import System
 from ostiary.store.kinds import LISTENER, LOAD_BALANCER, POOL
 
@@ -55,10 +56,13 @@ def find(system: System, caller: Caller, query: Query) -> Page[LoadBalancer]:
         return reader.find(LOAD_BALANCER, query)
 
 
-def update(system: System, caller: Caller, balancer_id: str, changes: Mapping[str, Any]) -> LoadBalancer:
-    """Change a load balancer."""
+def update(
+    system: System, caller: Caller, balancer_id: str, changes: Mapping[str, Any], *, since: int | None = None
+) -> LoadBalancer:
+    """Change a load balancer. `since` as in `listeners.update`."""
     with change(system, caller, "loadbalancer:update") as transaction:
         before = transaction.require(LOAD_BALANCER, balancer_id)
+        refuse_if_overtaken(transaction, LOAD_BALANCER, before, since)
         return transaction.replace(LOAD_BALANCER, before, edited(before, changes))
 
 

@@ -11,6 +11,7 @@ from ostiary.model.query import Page, Query
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_pool
 from ostiary.ops.edit import edited
+from ostiary.ops.meanwhile import refuse_if_overtaken
 from ostiary.ops.system import System
 from ostiary.store.kinds import MEMBER, POOL
 from ostiary.store.store import Reader, Transaction
@@ -40,11 +41,14 @@ def find(system: System, caller: Caller, pool_id: str, query: Query) -> Page[Mem
         return reader.find(MEMBER, query, pool_id=pool_id)
 
 
-def update(system: System, caller: Caller, pool_id: str, member_id: str, changes: Mapping[str, Any]) -> Member:
-    """Change a member."""
+def update(
+    system: System, caller: Caller, pool_id: str, member_id: str, changes: Mapping[str, Any], *, since: int | None = None
+) -> Member:
+    """Change a member. `since` as in `listeners.update`."""
     with change(system, caller, "member:update") as transaction:
         pool = transaction.require(POOL, pool_id)
         before = _require(transaction, pool_id, member_id)
+        refuse_if_overtaken(transaction, MEMBER, before, since)
         stored = transaction.replace(MEMBER, before, edited(before, changes))
         touch_pool(transaction, pool_id, pool.loadbalancer_id)
         return stored

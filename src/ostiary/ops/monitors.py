@@ -11,6 +11,7 @@ from ostiary.model.rules import monitor_is_coherent
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_pool
 from ostiary.ops.edit import edited
+from ostiary.ops.meanwhile import refuse_if_overtaken
 from ostiary.ops.system import System
 from ostiary.store.kinds import HEALTH_MONITOR, POOL
 from ostiary.store.store import Transaction
@@ -50,10 +51,13 @@ def find(system: System, caller: Caller, query: Query) -> Page[HealthMonitor]:
         return reader.find(HEALTH_MONITOR, query)
 
 
-def update(system: System, caller: Caller, monitor_id: str, changes: Mapping[str, Any]) -> HealthMonitor:
-    """Change a monitor."""
+def update(
+    system: System, caller: Caller, monitor_id: str, changes: Mapping[str, Any], *, since: int | None = None
+) -> HealthMonitor:
+    """Change a monitor. `since` as in `listeners.update`."""
     with change(system, caller, "healthmonitor:update") as transaction:
         before = transaction.require(HEALTH_MONITOR, monitor_id)
+        refuse_if_overtaken(transaction, HEALTH_MONITOR, before, since)
         after = edited(before, changes)
         monitor_is_coherent(after)
         stored = transaction.replace(HEALTH_MONITOR, before, after)

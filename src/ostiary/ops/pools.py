@@ -15,6 +15,7 @@ from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_balancer, touch_pool
 from ostiary.ops.edit import edited
 from ostiary.ops.material import check_pool
+from ostiary.ops.meanwhile import refuse_if_overtaken
 from ostiary.ops.system import System
 from ostiary.ops.within import within
 from ostiary.store.kinds import HEALTH_MONITOR, LISTENER, LOAD_BALANCER, MEMBER, POOL
@@ -96,10 +97,11 @@ def find(system: System, caller: Caller, query: Query) -> Page[Pool]:
         return reader.find(POOL, query)
 
 
-def update(system: System, caller: Caller, pool_id: str, changes: Mapping[str, Any]) -> Pool:
-    """Change a pool."""
+def update(system: System, caller: Caller, pool_id: str, changes: Mapping[str, Any], *, since: int | None = None) -> Pool:
+    """Change a pool. `since` as in `listeners.update`."""
     with change(system, caller, "pool:update") as transaction:
         before = transaction.require(POOL, pool_id)
+        refuse_if_overtaken(transaction, POOL, before, since)
         after = edited(before, changes)
         pool_is_coherent(after)
         check_pool(transaction, system, after, before)
