@@ -151,6 +151,15 @@ def test_counters_of_a_listener_that_begin_anew_are_never_less_than_nothing(hous
     assert house.total("b") == Counts(requests=2)
 
 
+def test_what_came_in_a_second_is_reckoned_by_the_time_that_is_over(house: House) -> None:
+    house.hear(after=25)  # half past the minute
+    house.write()
+    house.hear(after=-20, a=Counts(handshakes=30))
+    house.clock.advance(seconds=20)
+    (now,) = house.series(last=timedelta(seconds=20)).buckets
+    assert now.in_a_second(now.handshakes) == pytest.approx(1, rel=0.01)
+
+
 def test_a_listener_that_is_off_for_a_moment_is_not_counted_again(house: House) -> None:
     house.hear(a=Counts(requests=10))
     house.write()
@@ -210,6 +219,15 @@ def test_a_gateway_heard_of_for_the_first_time_is_counted_from_its_beginning_unl
     assert busy(house) == {"09:58": 20, "09:59": 20, "10:00": 20}
     house.hear("old", a=Counts(requests=10**9 + 1), uptime=4001)
     assert house.total().requests == 61
+
+
+def test_what_an_envoy_counted_under_a_keeper_of_before_is_not_taken_for_what_came_now(house: House) -> None:
+    before = {"pid": 1, "listeners": {"listener/a": {"bytes_in": 5}}}
+    house.system.counting.told("g1", before, house.clock.at)
+    house.hear(a=Counts(requests=10**9), uptime=10**6)
+    house.write()
+    house.hear(a=Counts(requests=10**9 + 3), uptime=10**6 + 1)
+    assert house.total().requests == 3
 
 
 def test_what_a_clock_that_was_put_back_tells_is_counted(house: House) -> None:

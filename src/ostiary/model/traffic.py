@@ -49,6 +49,10 @@ class Bucket(Data):
     admitted: int = 0
     refused: Mapping[str, int] = {}
 
+    def in_a_second(self, count: int) -> float:
+        """How many that are in a second, of a number that was counted in this time."""
+        return count / max(self.seconds, 1.0)
+
 
 class Traffic(Data):
     """Equal steps of time, in order, without gaps: the first holds `since`, the last ends at `until` or after."""

@@ -133,7 +133,9 @@ class Counting:
 def read(report: Mapping[str, Any], at: datetime) -> Told | None:
     """The counters of a report; None where it has none. What makes no sense is left out: it may be another version's keeper."""
     uptime, told = report.get("uptime"), report.get("listeners")
-    if not isinstance(told, Mapping):
+    # A keeper of before, which tells no uptime, does not tell these counters either: they would be taken for 0, and once it is
+    # replaced, all that its Envoy ever counted for what came in a second.
+    if "uptime" not in report or not isinstance(told, Mapping):
         return None
     listeners = {
         name.removeprefix(names.listener("")): counts
