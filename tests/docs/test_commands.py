@@ -13,11 +13,6 @@ from ostiary.cli.main import app
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("certificates", "access", "console")))
-    ROOT / "README.md",
-    ROOT / "docs" / "certificates.md",
-    ROOT / "docs" / "access.md",
-    ROOT / "docs" / "console.md",
-)
 
 
 def shown(document: Path) -> list[str]:
