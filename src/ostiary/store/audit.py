@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, false, func, select
+from sqlalchemy import ColumnElement, func, select
 
 from ostiary.model.audit import AuditSearch
 from ostiary.store import tables
@@ -57,13 +57,14 @@ def _asked(reader: Reader, search: AuditSearch) -> Iterable[ColumnElement[bool]]
 
 
 def _within(reader: Reader, since: datetime | None, until: datetime | None) -> Iterator[ColumnElement[bool]]:
+    """These times, and between which entries they can only be: what is far enough before or after ends the range."""
     if since is not None:
         yield _AUDIT.c.at >= since
-        first = select(_AUDIT.c.sequence).where(_AUDIT.c.at >= since - _SKEW).order_by(_AUDIT.c.at).limit(1)
-        found = reader.connection.execute(first).scalar()
-        yield false() if found is None else _AUDIT.c.sequence >= found
+        before = select(_AUDIT.c.sequence).where(_AUDIT.c.at < since - _SKEW).order_by(_AUDIT.c.at.desc()).limit(1)
+        if (found := reader.connection.execute(before).scalar()) is not None:
+            yield _AUDIT.c.sequence > found
     if until is not None:
         yield _AUDIT.c.at < until
-        last = select(_AUDIT.c.sequence).where(_AUDIT.c.at < until + _SKEW).order_by(_AUDIT.c.at.desc()).limit(1)
-        found = reader.connection.execute(last).scalar()
-        yield false() if found is None else _AUDIT.c.sequence <= found
+        after = select(_AUDIT.c.sequence).where(_AUDIT.c.at >= until + _SKEW).order_by(_AUDIT.c.at).limit(1)
+        if (found := reader.connection.execute(after).scalar()) is not None:
+            yield _AUDIT.c.sequence < found
