@@ -16,7 +16,7 @@ from ostiary.model.authority import Certificate
 from ostiary.model.inventory import STATUSES, Status, Wanted
 from ostiary.model.query import Page, Query
 from ostiary.model.revocation import HOLD
-from ostiary.ops import authority_view, certificate_view, certificates, handout, inventory, requests
+from ostiary.ops import authority_view, certificate_view, certificates, handout, inventory, naming, requests
 from ostiary.web.spreadsheet import MEDIA_TYPE, line
 from ostiary.web.words import _
 
@@ -209,13 +209,13 @@ def section(visit: Visit) -> dict[str, Any]:
 
 def rows(visit: Visit, found: tuple[Certificate, ...]) -> list[dict[str, Any]]:
     """Certificates as rows."""
-    issuers = certificate_view.issuers_of(visit.system, visit.caller, found)
+    issuers = naming.authorities(visit.system, visit.caller, {one.authority_id for one in found})
     return [
         {
             "certificate": one,
             "title": title(one),
             "state": state(visit, one),
-            "issuer": issuers.get(one.authority_id, ""),
+            "issuer": issuers[one.authority_id] or one.authority_id,
             "soon": one.revoked_at is None and visit.at <= one.not_after < visit.at + SOON,
         }
         for one in found
@@ -275,7 +275,8 @@ def _asked(visit: Visit) -> dict[str, str]:
 def authority_choices(visit: Visit, chosen: str) -> list[tuple[str, str]]:
     found = [(one.id, one.name or one.subject) for one in authority_view.choices(visit.system, visit.caller)]
     if chosen and all(one != chosen for one, _text in found):
-        found += authority_view.named(visit.system, visit.caller, [chosen]).items()
+        names = naming.authorities(visit.system, visit.caller, [chosen])
+        found += [(one, name) for one, name in names.items() if name is not None]
     return found
 
 

@@ -10,7 +10,7 @@ from ostiary.console.status import Shown, Tone
 from ostiary.console.visit import Visit, action, page
 from ostiary.errors import Conflict, Denied, Invalid
 from ostiary.model.request import CertificateRequest
-from ostiary.ops import authority_view, requests
+from ostiary.ops import naming, requests
 from ostiary.ops.issuing import Outlook
 from ostiary.web.words import _
 
@@ -40,7 +40,7 @@ def home(visit: Visit) -> Response:
         filters=(("status", chosen),) if chosen else (),
         sort=(("created_at", chosen != "PENDING"),),
     )
-    names = authority_view.named(visit.system, visit.caller, sorted({one.authority_id for one in found.items}))
+    names = naming.authorities(visit.system, visit.caller, sorted({one.authority_id for one in found.items}))
     return visit.page(
         "requests.html",
         found=found,
@@ -89,7 +89,7 @@ def _reason(visit: Visit) -> str:
 def _details(visit: Visit, error: Invalid | Conflict | Denied | None = None, about: str = "approve") -> Response:
     asked = requests.get(visit.system, visit.caller, visit.path["request_id"])
     me = visit.caller.name
-    names = authority_view.named(visit.system, visit.caller, [asked.authority_id])
+    names = naming.authorities(visit.system, visit.caller, [asked.authority_id])
     why = "" if error is None else visit.say(str(error) if isinstance(error, Denied) else error.message)
     statuses = ((Invalid, 422), (Conflict, 409), (Denied, 403))
     return visit.page(
@@ -97,7 +97,7 @@ def _details(visit: Visit, error: Invalid | Conflict | Denied | None = None, abo
         next((code for kind, code in statuses if isinstance(error, kind)), 200),
         asked=asked,
         state=_state(visit, asked),
-        authority=names.get(asked.authority_id, asked.authority_id),
+        authority=names[asked.authority_id] or asked.authority_id,
         looked=_looked(visit, asked) if asked.status == "PENDING" else None,
         error=why,
         about=about,
@@ -116,12 +116,12 @@ def _looked(visit: Visit, asked: CertificateRequest) -> Looked:
         return Looked(None, visit.say(refused.message))
 
 
-def _row(visit: Visit, one: CertificateRequest, names: dict[str, str]) -> dict[str, Any]:
+def _row(visit: Visit, one: CertificateRequest, names: dict[str, str | None]) -> dict[str, Any]:
     return {
         "asked": one,
         "title": _title(one),
         "state": _state(visit, one),
-        "authority": names.get(one.authority_id, one.authority_id),
+        "authority": names[one.authority_id] or one.authority_id,
     }
 
 

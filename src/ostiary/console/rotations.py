@@ -10,7 +10,7 @@ from ostiary.console.visit import Visit, action, page
 from ostiary.errors import Conflict, Invalid
 from ostiary.model.authority import Authority
 from ostiary.model.rotation import Rotation
-from ostiary.ops import authority_view, rotations
+from ostiary.ops import authority_view, naming, rotations
 from ostiary.ops.rotations import SEEN_WITHIN
 from ostiary.web.words import _
 
@@ -82,12 +82,12 @@ def _is_forced(visit: Visit) -> bool:
 def _around(visit: Visit) -> dict[str, Any]:
     rotation: Rotation = rotations.get(visit.system, visit.caller, visit.path["rotation_id"])
     left = rotations.progress(visit.system, visit.caller, rotation.id, show=_SHOWN)
-    names = authority_view.named(visit.system, visit.caller, [rotation.from_series_id, rotation.to_series_id])
+    names = naming.authorities(visit.system, visit.caller, [rotation.from_series_id, rotation.to_series_id])
     return {
         "rotation": rotation,
         "left": left,
-        "old": names.get(rotation.from_series_id, rotation.from_series_id),
-        "new": names.get(rotation.to_series_id, rotation.to_series_id),
+        "old": names[rotation.from_series_id] or rotation.from_series_id,
+        "new": names[rotation.to_series_id] or rotation.to_series_id,
         "state": visit.say(STATES[rotation.state]),
         "rows": certificates.rows(visit, left.some),
         "days": SEEN_WITHIN.days,

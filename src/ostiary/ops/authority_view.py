@@ -16,7 +16,7 @@ from ostiary.ops.client_cas import key_of
 from ostiary.ops.handout import above
 from ostiary.ops.server_certificates import AUTHORITY_NAME
 from ostiary.ops.system import System
-from ostiary.store import authority_list, authority_use, called, revocations
+from ostiary.store import authority_list, authority_use, names, revocations
 from ostiary.store.authority_use import Use
 from ostiary.store.kinds import AUTHORITY, BY_NAME, LISTENER, POOL, ROTATION
 from ostiary.store.store import Reader
@@ -86,11 +86,11 @@ def overviews(system: System, caller: Caller, found: Sequence[Authority]) -> tup
     """What one wants to know of each of these, asked for all of them at once."""
     caller.must("authority:read")
     at = system.clock()
-    names = [one.series_id for one in found]
+    series_ids = [one.series_id for one in found]
     with system.store.read() as reader:
-        uses = authority_use.of_series(reader, names, at)
-        sizes = authority_list.sizes(reader, names)
-        holders = authority_list.holders(reader, names)
+        uses = authority_use.of_series(reader, series_ids, at)
+        sizes = authority_list.sizes(reader, series_ids)
+        holders = authority_list.holders(reader, series_ids)
     return tuple(
         Overview(
             authority=one,
@@ -158,20 +158,13 @@ def details(system: System, caller: Caller, authority_id: str) -> Details:
         )
 
 
-def named(system: System, caller: Caller, ids: Sequence[str]) -> dict[str, str]:
-    """What these authorities are called."""
-    caller.must("authority:read")
-    with system.store.read() as reader:
-        return called.names(reader, AUTHORITY, ids)
-
-
 def _named(reader: Reader, holders: Sequence[tuple[str, str]]) -> tuple[Holder, ...]:
     by_kind = {
-        kind: called.names(reader, BY_NAME[kind], [one for each, one in holders if each == kind])
+        kind: names.of(reader, BY_NAME[kind], [one for each, one in holders if each == kind])
         for kind in {kind for kind, _ in holders}
         if kind in BY_NAME
     }
-    return tuple(Holder(kind, one, by_kind.get(kind, {}).get(one, one)) for kind, one in holders)
+    return tuple(Holder(kind, one, by_kind.get(kind, {}).get(one) or one) for kind, one in holders)
 
 
 def _rotation(reader: Reader, series_id: str) -> Rotation | None:

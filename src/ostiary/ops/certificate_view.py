@@ -1,6 +1,5 @@
-"""Certificates as people look at them: what is around one, and of many the authority's name."""
+"""A certificate as people look at it: with all that is around it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +12,7 @@ from ostiary.ops.signing import parsed
 from ostiary.ops.system import System
 from ostiary.pki.names import Names
 from ostiary.pki.renewal import names_in
-from ostiary.store import called, effects, renewals, sightings
+from ostiary.store import effects, names, renewals, sightings
 from ostiary.store.kinds import AUTHORITY, CERTIFICATE, LISTENER
 from ostiary.store.store import Reader
 
@@ -61,13 +60,6 @@ def around(system: System, caller: Caller, certificate_id: str) -> Around:
         )
 
 
-def issuers_of(system: System, caller: Caller, found: Sequence[Certificate]) -> dict[str, str]:
-    """By id, what the authorities of these certificates are called."""
-    caller.must("certificate:read")
-    with system.store.read() as reader:
-        return called.names(reader, AUTHORITY, {one.authority_id for one in found})
-
-
 def names_of(certificate: Certificate) -> Names:
     """The names that a certificate carries."""
     return names_in(parsed(certificate))
@@ -76,8 +68,8 @@ def names_of(certificate: Certificate) -> Names:
 def _seen(system: System, reader: Reader, certificate: Certificate) -> tuple[tuple[Seen, ...], bool]:
     asked = ClientQuery(fingerprint_sha256=certificate.fingerprint_sha256, limit=_SHOWN)
     found, more = sightings.clients(reader, asked, system.clock())
-    names = called.names(reader, LISTENER, {one.listener_id for one in found})
-    return tuple(Seen(one, names.get(one.listener_id, one.listener_id)) for one in found), more
+    called = names.of(reader, LISTENER, {one.listener_id for one in found})
+    return tuple(Seen(one, called[one.listener_id] or one.listener_id) for one in found), more
 
 
 def _issuers(reader: Reader, certificate: Certificate) -> tuple[Authority, ...]:
