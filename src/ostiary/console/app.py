@@ -19,6 +19,9 @@ from ostiary.asgi.doors import CONSOLE_KNOCK, ConsoleKnock
 from ostiary.asgi.edge import Edge
 from ostiary.asgi.limits import counted, fits, no_control_characters
 from ostiary.console import (
+    access,
+    access_exceptions,
+    access_form,
     access_tokens,
     audit,
     authorities,
@@ -81,6 +84,9 @@ ROUTES: Final[tuple[Route, ...]] = (
     *audit.ROUTES,
     *revisions.ROUTES,
     *gateways.ROUTES,
+    *access_exceptions.ROUTES,
+    *access.ROUTES,
+    *access_form.ROUTES,
     *rehearsals.ROUTES,
     *clients.ROUTES,
     *denials.ROUTES,

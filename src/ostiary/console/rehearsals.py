@@ -5,7 +5,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from ostiary.console import marked
-from ostiary.console.attempts import Attempt, attempt
+from ostiary.console.attempts import NOT_YET, Attempt, attempt
 from ostiary.console.visit import Visit, action, page, url
 from ostiary.errors import Conflict
 from ostiary.model.listener import Listener
@@ -20,7 +20,6 @@ MODES: Final = {
 }
 _MODE: Final = "client_authentication"
 _WORDS: Final = 10
-_NOT_YET: Final = Attempt()
 
 
 def listed(visit: Visit) -> Response:
@@ -50,7 +49,7 @@ def enforce(visit: Visit) -> Response:
     listener = listeners.get(visit.system, visit.caller, visit.path["listener_id"])
     mode = visit.form.text(_MODE)
     if mode not in MODES:
-        return _ask_enforce(visit, listener, Attempt(422, {_MODE: visit.say(_("Choose how it is to be enforced."))}))
+        return _ask_enforce(visit, listener, Attempt(422, errors={_MODE: visit.say(_("Choose how it is to be enforced."))}))
     done = attempt(visit, Listener, lambda: _set(visit, listener, mode))
     if not done.is_done:
         return _ask_enforce(visit, listeners.get(visit.system, visit.caller, listener.id), done)
@@ -73,15 +72,10 @@ def stop(visit: Visit) -> Response:
 
 
 def _set(visit: Visit, listener: Listener, mode: str) -> None:
-    listeners.update(visit.system, visit.caller, listener.id, {_MODE: mode}, since=_seen(visit, listener))
+    listeners.update(visit.system, visit.caller, listener.id, {_MODE: mode}, since=visit.form.seen(listener.revision))
 
 
-def _seen(visit: Visit, listener: Listener) -> int:
-    text = visit.form.text("revision")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else listener.revision
-
-
-def _ask_enforce(visit: Visit, listener: Listener, done: Attempt = _NOT_YET) -> Response:
+def _ask_enforce(visit: Visit, listener: Listener, done: Attempt = NOT_YET) -> Response:
     around = _around(visit, listener)
     if not around or listener.client_authentication != "REHEARSAL":
         return visit.page("rehearsal_none.html", done.status, listener=listener)
@@ -92,19 +86,19 @@ def _ask_enforce(visit: Visit, listener: Listener, done: Attempt = _NOT_YET) -> 
         previews={mode: _preview(visit, listener, mode) for mode in MODES},
         modes={mode: visit.say(text) for mode, text in MODES.items()},
         chosen=visit.form.text(_MODE) or visit.query.get("mode", "MANDATORY"),
+        revision=done.seen(visit, listener),
         errors=done.errors,
         meanwhile=done.meanwhile,
         **around,
     )
 
 
-def _ask_stop(visit: Visit, listener: Listener, done: Attempt = _NOT_YET) -> Response:
+def _ask_stop(visit: Visit, listener: Listener, done: Attempt = NOT_YET) -> Response:
     around = _around(visit, listener)
     if not around or listener.client_authentication != "REHEARSAL":
         return visit.page("rehearsal_none.html", done.status, listener=listener)
-    return visit.page(
-        "rehearsal_stop.html", done.status, listener=listener, errors=done.errors, meanwhile=done.meanwhile, **around
-    )
+    its = {"revision": done.seen(visit, listener), "errors": done.errors, "meanwhile": done.meanwhile}
+    return visit.page("rehearsal_stop.html", done.status, listener=listener, **around, **its)
 
 
 def _preview(visit: Visit, listener: Listener, mode: str) -> Preview:

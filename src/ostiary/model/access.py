@@ -44,20 +44,36 @@ Group = Annotated[Text, StringConstraints(min_length=1)]
 class Holders(Data):
     """Whose certificates a rule is about. Every field that is given has to fit, with one of its values; none: everybody."""
 
-    groups: Annotated[tuple[Group, ...], _MANY] = setting((), "In one of these groups.")
-    profiles: Annotated[tuple[Group, ...], _MANY] = setting((), "Issued here by one of these profiles.")
-    authority_ids: Annotated[tuple[Id, ...], _MANY] = setting((), "Signed by one of these authorities, or by one below it.")
-    fingerprints_sha256: Annotated[tuple[Fingerprint, ...], Field(max_length=200)] = setting((), "One of these certificates.")
-    serials: Annotated[tuple[Serial, ...], _MANY] = setting((), "With one of these serial numbers, hexadecimal.")
-    subject_cn: Annotated[tuple[NamePattern, ...], _MANY] = setting((), "With one of these common names.")
-    subject_ou: Annotated[tuple[NamePattern, ...], _MANY] = setting((), "In one of these organizational units.")
-    san_dns: Annotated[tuple[DNSPattern, ...], _MANY] = setting(
-        (), "With one of these DNS names: a.test, *.a.test (one label), **.a.test (all below)."
+    groups: Annotated[tuple[Group, ...], _MANY] = setting((), "In one of these groups.", label="Groups")
+    profiles: Annotated[tuple[Group, ...], _MANY] = setting((), "Issued here by one of these profiles.", label="Profiles")
+    authority_ids: Annotated[tuple[Id, ...], _MANY] = setting(
+        (), "Signed by one of these authorities, or by one below it.", label="CA certificates"
     )
-    san_uri: Annotated[tuple[URIPattern, ...], _MANY] = setting((), "With one of these URIs; * at the start or end is anything.")
-    san_email: Annotated[tuple[EmailPattern, ...], _MANY] = setting((), "With one of these addresses, such as *@a.test.")
+    fingerprints_sha256: Annotated[tuple[Fingerprint, ...], Field(max_length=200)] = setting(
+        (), "One of these certificates.", label="SHA-256 fingerprints"
+    )
+    serials: Annotated[tuple[Serial, ...], _MANY] = setting(
+        (), "With one of these serial numbers, hexadecimal.", label="Serial numbers"
+    )
+    subject_cn: Annotated[tuple[NamePattern, ...], _MANY] = setting(
+        (), "With one of these common names.", label="Common names (CN)"
+    )
+    subject_ou: Annotated[tuple[NamePattern, ...], _MANY] = setting(
+        (), "In one of these organizational units.", label="Organizational units (OU)"
+    )
+    san_dns: Annotated[tuple[DNSPattern, ...], _MANY] = setting(
+        (), "With one of these DNS names: a.test, *.a.test (one label), **.a.test (all below).", label="DNS names"
+    )
+    san_uri: Annotated[tuple[URIPattern, ...], _MANY] = setting(
+        (), "With one of these URIs; * at the start or end is anything.", label="URIs"
+    )
+    san_email: Annotated[tuple[EmailPattern, ...], _MANY] = setting(
+        (), "With one of these addresses, such as *@a.test.", label="E-mail addresses"
+    )
     spiffe_ids: Annotated[tuple[SPIFFEPattern, ...], _MANY] = setting(
-        (), "With one of these SPIFFE ids as its only URI: spiffe://domain/path, or spiffe://domain/* for all below."
+        (),
+        "With one of these SPIFFE ids as its only URI: spiffe://domain/path, or spiffe://domain/* for all below.",
+        label="SPIFFE ids",
     )
 
     @property
@@ -83,10 +99,12 @@ class AccessRule(Resource):
         (), "Paths: /a is that path, /a/* that and all below it, /a* all that begin so; empty is all."
     )
     methods: Annotated[tuple[Method, ...], _MANY] = setting((), "HTTP methods; empty is all.")
-    sources: Annotated[tuple[CIDR, ...], _MANY] = setting((), "Networks the client comes from; empty is all.")
-    not_before: AwareDatetime | None = setting(None, "From when it holds.")
-    not_after: AwareDatetime | None = setting(None, "Until when it holds.")
-    shadow: bool = setting(False, "Whether it is only rehearsed: what it would refuse is told, and served.")
+    sources: Annotated[tuple[CIDR, ...], _MANY] = setting((), "Networks the client comes from; empty is all.", label="Networks")
+    not_before: AwareDatetime | None = setting(None, "From when it holds.", label="From")
+    not_after: AwareDatetime | None = setting(None, "Until when it holds.", label="Until")
+    shadow: bool = setting(
+        False, "Whether it is only rehearsed: what it would refuse is told, and served.", label="Only rehearse it"
+    )
 
 
 class AccessException(Resource):
@@ -98,10 +116,11 @@ class AccessException(Resource):
         description="CORS_PREFLIGHT: OPTIONS requests of browsers, which show no certificate. "
         "HEALTH_CHECK: GET and HEAD of the paths. PATHS: whatever is asked for below the paths.",
         fixed=True,
+        label="Kind",
     )
     paths: Annotated[tuple[PathPattern, ...], _MANY] = setting(
         (), "Which paths. Of health checks /health and /healthz by default; of a preflight all."
     )
-    sources: Annotated[tuple[CIDR, ...], _MANY] = setting((), "Networks the client comes from; empty is all.")
+    sources: Annotated[tuple[CIDR, ...], _MANY] = setting((), "Networks the client comes from; empty is all.", label="Networks")
     owner: Annotated[Text, StringConstraints(min_length=1)] = setting(description="Who answers for it.")
-    not_after: AwareDatetime = setting(description="When it ends; a year away at most.")
+    not_after: AwareDatetime = setting(description="When it ends; a year away at most.", label="Ends")

@@ -117,8 +117,9 @@ def _with_rules(
 ) -> tuple[DesiredListener, str | None]:
     """The listener with the rules that are to be tried, and the id under which the one more is among them."""
     new = [*(trial.rules or ()), *([trial.rule] if trial.rule is not None else [])]
+    had = {rule.id: rule for rule in listener.access.rules}
     for rule in new:
-        access.check(reader, rule, at)
+        access.check(reader, rule, at, had.get(rule.id))  # what a rule says that is there already may say still
     given = listener.access.rules if trial.rules is None else tuple(_numbered(trial.rules))
     unknown = set(trial.without) - {rule.id for rule in given}
     if unknown:
