@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 from math import ceil, floor, log10
 from typing import Final, NamedTuple
 
@@ -36,13 +37,13 @@ class Reader:
 
     def number(self, value: float) -> str:
         """`1,234.5`."""
-        return format_decimal(value, format="#,##0.###", locale=self.language)
+        return _decimal(value, "#,##0.###", self.language)
 
     def short(self, value: float) -> str:
         """`1,200`, `120K`: for an axis."""
         if value >= _COMPACT:
             return format_compact_decimal(value, fraction_digits=1, locale=self.language)
-        return format_decimal(value, format="#,##0.##########", locale=self.language)
+        return _decimal(value, "#,##0.##########", self.language)
 
     def clock(self, at: datetime) -> str:
         """`14:05`."""
@@ -62,7 +63,20 @@ class Reader:
         return self._as("yMMMd", at) if step >= _DAY else f"{self.day(at)} {self.clock(at)}"
 
     def _as(self, skeleton: str, at: datetime) -> str:
-        return format_skeleton(skeleton, at.astimezone(self.zone), locale=self.language)
+        return _time(skeleton, at, self.zone, self.language)
+
+
+# A number, and a time even more so, comes again and again: in a hint, in the table, in the next picture of the same hours.
+
+
+@lru_cache(maxsize=8192)
+def _decimal(value: float, pattern: str, language: str) -> str:
+    return format_decimal(value, format=pattern, locale=language)
+
+
+@lru_cache(maxsize=4096)
+def _time(skeleton: str, at: datetime, zone: tzinfo, language: str) -> str:
+    return format_skeleton(skeleton, at.astimezone(zone), locale=language)
 
 
 class Tick(NamedTuple):
