@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, get_args
 
 from markupsafe import Markup
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
 
 from ostiary.console.deeds import SORTS, sort
 from ostiary.console.forms import CHOICES
@@ -42,6 +43,7 @@ _REFERS: Final = {
     "token_id": "token",
     "user_id": "user",
 }
+_OF_OTHERS: Final = {"parent_id", "series_id", "from_series_id", "to_series_id", "cross_of", "replaces"}  # several of one kind
 _HREF: Final = re.compile(r"(?:https?://[^/\s]{1,255})?/?(?:v1/)?(authorities|secrets|containers)/([0-9a-f-]{36})/?")
 _PLURALS: Final = {"authorities": "authority", "secrets": "secret", "containers": "container"}
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -196,6 +198,8 @@ def _rows(visit: Visit, one: Changed, names: Mapping[Key, str], *, only_settings
     for name in _ordered(model, before.keys() | after.keys()):
         if name in _NOTED or (only_settings and _follows(model, name)) or before.get(name) == after.get(name):
             continue
+        if (one.before is None or one.after is None) and _is_usual(model, name, (one.after or before).get(name)):
+            continue  # of what came or went, only what somebody chose
         was, now = (tuple(_parts(visit, model, name, document.get(name), names)) for document in (before, after))
         if was or now:
             yield Row(label(visit, model, name), was, now)
@@ -211,10 +215,21 @@ def _follows(model: type[BaseModel] | None, name: str) -> bool:
     return model is not None and name in model.model_fields and bool(traits(model.model_fields[name]).get("derived"))
 
 
+def _is_usual(model: type[BaseModel] | None, name: str, value: Any) -> bool:
+    """Whether it is what a field is when nobody says anything."""
+    info = model.model_fields.get(name) if model is not None else None
+    if info is None or info.is_required():
+        return False
+    usual = to_jsonable_python(info.get_default(call_default_factory=True), serialize_unknown=True)
+    return bool(value == usual)
+
+
 def label(visit: Visit, model: type[BaseModel] | None, name: str) -> str:
     """What people call a field."""
     info = model.model_fields.get(name) if model is not None else None
     given = traits(info).get("label") if info is not None else None
+    if given is None and name in _REFERS and name not in _OF_OTHERS:
+        return sort(visit, _REFERS[name])
     return visit.say(str(given or name.replace("_", " ").capitalize()))
 
 
@@ -270,7 +285,9 @@ def _word(visit: Visit, model: type[BaseModel] | None, name: str, text: str) -> 
         return formats.duration(length, visit.language)
     if text == "NONE" and name != "client_authentication":
         return visit.say(_("Off"))
-    return visit.say(CHOICES[text]) if text in CHOICES else text
+    if text in CHOICES and (text != "ALLOW" or name.startswith("stale")):  # a rule's ALLOW allows
+        return visit.say(CHOICES[text])
+    return text
 
 
 def _length(model: type[BaseModel] | None, name: str, text: str) -> timedelta | None:

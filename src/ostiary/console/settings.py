@@ -40,7 +40,7 @@ class Limit:
     """How long something lasts or is kept."""
 
     title: str
-    lasts: timedelta
+    lasts: str
 
 
 def show(visit: Visit) -> Response:
@@ -49,7 +49,7 @@ def show(visit: Visit) -> Response:
     return visit.page(
         "settings.html",
         facts=_facts(visit, shown),
-        limits=[Limit(visit.say(title), lasts) for title, lasts in _LIMITS],
+        limits=[Limit(visit.say(title), _exactly(visit, lasts)) for title, lasts in _LIMITS],
         setup=shown,
         zones=zones(),
     )
@@ -65,6 +65,16 @@ _LIMITS: Final = (
     (_("Traffic by the minute is kept"), MINUTES_KEPT),
     (_("Traffic by the hour is kept"), HOURS_KEPT),
 )
+
+
+def _exactly(visit: Visit, lasts: timedelta) -> str:
+    """In days, hours or minutes, whichever says it in a whole number."""
+    minutes = int(lasts.total_seconds()) // 60
+    if minutes % 1440 == 0:
+        return visit.say_many("%(count)s day", "%(count)s days", minutes // 1440)
+    if minutes % 60 == 0:
+        return visit.say_many("%(count)s hour", "%(count)s hours", minutes // 60)
+    return visit.say_many("%(count)s minute", "%(count)s minutes", minutes)
 
 
 def _facts(visit: Visit, shown: Setup) -> list[Fact]:

@@ -1,6 +1,7 @@
 """Users: who signs in with a client certificate, what they may do, and which certificate is theirs."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -111,7 +112,8 @@ def _form(visit: Visit, values: dict[str, Any], known: User | None = None) -> Fi
     holders = known.certificate if known is not None else Holders()
     signers = _authorities(visit, holders.authority_ids)
     conditions = forms.made(visit, Holders, tuple(Holders.model_fields), dict(holders), authority_ids=signers)
-    return forms.together(own, forms.under(conditions, _CERTIFICATE))
+    without = {"role": replace(own["role"], help="")}  # its choices say it
+    return forms.together(Filled({**own.controls, **without}), forms.under(conditions, _CERTIFICATE))
 
 
 def _authorities(visit: Visit, chosen: Iterable[str]) -> list[tuple[str, str]]:
