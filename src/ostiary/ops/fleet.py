@@ -58,6 +58,7 @@ class Fleet:
         self._lock = threading.Lock()
         self._gateways: dict[str, Gateway] = {}
         self.wanted: Wanted | None = None  # None until the first translation since start
+        self.changes = 0  # differs after each that a status could be derived from: whoever watches compares it
 
     def want(self, desired: Desired, snapshot: Snapshot) -> None:
         """Set what every gateway should have."""
@@ -66,12 +67,17 @@ class Fleet:
             for owner in resource.owners:
                 owned.setdefault(owner, []).append(resource)
         self.wanted = Wanted(desired, snapshot, {owner: tuple(resources) for owner, resources in owned.items()})
+        self.changes += 1
 
     def heard(self, gateway_id: str, at: datetime, **seen: Any) -> None:
         """Note what was heard from or about a gateway: any of `Gateway`'s fields."""
         with self._lock:
             known = self._gateways.get(gateway_id, Gateway(gateway_id))
-            self._gateways[gateway_id] = replace(known, last_contact=at, **seen)
+            told = replace(known, last_contact=at, **seen)
+            self._gateways[gateway_id] = told
+            # Its counters grow with every report; what statuses are made of changes seldom.
+            if seen.keys() - {"report"} or told.report.get("members") != known.report.get("members"):
+                self.changes += 1
 
     def gateways(self) -> tuple[Gateway, ...]:
         """All gateways heard of since start."""
