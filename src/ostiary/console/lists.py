@@ -2,14 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from ostiary.console.visit import Visit, url
 from ostiary.errors import Invalid
 from ostiary.model.query import Page, Query
-from ostiary.model.resource import Resource
 
-T = TypeVar("T", bound=Resource)
+
+class Identified(Protocol):
+    """What is in a list: a page goes on after the last one of the page before."""
+
+    @property
+    def id(self) -> str:
+        """By which it is found again."""
+
+
+T = TypeVar("T", bound=Identified)
 
 PAGE: Final = 50
 _SEARCH_MAX: Final = 200

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from cryptography import x509
 
@@ -32,6 +32,7 @@ from ostiary.store.store import Reader, Transaction
 AUTHORITY_NAME: Final = "ostiary server CA"
 _OURS: Final = "ostiary: server certificate of listener "
 _OF_DOOR: Final = "ostiary: server certificate of the door "
+OURS: Final = (_OURS, _OF_DOOR)  # what the names of their containers begin with
 _HOST_NAME: Final = re.compile(r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
 _COMMON_NAME: Final = 64  # RFC 5280, ub-common-name
 _LIFETIME: Final = timedelta(days=90)
@@ -41,11 +42,20 @@ _RENEW_BEFORE: Final = _LIFETIME / 3
 def give(transaction: Transaction, system: System, balancer: LoadBalancer, listener: Listener) -> Listener:
     """Issue a certificate for what the listener is reached by, store it, and refer to it."""
     made = _made(transaction, system, _names(balancer, listener))
-    container = _store(transaction, system, name_for(listener), made, listener.project_id)
+    container = store(transaction, system, name_for(listener), made, listener.project_id)
     return listener.model_copy(update={"default_tls_container_ref": f"/v1/containers/{container.id}"})
 
 
-def _store(transaction: Transaction, system: System, name: str, made: tuple[bytes, bytes], project_id: str = "") -> Container:
+def store(transaction: Transaction, system: System, name: str, made: tuple[bytes, bytes], project_id: str = "") -> Container:
+    """Put a certificate with its chain and its key (PEM) into a container of that name."""
+    refs = keep_parts(transaction, system, name, made, project_id)
+    return transaction.insert(CONTAINER, Container(id=new_id(), name=name, project_id=project_id, secret_refs=refs))
+
+
+def keep_parts(
+    transaction: Transaction, system: System, name: str, made: tuple[bytes, bytes], project_id: str
+) -> tuple[SecretRef, ...]:
+    """Put each of both into a secret."""
     refs = []
     for part, secret_type, payload in (("certificate", "certificate", made[0]), ("private_key", "private", made[1])):
         secret_id = new_id()
@@ -61,12 +71,19 @@ def _store(transaction: Transaction, system: System, name: str, made: tuple[byte
             ),
         )
         refs.append(SecretRef(name=part, secret_ref=f"/v1/secrets/{secret_id}"))  # type: ignore[arg-type]  # likewise
-    return transaction.insert(CONTAINER, Container(id=new_id(), name=name, project_id=project_id, secret_refs=tuple(refs)))
+    return tuple(refs)
 
 
 def name_for(listener: Listener) -> str:
     """What the container of a certificate that we made for this listener is called."""
     return _OURS + listener.id
+
+
+def origin(name: str) -> tuple[Literal["brought", "listener", "door"], str]:
+    """Whether a container of this name is one of ours, for a listener or a door, and the listener's id or the door's address."""
+    if name.startswith(_OURS):
+        return "listener", name.removeprefix(_OURS)
+    return ("door", name.removeprefix(_OF_DOOR)) if name.startswith(_OF_DOOR) else ("brought", "")
 
 
 def take_back(transaction: Transaction, listener: Listener) -> None:
@@ -139,7 +156,7 @@ def _keep(system: System, door: HouseDoor) -> bool:
         container = of_door(transaction, door)
         made = _made(transaction, system, wanted)
         if container is None:
-            _store(transaction, system, _OF_DOOR + door.url, made)
+            store(transaction, system, _OF_DOOR + door.url, made)
         else:
             _replace(transaction, system, _held(transaction, container), made)
     return True

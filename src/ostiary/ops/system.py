@@ -36,6 +36,7 @@ class System:
     custody: Custodians = field(default_factory=Custodians)
     desks: Kept = field(default_factory=lambda: Kept(64))  # see ops.desk
     linted: Kept = field(default_factory=lambda: Kept(1000))  # see ops.relint
+    presented: Kept = field(default_factory=lambda: Kept(2000))  # see ops.served
     signers: Signers = field(default_factory=Signers)
     answers: Answers = field(default_factory=Answers)  # see ops.ocsp
     doors: tuple[HouseDoor, ...] = ()

@@ -40,11 +40,15 @@ _AS_NAMED: Final[Mapping[str, str]] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Identity:
-    """A certificate that one side of TLS presents: its chain, leaf first and without the root, and the key to it, both PEM."""
+    """A certificate that one side of TLS presents: its chain, leaf first and without the root, and the key to it, both PEM.
+
+    `is_anchored`: the root above it was brought too, or it is a root itself, so that nothing is missing between.
+    """
 
     chain_pem: str
     key_pem: bytes = dataclass_field(repr=False)
     leaf: x509.Certificate
+    is_anchored: bool
 
 
 @dataclass(frozen=True)
@@ -265,7 +269,8 @@ def _identity(
     chain = _in_order(leaf, certificates, chain_field)
     for authority in chain[1:]:
         trust_rules.refuse_unless_authority(authority, _PURPOSES[kind], at, chain_field)
-    return kind(chain_pem=to_pem(chain), key_pem=keys.to_pem(key), leaf=leaf)
+    is_anchored = any(trust_rules.is_self_issued(one) for one in certificates)
+    return kind(chain_pem=to_pem(chain), key_pem=keys.to_pem(key), leaf=leaf, is_anchored=is_anchored)
 
 
 def _in_order(leaf: x509.Certificate, certificates: Sequence[x509.Certificate], field: str) -> tuple[x509.Certificate, ...]:
