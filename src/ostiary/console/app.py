@@ -26,6 +26,7 @@ from ostiary.console import (
     audit,
     authorities,
     balancer_create,
+    balancer_edit,
     balancers,
     certificates,
     clients,
@@ -63,6 +64,7 @@ BODY_MAX: Final = 2**20
 FIELDS_MAX: Final = 2000
 FILES_MAX: Final = 8
 _LIVE_ROUND: Final = 0.25  # seconds between two looks at what may have changed
+_LIVE_ANYWAY: Final = 12  # rounds after which is looked whatever we have heard: another control plane may have written
 _LIVE_ROUNDS: Final = 2400  # ten minutes; then the browser comes again, and is asked anew who it is
 _LIVE_BEAT: Final = 60  # rounds without news after which a comment keeps the connection alive
 
@@ -73,28 +75,30 @@ PREFIXES: Final = ("/console", "/vserver")
 ROUTES: Final[tuple[Route, ...]] = (
     *signing_in.ROUTES,
     *preferences.ROUTES,
+    *balancer_create.ROUTES,  # before those in whose path an id stands in the place of a verb
     *balancers.ROUTES,
+    *balancer_edit.ROUTES,
     *listeners.ROUTES,
     *issuing.ROUTES,
     *revoking.ROUTES,  # before those in whose path an id stands in the place of a verb
     *certificates.ROUTES,
+    *rotations.ROUTES,
+    *authorities.ROUTES,
     *requests.ROUTES,
     *profiles.ROUTES,
     *expiring.ROUTES,
     *audit.ROUTES,
     *revisions.ROUTES,
     *gateways.ROUTES,
-    *access_exceptions.ROUTES,
-    *access.ROUTES,
-    *access_form.ROUTES,
-    *rehearsals.ROUTES,
     *clients.ROUTES,
     *denials.ROUTES,
     *explain.ROUTES,
+    *rehearsals.ROUTES,
+    *access_exceptions.ROUTES,  # before those in whose path an id stands in the place of this word
+    *access.ROUTES,
+    *access_form.ROUTES,
     *people.ROUTES,
     *access_tokens.ROUTES,
-    *rotations.ROUTES,
-    *authorities.ROUTES,
     *users.ROUTES,
     *signed_in.ROUTES,
     *settings.ROUTES,
@@ -213,10 +217,12 @@ class Console:
 
     async def _watched(self, route: Route, visit: Visit) -> AsyncIterator[str]:
         """The piece of the page, at first and whenever it is another; ended before a session can outlive its end by much."""
-        last, quiet = None, 0
-        for _ in range(_LIVE_ROUNDS):
+        last, text, quiet, seen = None, "", 0, None
+        for number in range(_LIVE_ROUNDS):
             now = self._system.clock()
-            text = await asyncio.to_thread(route.handler, replace(visit, at=now))
+            news = (self._system.store.commits, self._system.fleet.changes)
+            if news != seen or number % _LIVE_ANYWAY == 0:
+                seen, text = news, await asyncio.to_thread(route.handler, replace(visit, at=now))
             if visit.session is None or now >= visit.session.expires_at:
                 return
             if text != last:
