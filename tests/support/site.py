@@ -59,6 +59,9 @@ class Site:
             def do_POST(self) -> None:
                 site.answer(self)
 
+            def do_PUT(self) -> None:
+                site.answer(self)
+
             def log_message(self, *_: object) -> None:
                 """Keep quiet."""
 

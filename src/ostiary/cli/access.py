@@ -39,7 +39,7 @@ CHECKS: Final = ("stage", "name", "result", "detail")
 _OF_REQUESTS: Final = ("hosts", "paths", "methods", "sources")
 _GIVEN: Final = ("name", "position", "action", "certificate", *_OF_REQUESTS, "not_before", "not_after", "shadow")
 
-app = typer.Typer(no_args_is_help=True, help="Which clients may reach what on a listener, in the order the rules are tried.")
+app = typer.Typer(no_args_is_help=True)
 app.add_typer(access_exceptions.app, name="exception")
 
 Listener = Annotated[str, typer.Argument(help="The listener's name or id.")]

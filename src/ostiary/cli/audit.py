@@ -8,7 +8,7 @@ from ostiary.cli.client import Failed, connect
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_json, as_table, refusals_in_one_line
 
-app = typer.Typer(no_args_is_help=True, help="See the record of every change, and prove that it is whole.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

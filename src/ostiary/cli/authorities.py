@@ -21,7 +21,7 @@ PathLength = Annotated[
 Permit = Annotated[list[str] | None, typer.Option(help="Permit only such names below it; may be given again.")]
 Exclude = Annotated[list[str] | None, typer.Option(help="Permit no such names below it; may be given again.")]
 
-app = typer.Typer(no_args_is_help=True, help="See, make and import certificate authorities.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

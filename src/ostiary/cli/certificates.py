@@ -13,14 +13,19 @@ from ostiary.cli.files import fill, read_pem, reserved, write_key, write_public
 from ostiary.cli.inventory import PATH, one
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_json, refusals_in_one_line
-from ostiary.pki.holder import new_key_and_request
-from ostiary.pki.profile import BUILT_IN
 
 KEY_TYPES: Final = ("EC-P256", "EC-P384", "RSA-3072", "RSA-4096")
 
-ProfileName = Annotated[str, typer.Option(help="What kind of certificate.", autocompletion=lambda: list(BUILT_IN))]
 
-app = typer.Typer(no_args_is_help=True, help="Ask for, issue, find, renew and revoke certificates.")
+def _profiles() -> list[str]:
+    from ostiary.pki.profile import BUILT_IN  # noqa: PLC0415 (slow to load, and only to complete what is typed)
+
+    return list(BUILT_IN)
+
+
+ProfileName = Annotated[str, typer.Option(help="What kind of certificate.", autocompletion=_profiles)]
+
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
@@ -34,6 +39,8 @@ def request(
 
     Example: `ostiary cert request alice --key alice.key --csr alice.csr`
     """
+    from ostiary.pki.holder import new_key_and_request  # noqa: PLC0415 (slow to load, and only here)
+
     key_pem, csr_pem = new_key_and_request(common_name)
     write_key(key, key_pem)
     try:

@@ -1,18 +1,25 @@
-"""Talk to a running ostiary as its REST API expects it."""
+"""Talk to a running ostiary as its REST API expects it.
 
+With what Python brings along: an HTTP client with more to it takes longer to load than most commands to run.
+"""
+
+import http.client
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
-
-import httpx
+from urllib.parse import quote, urlencode, urlsplit
 
 from ostiary.errors import Refusal
 from ostiary.settings import DEFAULT_LISTEN, default_data_dir, from_environment
 
+_PATIENCE: Final = 60.0
+_CHUNK: Final = 65_536
+_PLAIN: Final = "/?&=%:@!$'()*+,;~"  # what a path and a query are written with; all else is encoded
 _ID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
@@ -32,19 +39,19 @@ class Client:
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         """One request; the decoded reply, or None when there is none. Raises `Failed`."""
-        return self._asked(method, path, query, json=body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        return self._asked(method, path, query, None if body is None else json.dumps(body).encode(), headers)
 
     def send(self, path: str, content: bytes, **query: Any) -> Any:
         """Put a file there as it is; otherwise as `call`."""
-        return self._asked("PUT", path, query, content=content)
+        return self._asked("PUT", path, query, content, {})
 
-    def _asked(self, method: str, path: str, query: Mapping[str, Any], **options: Any) -> Any:
-        with self._reply(method, path, query, **options) as reply:
-            reply.read()
-            decoded = _decoded(reply)
-        if reply.is_success:
-            return decoded
-        raise Failed(_words(reply, decoded or {}))
+    def _asked(self, method: str, path: str, query: Mapping[str, Any], body: bytes | None, headers: Mapping[str, str]) -> Any:
+        with self._reply(method, path, query, body, headers) as reply:
+            decoded = self._decoded(reply)
+            if _succeeded(reply):
+                return decoded
+            raise Failed(_words(reply, decoded or {}))
 
     def fetch(self, path: str, **query: Any) -> bytes:
         """A file. Raises `Failed`."""
@@ -54,28 +61,58 @@ class Client:
 
     def stream(self, path: str, into: BinaryIO, **query: Any) -> None:
         """A file, written as it comes, however long it is. Raises `Failed`."""
-        with self._reply("GET", path, query) as reply:
-            if not reply.is_success:
-                reply.read()
-                raise Failed(_words(reply, _decoded(reply) or {}))
-            into.writelines(reply.iter_bytes())
+        with self._reply("GET", path, query, None, {}) as reply:
+            if not _succeeded(reply):
+                raise Failed(_words(reply, self._decoded(reply) or {}))
+            while chunk := self._read(reply, _CHUNK):
+                into.write(chunk)
 
     @contextmanager
-    def _reply(self, method: str, path: str, query: Mapping[str, Any], **options: Any) -> Iterator[httpx.Response]:
+    def _reply(
+        self, method: str, path: str, query: Mapping[str, Any], body: bytes | None, headers: Mapping[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
         """One request and its reply, whose body has not been read yet. Raises `Failed` when nobody answers, or not to the end."""
-        params = {name: value for name, value in query.items() if value is not None}
-        headers = {"X-Auth-Token": self.token}
+        params = urlencode({name: _param(value) for name, value in query.items() if value is not None})
+        asked = quote(f"{path}{'&' if '?' in path else '?'}{params}" if params else path, safe=_PLAIN)
+        with self._reaching():
+            connection = _connection(self.url)
+        with closing(connection):
+            with self._reaching():
+                connection.request(method, urlsplit(self.url).path + asked, body, {"X-Auth-Token": self.token, **headers})
+                reply = connection.getresponse()
+            yield reply
+
+    def _read(self, reply: http.client.HTTPResponse, most: int | None = None) -> bytes:
+        """What comes next of a body; empty at its end. Raises `Failed` when it breaks off."""
+        with self._reaching():
+            content = reply.read(most)
+            if not content and reply.length:  # Python does not mind when less comes than was announced.
+                raise http.client.IncompleteRead(content, reply.length)
+            return content
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Whatever goes wrong on the way there and back, as one clear line."""
         try:
-            with (
-                httpx.Client(trust_env=False, timeout=60) as client,
-                client.stream(method, self.url + path, params=params, headers=headers, **options) as reply,
-            ):
-                yield reply
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            yield
+        except (OSError, http.client.HTTPException, ValueError) as error:
             why = str(error).rstrip(".") or type(error).__name__
             raise Failed(
                 f"cannot reach ostiary at {self.url}: {why}. Is `ostiary up` running? Set OSTIARY_URL if elsewhere."
             ) from None
+
+    def _decoded(self, reply: http.client.HTTPResponse) -> dict[str, Any] | None:
+        """The JSON object of a reply, None when it is empty. Raises `Failed` when somebody else answered."""
+        content = self._read(reply)
+        if not content:
+            return None
+        try:
+            body = json.loads(content)
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise Failed(f"{self.url} answers {reply.status}, but not as ostiary does. Set OSTIARY_URL.")
+        return body
 
     def find(self, path: str, one: str, plural: str, name_or_id: str) -> dict[str, Any]:
         """The one thing with this id or name. Raises `Failed` when there is none or more than one."""
@@ -113,22 +150,30 @@ def connect(data_dir: Path | None) -> Client:
     return Client(url.rstrip("/"), token)
 
 
-def _decoded(reply: httpx.Response) -> dict[str, Any] | None:
-    """The JSON object of a reply, None when it is empty. Raises `Failed` when somebody else answered."""
-    if not reply.content:
-        return None
-    try:
-        body = reply.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise Failed(
-            f"{reply.url.copy_with(path='/', query=None)} answers {reply.status_code}, but not as ostiary does. Set OSTIARY_URL."
-        )
-    return body
+def _connection(url: str) -> http.client.HTTPConnection:
+    """A connection to where a URL leads. No proxy, whatever the environment says: the token is for ostiary alone.
+
+    Raises `ValueError` for what is no URL.
+    """
+    parts = urlsplit(url)
+    kinds: dict[str, type[http.client.HTTPConnection]] = {
+        "http": http.client.HTTPConnection,
+        "https": http.client.HTTPSConnection,
+    }
+    if parts.scheme not in kinds or not parts.hostname:
+        raise ValueError("that is no http or https URL")
+    return kinds[parts.scheme](parts.hostname, parts.port, timeout=_PATIENCE)
 
 
-def _words(reply: httpx.Response, body: dict[str, Any]) -> str:
+def _param(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _succeeded(reply: http.client.HTTPResponse) -> bool:
+    return 200 <= reply.status < 300
+
+
+def _words(reply: http.client.HTTPResponse, body: dict[str, Any]) -> str:
     """What a refusal says, whichever form it has."""
     words = body.get("faultstring") or body.get("detail") or body.get("description") or body.get("title")
-    return str(words or f"{reply.status_code} {reply.reason_phrase}")
+    return str(words or f"{reply.status} {reply.reason}")

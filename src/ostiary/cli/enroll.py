@@ -34,7 +34,6 @@ class _LinkFirst(TyperGroup):
 app = typer.Typer(
     cls=_LinkFirst,
     no_args_is_help=True,
-    help="On a device: get a certificate with a grant, and renew it.",
     subcommand_metavar="LINK | COMMAND [ARGS]...",
 )
 

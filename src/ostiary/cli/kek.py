@@ -19,7 +19,7 @@ from ostiary.settings import Settings, default_data_dir
 if TYPE_CHECKING:
     from ostiary.store.store import Store
 
-app = typer.Typer(no_args_is_help=True, help="Protect or change the key that opens all other keys at rest (while stopped).")
+app = typer.Typer(no_args_is_help=True)
 
 Database = Annotated[str, typer.Option(envvar="OSTIARY_DATABASE", help="Database URL; default is SQLite in the data directory.")]
 

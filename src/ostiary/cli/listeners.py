@@ -12,7 +12,7 @@ from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_lin
 PATH = "/v2/lbaas/listeners"
 COLUMNS = ("name", "id", "protocol", "protocol_port", "client_authentication", "provisioning_status", "provisioning_error")
 
-app = typer.Typer(no_args_is_help=True, help="See listeners and switch their Client CA on or off.")
+app = typer.Typer(no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The listener's name or id.")]
 
 

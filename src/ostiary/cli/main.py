@@ -6,28 +6,15 @@ from typing import Annotated
 import typer
 
 from ostiary.cli import (
-    access,
-    audit,
-    authorities,
-    certificates,
     clients,
     denials,
-    enroll,
     explain,
-    imported,
-    kek,
     listeners,
-    profiles,
-    rehearsals,
-    requests,
-    revisions,
-    rotations,
     sessions,
-    tokens,
     traffic,
-    users,
 )
 from ostiary.cli.client import connect
+from ostiary.cli.later import MARKUP, Later, WithLater
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
 from ostiary.errors import Invalid
@@ -35,37 +22,38 @@ from ostiary.settings import DEFAULT_LISTEN, Settings, default_data_dir
 
 STOP_SECONDS = 60.0
 
+
+class _Commands(WithLater):
+    later = (
+        Later("listener", "listeners", "See listeners and switch their Client CA on or off."),
+        Later("ca", "ca", "See, make and import certificate authorities."),
+        Later("cert", "certificates", "Ask for, issue, find, renew and revoke certificates."),
+        Later("access", "access", "Which clients may reach what on a listener, in the order the rules are tried."),
+        Later("request", "requests", "Agree to or refuse certificate requests that wait."),
+        Later("profile", "profiles", "See what each kind of certificate may hold, and make kinds of your own."),
+        Later("token", "tokens", "Grants to enrol certificates, and keys to the API."),
+        Later("user", "users", "People who sign in to the console with a client certificate."),
+        Later("session", "sessions", "Who is signed in to the console."),
+        Later("enroll", "enroll", "On a device: get a certificate with a grant, and renew it."),
+        Later("rehearsal", "rehearsals", "Who would have been refused, where that is rehearsed; nobody is."),
+        Later("audit", "audit", "See the record of every change, and prove that it is whole."),
+        Later("revision", "revisions", "See the history of the configuration, and go back."),
+        Later("kek", "kek", "Protect or change the key that opens all other keys at rest (while stopped)."),
+    )
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=MARKUP,
     pretty_exceptions_enable=False,  # a traceback with local variables could show secrets
     help="A doorkeeper: an HTTPS load balancer that lets in only holders of a valid client certificate.",
 )
-app.add_typer(listeners.app, name="listener")
-app.add_typer(authorities.app, name="ca")
-app.add_typer(certificates.app, name="cert")
-app.add_typer(access.app, name="access")
-app.add_typer(requests.app, name="request")
-app.add_typer(profiles.app, name="profile")
-app.add_typer(tokens.app, name="token")
-app.add_typer(users.app, name="user")
-app.add_typer(sessions.app, name="session")
-app.add_typer(enroll.app, name="enroll")
-app.add_typer(rehearsals.app, name="rehearsal")
-app.add_typer(audit.app, name="audit")
-app.add_typer(revisions.app, name="revision")
-app.add_typer(kek.app, name="kek")
 app.command("console")(sessions.console)
 app.command("clients")(clients.clients)
 app.command("explain")(explain.explain)
 app.command("denials")(denials.denials)
 app.command("traffic")(traffic.traffic)
-authorities.app.add_typer(rotations.app, name="rotate")
-authorities.app.command("roll")(rotations.roll)
-authorities.app.command("revoke")(rotations.revoke)
-authorities.app.command("set")(imported.set_)
-authorities.app.command("fetch")(imported.fetch)
-authorities.app.command("upload-crl")(imported.upload_crl)
 
 Listen = Annotated[str, typer.Option("--listen", envvar="OSTIARY_LISTEN", help="HOST:PORT of the API and the console.")]
 ConsoleListen = Annotated[

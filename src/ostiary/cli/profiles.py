@@ -15,7 +15,7 @@ PATH = "/v1/profiles"
 COLUMNS = ("name", "description", "approval", "default_lifetime", "max_lifetime", "adjusted")
 _FILE_LIMIT = 1024 * 1024
 
-app = typer.Typer(no_args_is_help=True, help="See what each kind of certificate may hold, and make kinds of your own.")
+app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Its name.")]
 File = Annotated[

@@ -17,7 +17,7 @@ RULES: Final = ("rule", "action", "rehearsed", "would_refuse", "would_admit", "l
 _NAMED: Final = 3
 _SCOPES: Final = {"LISTENER": "all of it", "RULES": "access rules"}
 
-app = typer.Typer(no_args_is_help=True, help="Who would have been refused, where that is rehearsed; nobody is.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

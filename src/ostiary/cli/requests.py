@@ -12,7 +12,7 @@ from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_lin
 PATH = "/v1/certificate-requests"
 COLUMNS = ("asked_for", "id", "status", "profile", "requested_by", "justification", "expires_at")
 
-app = typer.Typer(no_args_is_help=True, help="Agree to or refuse certificate requests that wait.")
+app = typer.Typer(no_args_is_help=True)
 
 Request = Annotated[str, typer.Argument(help="Its id.")]
 

@@ -9,7 +9,7 @@ from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
 
 PATH = "/v1/revisions"
-app = typer.Typer(no_args_is_help=True, help="See the history of the configuration, and go back.")
+app = typer.Typer(no_args_is_help=True)
 Number = Annotated[int, typer.Argument(min=0, help="The revision's number.")]
 
 

@@ -12,7 +12,7 @@ from ostiary.cli.output import as_json, as_table, refusals_in_one_line
 PATH: Final = "/v1/sessions"
 COLUMNS: Final = ("name", "role", "how", "source", "seen_at", "expires_at", "id")
 
-app = typer.Typer(no_args_is_help=True, help="Who is signed in to the console.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @refusals_in_one_line

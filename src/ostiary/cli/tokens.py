@@ -16,7 +16,7 @@ _SPAN = re.compile(r"(\d+)([mhd])")
 _UNITS = {"m": "PT{}M", "h": "PT{}H", "d": "P{}D"}
 _NAMES = {"cn": "common_name", "dns": "dns", "ip": "ip", "uri": "uri", "email": "email"}
 
-app = typer.Typer(no_args_is_help=True, help="Grants to enrol certificates, and keys to the API.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_lin
 PATH: Final = "/v1/users"
 COLUMNS: Final = ("name", "role", "who", "id")
 
-app = typer.Typer(no_args_is_help=True, help="People who sign in to the console with a client certificate.")
+app = typer.Typer(no_args_is_help=True)
 
 User = Annotated[str, typer.Argument(help="The user's name or id.")]
 

@@ -1,0 +1,86 @@
+"""Commands that ask the API load what asking takes, and nothing that serves, stores, signs or speaks to gateways."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Final
+
+import pytest
+
+SERVING: Final = {
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "grpc",
+    "envoy",
+    "google.protobuf",
+    "structlog",
+    "prometheus_client",
+    "asyncio",
+}
+STORING: Final = {"sqlalchemy", "alembic", "psycopg"}
+SIGNING: Final = {"cryptography", "pkilint", "pkcs11", "badkeys"}
+OTHERWISE_SLOW: Final = {"httpx", "jinja2", "babel", "segno"}  # Not pydantic: Typer reads options with it.
+HEAVY: Final = SERVING | STORING | SIGNING | OTHERWISE_SLOW
+HEAVY_PARTS: Final = {f"ostiary.{part}" for part in ("api", "console", "gateway", "model", "ops", "serve", "store", "web", "xds")}
+
+PROGRAM: Final = """
+import json, sys
+from ostiary.cli.main import app
+try:
+    app(sys.argv[1:])
+finally:
+    print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def modules_of(*words: str) -> set[str]:
+    """What is loaded once a command has run, whether or not an ostiary answered it."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OSTIARY_")}  # noqa: TID251 (to clean it)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words],
+        env={**env, "OSTIARY_URL": "http://127.0.0.1:1", "OSTIARY_TOKEN": "none"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("status",),
+        ("up", "--help"),
+        ("cert", "list"),
+        ("ca", "list"),
+        ("listener", "list"),
+        ("access", "list", "door"),
+    ],
+    ids=" ".join,
+)
+def test_what_takes_long_to_load_is_not_loaded_to_ask(words: tuple[str, ...]) -> None:
+    found = modules_of(*words)
+    assert found & HEAVY == set()
+    assert found & HEAVY_PARTS == set()
+
+
+def test_tables_are_drawn_only_where_there_is_one() -> None:
+    assert "rich" not in modules_of("status")  # Nobody answered.
+    assert "rich" in modules_of("--help")
+
+
+def test_every_name_here_is_of_something_that_would_be_noticed() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", "import sys, ostiary.serve; print(*sys.modules)"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert (SERVING | {"sqlalchemy", "cryptography", "jinja2"} | HEAVY_PARTS) - set(found) == set()
+
+
+def test_a_group_is_loaded_only_when_one_of_its_commands_is_called() -> None:
+    assert {"ostiary.cli.enroll", "ostiary.cli.certificates"} & modules_of("status") == set()
+    assert "ostiary.cli.certificates" in modules_of("cert", "list")
