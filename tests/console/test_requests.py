@@ -61,7 +61,7 @@ def test_it_tells_what_the_request_would_become(visitor: Visitor, issuing: Autho
     asked = ask(visitor, issuing)
     page = visitor.get(f"{HOME}/{asked.id}")
     facts = [(one.one("dt").text, one.one("dd").text) for one in page.root.every("div") if len(one.every("dt")) == 1]
-    assert ("Names in the certificate", "common_name:alice dns:alice.example") in facts
+    assert ("Names in the certificate", "Common name: alice DNS names: alice.example") in facts
     assert ("Key", "EC P-256") in facts
     (findings,) = [value for name, value in facts if name == "Checked against RFC 5280"]
     assert "ERROR" not in findings

@@ -216,6 +216,7 @@ def rows(visit: Visit, found: tuple[Certificate, ...]) -> list[dict[str, Any]]:
             "title": title(one),
             "state": state(visit, one),
             "issuer": issuers[one.authority_id] or one.authority_id,
+            "days": (one.not_after - visit.at).days,
             "soon": one.revoked_at is None and visit.at <= one.not_after < visit.at + SOON,
         }
         for one in found

@@ -6,6 +6,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from ostiary.console import certificates, lists
+from ostiary.console.profiles import NAMES
 from ostiary.console.status import Shown, Tone
 from ostiary.console.visit import Visit, action, page
 from ostiary.errors import Conflict, Denied, Invalid
@@ -27,6 +28,7 @@ class Looked:
     """What a request would become now; or why it would be refused."""
 
     outlook: Outlook | None
+    names: tuple[tuple[str, str], ...] = ()
     refused: str = ""
 
 
@@ -89,15 +91,17 @@ def _reason(visit: Visit) -> str:
 def _details(visit: Visit, error: Invalid | Conflict | Denied | None = None, about: str = "approve") -> Response:
     asked = requests.get(visit.system, visit.caller, visit.path["request_id"])
     me = visit.caller.name
-    names = naming.authorities(visit.system, visit.caller, [asked.authority_id])
+    issuers = naming.authorities(visit.system, visit.caller, [asked.authority_id])
     why = "" if error is None else visit.say(str(error) if isinstance(error, Denied) else error.message)
     statuses = ((Invalid, 422), (Conflict, 409), (Denied, 403))
     return visit.page(
         "request.html",
         next((code for kind, code in statuses if isinstance(error, kind)), 200),
         asked=asked,
+        title=_title(asked),
+        names=_names(visit, asked.asked_for),
         state=_state(visit, asked),
-        authority=names[asked.authority_id] or asked.authority_id,
+        authority=issuers[asked.authority_id] or asked.authority_id,
         looked=_looked(visit, asked) if asked.status == "PENDING" else None,
         error=why,
         about=about,
@@ -111,9 +115,10 @@ def _details(visit: Visit, error: Invalid | Conflict | Denied | None = None, abo
 
 def _looked(visit: Visit, asked: CertificateRequest) -> Looked:
     try:
-        return Looked(requests.outlook(visit.system, visit.caller, asked))
+        outlook = requests.outlook(visit.system, visit.caller, asked)
     except (Invalid, Conflict) as refused:
-        return Looked(None, visit.say(refused.message))
+        return Looked(None, refused=visit.say(refused.message))
+    return Looked(outlook, _names(visit, outlook.names))
 
 
 def _row(visit: Visit, one: CertificateRequest, names: dict[str, str | None]) -> dict[str, Any]:
@@ -128,6 +133,12 @@ def _row(visit: Visit, one: CertificateRequest, names: dict[str, str | None]) ->
 def _state(visit: Visit, one: CertificateRequest) -> Shown:
     word, tone = STATES[one.status]
     return Shown(visit.say(word), tone)
+
+
+def _names(visit: Visit, told: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Names with their kinds, as people call those; told as `dns:alice.example`."""
+    parts = [name.partition(":") for name in told]
+    return tuple((visit.say(NAMES.get(kind, kind)), name) for kind, _colon, name in parts)
 
 
 def _title(one: CertificateRequest) -> str:
