@@ -359,6 +359,8 @@ def _place(error: ErrorDetails) -> str:
 
 
 def _said(visit: Visit, error: ErrorDetails) -> str:
+    if error["type"] == "too_short" and error.get("ctx", {}).get("min_length") == 1:
+        return visit.say(_SAID["missing"])
     known = _SAID.get(error["type"])
     if known is None:
         return visit.say(error["msg"].removeprefix("Value error, "))
