@@ -45,6 +45,7 @@ from ostiary.console import (
     revisions,
     revoking,
     rotations,
+    server_certificates,
     settings,
     signed_in,
     signing_in,
@@ -79,6 +80,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *balancers.ROUTES,
     *balancer_edit.ROUTES,
     *listeners.ROUTES,
+    *server_certificates.ROUTES,
     *issuing.ROUTES,
     *revoking.ROUTES,  # before those in whose path an id stands in the place of a verb
     *certificates.ROUTES,

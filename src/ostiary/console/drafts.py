@@ -221,7 +221,7 @@ def _listener(visit: Visit, form: Form, protocols: forms.Choices) -> Filled:
         values,
         protocol=protocols,
         insert_headers=[(one, one) for one in listener_form.FIRST_HEADERS],
-        default_tls_container_ref=listener_form.certificates(visit, form.text("listener.default_tls_container_ref")),
+        **listener_form.certificates(visit, path="listener."),
     )
     return forms.under(made, "listener.")
 

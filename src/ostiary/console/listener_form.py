@@ -1,5 +1,6 @@
 """The fields of a listener as its forms group them, and what there is to choose from."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from ostiary.console import client_ca, forms
@@ -7,8 +8,7 @@ from ostiary.console.forms import Control, Filled
 from ostiary.console.visit import Visit
 from ostiary.model.listener import Listener
 from ostiary.model.query import Query
-from ostiary.model.reference import parse
-from ostiary.ops import containers, pools, secrets
+from ostiary.ops import naming, pools, served
 from ostiary.web.words import _
 
 # What is in none of them comes last of Advanced Settings.
@@ -44,6 +44,9 @@ GROUPS: Final = (
 # What only a listener that terminates TLS has, and only one that understands requests.
 OF_TLS: Final = frozenset({*client_ca.FIELDS, "default_tls_container_ref", *GROUPS[1][2]})
 OF_HTTP: Final = frozenset({"insert_headers"})
+SEARCH: Final = "certificate_search"
+_SEARCH_MAX: Final = 200
+_POOLS_MAX: Final = 100
 PROTOCOLS: Final = (("TERMINATED_HTTPS", "HTTPS"), ("HTTP", "HTTP"), ("TCP", "TCP"))
 # What vLB ticks for a new one.
 FIRST_HEADERS: Final = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port")
@@ -65,34 +68,46 @@ def others(form: Filled) -> tuple[Control, ...]:
     return form.advanced(*(name for _key, _title, its in GROUPS for name in its), *client_ca.FIELDS)
 
 
-def certificates(visit: Visit, chosen: str = "") -> forms.Choices:
-    """The server certificates to choose from, for a listener that is not there yet."""
-    every = containers.find(visit.system, visit.caller, Query(limit=0, sort=(("name", False),))).items
-    shown = [(f"/v1/containers/{one.id}", one.name or one.id) for one in every]
-    return _with([("", visit.say(_("Issued by ostiary itself"))), *shown], chosen)
+def certificates(visit: Visit, chosen: Iterable[str | None] = (), *, path: str = "") -> dict[str, forms.Choices]:
+    """The server certificates to choose from, for the default one and for the others.
+
+    What is chosen now, and what was chosen in the form that was sent, is among them whatever is searched for.
+    """
+    sent = visit.form
+    kept = (*chosen, *sent.all(f"{path}default_tls_container_ref"), *sent.all(f"{path}sni_container_refs"))
+    search = sent.text(f"{path}{SEARCH}")[:_SEARCH_MAX]
+    found = served.certificates(visit.system, visit.caller, search=search, keep=kept)
+    shown = [(one.href, _called(visit, one)) for one in found]
+    own = ("", visit.say(_("Issued by ostiary itself")))
+    return {"default_tls_container_ref": [own, *shown], "sni_container_refs": shown}
 
 
 def choices(visit: Visit, balancer_id: str, listener: Listener | None = None) -> dict[str, forms.Choices]:
     """What there is to choose from: pools, server certificates, revocation lists."""
-    its_pools = pools.find(visit.system, visit.caller, Query(filters=(("loadbalancer_id", balancer_id),), limit=0)).items
-    certificates = containers.find(visit.system, visit.caller, Query(limit=0, sort=(("name", False),))).items
-    held = secrets.find(visit.system, visit.caller, Query(limit=0, sort=(("name", False),))).items
-    shown = [(f"/v1/containers/{one.id}", one.name or one.id) for one in certificates]
-    lists = [
-        (f"/v1/secrets/{one.id}", one.name or one.id) for one in held if one.payload_content_type.startswith("text/") and one.name
-    ]
-    its: dict[str, list[tuple[str, str]]] = {
-        "default_pool_id": [("", visit.say(_("None"))), *((one.id, one.name or one.id) for one in its_pools)],
-        "default_tls_container_ref": [("", visit.say(_("Issued by ostiary itself"))), *shown],
-        "sni_container_refs": shown,
-        "client_crl_container_ref": [("", visit.say(_("The lists of the authorities themselves"))), *lists],
+    chosen = () if listener is None else (listener.default_tls_container_ref, *listener.sni_container_refs)
+    held = None if listener is None else listener.client_crl_container_ref
+    lists = [(one.href, one.name) for one in served.revocation_lists(visit.system, visit.caller, held)]
+    own = ("", visit.say(_("The lists of the authorities themselves")))
+    pool = "" if listener is None else listener.default_pool_id or ""
+    return {
+        **certificates(visit, chosen),
+        "default_pool_id": [("", visit.say(_("None"))), *_pools(visit, balancer_id, visit.form.text("default_pool_id"), pool)],
+        "client_crl_container_ref": [own, *lists],
     }
-    if listener is not None:
-        for name in ("default_tls_container_ref", "client_crl_container_ref"):
-            its[name] = _with(its[name], getattr(listener, name))
-        for reference in listener.sni_container_refs:
-            its["sni_container_refs"] = _with(its["sni_container_refs"], reference)
-    return dict(its)
+
+
+def _called(visit: Visit, one: served.Choice) -> str:
+    return visit.say(_("Issued by ostiary itself: %(names)s"), names=one.name) if one.is_ours else one.name
+
+
+def _pools(visit: Visit, balancer_id: str, *kept: str) -> list[tuple[str, str]]:
+    """Pools of this load balancer by name, those that are chosen in any case."""
+    query = Query(filters=(("loadbalancer_id", balancer_id),), limit=_POOLS_MAX, sort=(("name", False),))
+    found = pools.find(visit.system, visit.caller, query)
+    its = {one.id: one.name or one.id for one in found.items}
+    missing = [one for one in kept if one and one not in its] if found.more else []
+    its |= {one: name for one, name in naming.pools(visit.system, visit.caller, missing).items() if name is not None}
+    return list(its.items())
 
 
 def same(listener: Listener, name: str, value: Any) -> bool:
@@ -102,11 +117,3 @@ def same(listener: Listener, name: str, value: Any) -> bool:
         return {header for header, wanted in held.items() if wanted == "true"} == set(value or {})
     info = Listener.model_fields[name]
     return bool(held == (info.get_default(call_default_factory=True) if value is None else value))
-
-
-def _with(choices: list[tuple[str, str]], value: str | None) -> list[tuple[str, str]]:
-    """With what is chosen now among them, however it was written: nobody is to lose it by saving."""
-    if not value or any(one == value for one, _text in choices):
-        return choices
-    known = next((text for one, text in choices if one and parse(one, "").id == parse(value, "").id), value)
-    return [*((one, text) for one, text in choices if text != known), (value, known)]

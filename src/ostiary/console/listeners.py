@@ -92,8 +92,8 @@ def _new_form(visit: Visit, balancer_id: str) -> Filled:
         "protocol_port": listeners.free_port(visit.system, visit.caller, balancer_id=balancer_id),
         "insert_headers": dict.fromkeys(listener_form.FIRST_HEADERS, "true"),
     }
-    its = listener_form.choices(visit, balancer_id) | {"protocol": listener_form.PROTOCOLS}
-    return forms.made(visit, Listener, names, values, **its)
+    its = listener_form.choices(visit, balancer_id)
+    return forms.made(visit, Listener, names, values, **its, protocol=listener_form.PROTOCOLS)
 
 
 def _wanted(visit: Visit, balancer_id: str, form: Filled) -> Listener:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.store import names
-from ostiary.store.kinds import AUTHORITY, LISTENER
+from ostiary.store.kinds import AUTHORITY, LISTENER, POOL
 
 
 def listeners(system: System, caller: Caller, ids: Iterable[str]) -> dict[str, str | None]:
@@ -20,3 +20,10 @@ def authorities(system: System, caller: Caller, ids: Iterable[str]) -> dict[str,
     caller.must("authority:read")
     with system.store.read() as reader:
         return names.of(reader, AUTHORITY, ids)
+
+
+def pools(system: System, caller: Caller, ids: Iterable[str]) -> dict[str, str | None]:
+    """Likewise."""
+    caller.must("pool:read")
+    with system.store.read() as reader:
+        return names.of(reader, POOL, ids)

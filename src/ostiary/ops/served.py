@@ -60,10 +60,11 @@ class ServerCertificate:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of what may be chosen."""
+    """One of what may be chosen; `is_ours`: ostiary issued it itself."""
 
     href: str
     name: str
+    is_ours: bool = False
 
 
 def find(system: System, caller: Caller, query: Query) -> Page[ServerCertificate]:
@@ -91,10 +92,8 @@ def one(system: System, reader: Reader, certificate_id: str) -> ServerCertificat
     return found[0]
 
 
-def certificates(
-    system: System, caller: Caller, *, search: str = "", keep: Iterable[str | None] = ()
-) -> tuple[tuple[Choice, ...], bool]:
-    """Those that a listener may be given, by name, and whether there are more; `keep` (references) in any case.
+def certificates(system: System, caller: Caller, *, search: str = "", keep: Iterable[str | None] = ()) -> tuple[Choice, ...]:
+    """Those that a listener may be given, at most `CHOICES` by name; what is chosen (`keep`, references) in any case.
 
     Those that ostiary made for a listener are for that one alone.
     """
@@ -102,11 +101,11 @@ def certificates(
     kept = _kept(keep)
     with system.store.read() as reader:
         query = Query(limit=CHOICES, search=tuple(search.split()))
-        found, more = stored.page(reader, query, without=server_certificates.OURS)
+        found, _more = stored.page(reader, query, without=server_certificates.OURS)
         every = _described(system, reader, [*(one for _kind, one in found), *kept])
-    choices = {one.id: Choice(kept.get(one.id, one.href), _called(one)) for one in every}
+    choices = {one.id: Choice(kept.get(one.id, one.href), _called(one), one.origin != "brought") for one in every}
     lost = {one: Choice(text, text) for one, text in kept.items() if one not in choices}
-    return (*choices.values(), *lost.values()), more
+    return (*choices.values(), *lost.values())
 
 
 def revocation_lists(system: System, caller: Caller, keep: str | None) -> tuple[Choice, ...]:
