@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
+# Many images set it. Then each of the hundreds of processes that tests start would compile all sources anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 PYTHON ?= python3
 ARGS ?=

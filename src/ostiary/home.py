@@ -14,7 +14,6 @@ import structlog
 
 from ostiary import locks
 from ostiary.clock import now
-from ostiary.custody.token import Location, Token
 from ostiary.errors import Conflict, Unavailable
 from ostiary.files import replace_private, write_private
 from ostiary.ops import rekey, start
@@ -127,8 +126,12 @@ def _content(file: Path) -> bytes:
 
 def custodians(settings: Settings) -> Custodians:
     """Who keeps the keys of authorities here. A token is not asked before it is needed: without it, all but signing goes on."""
+    if settings.token is None:
+        return Custodians()
+    from ostiary.custody.token import Location, Token  # noqa: PLC0415 (slow to load, and only for who has a token)
+
     token = settings.token
-    return Custodians(Token(Location(token.module, token.label, token.pin_file)) if token else None)
+    return Custodians(Token(Location(token.module, token.label, token.pin_file)))
 
 
 def token(file: Path) -> str:

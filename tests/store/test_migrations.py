@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import bindparam, select, text
 
 from ostiary.errors import Invalid, Unavailable
+from ostiary.store import engine as engine_module
 from ostiary.store.engine import migrate, open_engine
 from ostiary.store.tables import UTCDateTime, metadata
 
@@ -22,6 +25,12 @@ def test_the_migrated_schema_is_that_of_the_tables(url: str) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+def test_the_newest_is_the_one_that_alembic_calls_so() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(engine_module.MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [engine_module._newest()]
 
 
 def test_a_database_of_a_newer_ostiary_is_refused_not_guessed_at(url: str) -> None:

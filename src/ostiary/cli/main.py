@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ostiary import loading
 from ostiary.cli import (
     clients,
     denials,
@@ -109,7 +110,8 @@ def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
 
     Example: `ostiary up --data-dir /var/lib/ostiary --listen 127.0.0.1:9876`
     """
-    from ostiary.serve import run  # noqa: PLC0415 (the servers load only when they run)
+    with loading.many_modules():
+        from ostiary.serve import run  # noqa: PLC0415 (the servers load only when they run)
 
     run(
         Settings(
@@ -159,7 +161,8 @@ def demo(
 
     Example: `ostiary demo --port 8443`
     """
-    from ostiary.demo.run import run  # noqa: PLC0415 (the servers load only when they run)
+    with loading.many_modules():
+        from ostiary.demo.run import run  # noqa: PLC0415 (the servers load only when they run)
 
     if data_dir is None:
         raise Invalid("--data-dir", "is needed")

@@ -5,10 +5,13 @@ import asyncio
 import sys
 from pathlib import Path
 
-from ostiary import hardening, logs
-from ostiary.errors import Refusal
-from ostiary.gateway import keeper, lock
-from ostiary.paths import Paths
+from ostiary import hardening, loading
+
+with loading.many_modules():
+    from ostiary import logs
+    from ostiary.errors import Refusal
+    from ostiary.gateway import keeper, lock
+    from ostiary.paths import Paths
 
 
 def main() -> int:

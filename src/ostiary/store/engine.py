@@ -3,10 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -84,13 +81,31 @@ def migrate(engine: Engine, to: str = "head") -> None:
 
 
 def _upgrade(engine: Engine, to: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
     with engine.execution_options(writes=True).begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7681)")  # two control planes starting together
+        if to == "head" and _versions(connection) == [_newest()]:
+            return
+        from alembic import command  # noqa: PLC0415 (slow to load, and only where there is something to change)
+        from alembic.config import Config  # noqa: PLC0415 (likewise)
+        from alembic.util import CommandError  # noqa: PLC0415 (likewise)
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, to)
         except CommandError as error:
             raise Unavailable(f"the database was made by another version of ostiary: {error}") from error
+
+
+def _versions(connection: Connection) -> list[str]:
+    """Which migration the database is at, as Alembic writes it down; none when it is empty."""
+    if not inspect(connection).has_table("alembic_version"):
+        return []
+    return list(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
+
+
+def _newest() -> str:
+    """The newest migration there is: files are named by their number."""
+    return max(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("0*.py"))
