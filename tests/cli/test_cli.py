@@ -131,7 +131,7 @@ def test_a_command_that_is_not_understood_exits_2(words: tuple[str, ...], tmp_pa
 def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
     """So that a new command does not go without a test."""
     tried = {"status", "version", "ca", "cert", "listener", "audit", "profile", "revision", "token", "clients", "request"}
-    tried |= {"access", "denials", "explain", "rehearsal"}  # in files of their own
+    tried |= {"access", "console", "session", "user", "denials", "explain", "rehearsal", "traffic"}  # in files of their own
     assert {words[0] for words in COMMANDS} - RUNNING == tried
     assert {words for words in COMMANDS if len(words) > 1} == {
         ("access", "add"),
@@ -196,9 +196,16 @@ def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
         ("revision", "list"),
         ("revision", "revert"),
         ("revision", "show"),
+        ("session", "end"),
+        ("session", "list"),
         ("token", "create"),
         ("token", "list"),
         ("token", "revoke"),
+        ("user", "add"),
+        ("user", "list"),
+        ("user", "remove"),
+        ("user", "set"),
+        ("user", "show"),
     }
 
 

@@ -26,7 +26,7 @@ PUBLIC: Final = re.compile(
 # What may be sent without one: what it carries is its own proof.
 PUBLIC_POST: Final = re.compile(r"/v1/enroll|/v1/enroll/renew|/ocsp/[^/]+")
 
-# All that the door to enrolment leads to (envoy.enrolment.PATHS); no token opens anything else there.
+# All that the door to enrolment leads to (envoy.house_doors.PATHS); no token opens anything else there.
 AT_THE_DOOR: Final = re.compile(r"/(?:enroll|v1/enroll|pki|ocsp|install|static)(?:/.*)?")
 
 
