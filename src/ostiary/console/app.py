@@ -217,6 +217,9 @@ class Console:
         note = secrets.note(unquote(request.cookies.get(SAID, "")))
         return replace(visit, session=session, caller=caller, csrf=sessions.csrf(secret), secrets=secrets, said=note)
 
+    def _goes_on(self, visit: Visit) -> bool:
+        return visit.session is not None and sessions.goes_on(self._system, visit.session, visit.certificate)
+
     async def _watched(self, route: Route, visit: Visit) -> AsyncIterator[str]:
         """The piece of the page, at first and whenever it is another; ended before a session can outlive its end by much."""
         last, text, quiet, seen = None, "", 0, None
@@ -224,6 +227,9 @@ class Console:
             now = self._system.clock()
             news = (self._system.store.commits, self._system.fleet.changes)
             if news != seen or number % _LIVE_ANYWAY == 0:
+                # What was committed may have ended the session: signed out elsewhere, its token deleted, its certificate revoked.
+                if not await asyncio.to_thread(self._goes_on, visit):
+                    return
                 seen, text = news, await asyncio.to_thread(route.handler, replace(visit, at=now))
             if visit.session is None or now >= visit.session.expires_at:
                 return
