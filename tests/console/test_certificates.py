@@ -10,8 +10,11 @@ import pytest
 from sqlalchemy import event
 
 from console.visitor import Visitor
+from ostiary.console.certificates import details_live
+from ostiary.console.visit import Visit
 from ostiary.model.authority import Authority, Certificate, NewAuthority, NewCertificate, RequestedNames
-from ostiary.ops import authorities, certificates, sightings
+from ostiary.model.revocation import Revoke
+from ostiary.ops import authorities, certificates, revocation, sightings
 from ostiary.pki.holder import new_key_and_request
 from ostiary.store import tables
 from ostiary.store.kinds import CERTIFICATE
@@ -359,3 +362,16 @@ def sighted(visitor: Visitor, one: Certificate) -> None:
     }
     told = {"sequence": 1, "sightings": [entry], "certificates": {}}
     assert sightings.seen(visitor.system, "gateway-1", told) == 0
+
+
+def test_what_changes_is_told_to_who_looks(visitor: Visitor, ca: Authority) -> None:
+    one = issued(visitor, ca, "alice")
+    page = visitor.get(f"/console/certificates/{one.id}")
+    assert page.root.every("div", **{"data-live": f"/console/certificates/{one.id}/live"})
+    visit = Visit(visitor.system, ADMIN, visitor.system.clock(), path={"certificate_id": one.id})
+    before = details_live(visit)
+    assert 'id="state"' in before
+    revocation.revoke(visitor.system, ADMIN, one.id, Revoke(reason="superseded"))
+    after = details_live(visit)
+    assert "Revoked" in after
+    assert "No gateway has confirmed it yet." in after

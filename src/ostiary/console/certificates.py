@@ -16,7 +16,7 @@ from ostiary.model.authority import Certificate
 from ostiary.model.inventory import STATUSES, Status, Wanted
 from ostiary.model.query import Page, Query
 from ostiary.model.revocation import HOLD
-from ostiary.ops import authority_view, certificate_view, certificates, handout, inventory, naming, requests
+from ostiary.ops import authority_view, certificate_view, certificates, effects_kept, handout, inventory, naming, requests
 from ostiary.web.spreadsheet import MEDIA_TYPE, line
 from ostiary.web.words import _
 
@@ -151,25 +151,35 @@ def details(visit: Visit) -> Response:
 
 def details_live(visit: Visit) -> str:
     """How it stands, and how far its revocation has come."""
-    return visit.part("certificate_live.html", **around(visit))
+    found = certificates.get(visit.system, visit.caller, visit.path["certificate_id"])
+    effects = effects_kept.of_certificate(visit.system, visit.caller, found)
+    return visit.part("certificate_live.html", effects=effects, **_standing(visit, found))
 
 
 def around(visit: Visit) -> dict[str, Any]:
     """All that the details page shows, also behind a pop-up."""
     found = certificate_view.around(visit.system, visit.caller, visit.path["certificate_id"])
-    reason = found.certificate.revocation_reason
     return {
+        **_standing(visit, found.certificate),
         "around": found,
-        "certificate": found.certificate,
+        "effects": found.effects,
         "title": title(found.certificate),
-        "state": state(visit, found.certificate),
-        "reason": "" if reason is None else visit.say(HELD[0] if reason == HOLD else REASONS.get(reason, (reason, ""))[0]),
-        "is_held": reason == HOLD,
         "can_renew": found.certificate.revoked_at is None and visit.at < found.certificate.not_after,
         "formats": FORMATS,
         "back": f"/console/certificates/{found.certificate.id}",
         "state_of": lambda one: state(visit, one),
         **section(visit),
+    }
+
+
+def _standing(visit: Visit, certificate: Certificate) -> dict[str, Any]:
+    """How it stands."""
+    reason = certificate.revocation_reason
+    return {
+        "certificate": certificate,
+        "state": state(visit, certificate),
+        "reason": "" if reason is None else visit.say(HELD[0] if reason == HOLD else REASONS.get(reason, (reason, ""))[0]),
+        "is_held": reason == HOLD,
     }
 
 

@@ -241,7 +241,7 @@ def _passphrase(visit: Visit) -> str:
 def _once(visit: Visit) -> Once | None:
     """So that the same form, sent twice, makes one certificate: bound to this page and to what was typed into it."""
     page_id = visit.form.text(_ONCE)[:64]
-    if not page_id or not page_id.isascii():
+    if not (page_id and page_id.isascii() and page_id.isprintable()):
         return None
     digest = hashlib.sha256(visit.place.encode())
     for name in sorted(visit.form.texts.keys() - _NOT_SAID):
