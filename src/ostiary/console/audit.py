@@ -43,7 +43,7 @@ class Entry:
     """One entry of the record as a line."""
 
     entry: dict[str, Any]
-    at: datetime
+    at: datetime | None
     deed: str
     thing: Thing
 
@@ -53,10 +53,7 @@ def find(visit: Visit) -> Response:
     asked = _asked(visit)
     found = numbered(visit, lambda **which: _search(visit, asked, **which), lambda entry: int(entry["sequence"]))
     done_to = things(visit, [_change(entry) for entry in found.items])
-    rows = [
-        Entry(entry, datetime.fromisoformat(entry["at"]), deed(visit, entry["action"]), thing)
-        for entry, thing in zip(found.items, done_to, strict=True)
-    ]
+    rows = [Entry(entry, _at(entry), _deed(visit, entry), thing) for entry, thing in zip(found.items, done_to, strict=True)]
     actions = sorted(((one, deed(visit, one)) for one in audit.actions(visit.system, visit.caller)), key=lambda both: both[1])
     return visit.page("audit.html", 422 if asked.errors else 200, found=found, rows=rows, asked=asked, actions=actions)
 
@@ -72,8 +69,8 @@ def entry(visit: Visit) -> Response:
     return visit.page(
         "audit_entry.html",
         entry=found,
-        at=datetime.fromisoformat(found["at"]),
-        deed=deed(visit, found["action"]),
+        at=_at(found),
+        deed=_deed(visit, found),
         told=difference,
         newer=following[0]["sequence"] if following else None,
     )
@@ -118,6 +115,14 @@ def _asked(visit: Visit) -> Asked:
     unclear = visit.say(_("is not a day and time such as 2027-01-31T12:00"))
     search = AuditSearch(typed["actor"] or None, typed["action"] or None, typed["resource"] or None, **times)
     return Asked(typed, search, {name: unclear for name, at in times.items() if typed[name] and at is None})
+
+
+def _at(found: dict[str, Any]) -> datetime | None:
+    return datetime.fromisoformat(found["at"]) if found["at"] else None
+
+
+def _deed(visit: Visit, found: dict[str, Any]) -> str:
+    return visit.say(_("This entry was damaged")) if "damaged" in found else deed(visit, found["action"])
 
 
 def _change(found: dict[str, Any]) -> Change:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Final
 
 from ostiary.errors import NotFound
@@ -14,6 +15,21 @@ from ostiary.store.store import AuditRow
 
 _AT_ONCE: Final = 1000  # entries that are read in one transaction where all are
 _EVERYTHING: Final = AuditSearch()
+# What every entry says; of one that cannot be read, nothing.
+_SAID: Final = {
+    "sequence": 0,
+    "at": None,
+    "actor": "",
+    "role": "",
+    "source": "",
+    "request_id": "",
+    "action": "",
+    "kind": "",
+    "resource_id": "",
+    "revision": None,
+    "before": None,
+    "after": None,
+}
 
 
 def find(system: System, caller: Caller, *, after: int = 0, limit: int = 100, newest_first: bool = False) -> list[dict[str, Any]]:
@@ -74,4 +90,16 @@ def verify(system: System, caller: Caller) -> Verification:
 
 
 def _shown(row: AuditRow) -> dict[str, Any]:
-    return {**json.loads(row.entry), "previous_hash": row.previous_hash, "hash": row.hash}
+    return {**_read(row), "previous_hash": row.previous_hash, "hash": row.hash}
+
+
+def _read(row: AuditRow) -> dict[str, Any]:
+    """What an entry says. One that somebody damaged must not hide the others: its text is all that is known of it."""
+    try:
+        said = json.loads(row.entry)
+        if isinstance(said, dict) and said.keys() >= _SAID.keys():
+            datetime.fromisoformat(said["at"])
+            return said
+    except (ValueError, TypeError):
+        pass
+    return {**_SAID, "sequence": row.sequence, "damaged": row.entry}
