@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic import BaseModel
-
-from ostiary.console import forms
+from ostiary.console import differences, forms
+from ostiary.console.differences import Change
 from ostiary.console.forms import Wrong
 from ostiary.console.visit import Visit
 from ostiary.errors import Conflict, Invalid, Overtaken
@@ -35,22 +34,20 @@ class Attempt:
 NOT_YET: Final = Attempt()  # of a form that was not sent
 
 
-def attempt(visit: Visit, model: type[BaseModel], do: Callable[[], object]) -> Attempt:
-    """Do it. Of what others changed in the meantime, the settings are named as those of this model."""
+def attempt(visit: Visit, kind: str, do: Callable[[], object]) -> Attempt:
+    """Do it. Of what others changed in the meantime, the settings are named as those of this kind of thing."""
     try:
         return Attempt(made=do())
     except Overtaken as overtaken:
         # The page knows then what they did: sent once more, it is a decision and not an accident.
-        return Attempt(409, meanwhile=told(visit, model, overtaken))
+        return Attempt(409, meanwhile=told(visit, kind, overtaken))
     except (Invalid, Conflict, Wrong) as error:
         return Attempt(422, errors=forms.wrong(visit, error))
 
 
-def told(visit: Visit, model: type[BaseModel], overtaken: Overtaken) -> dict[str, Any]:
+def told(visit: Visit, kind: str, overtaken: Overtaken) -> dict[str, Any]:
     """Who it was, and each setting as people call it, as it was and as it is."""
-    rows = [(_label(visit, model, name), forms.plain(was), forms.plain(now)) for name, (was, now) in overtaken.changes.items()]
-    return {"actor": overtaken.actor, "rows": rows}
-
-
-def _label(visit: Visit, model: type[BaseModel], name: str) -> str:
-    return forms.made(visit, model, [name], {})[name].label if name in model.model_fields else name
+    before = {name: was for name, (was, _now) in overtaken.changes.items()}
+    after = {name: now for name, (_was, now) in overtaken.changes.items()}
+    (it,) = differences.told(visit, [Change(kind, "", before, after)])
+    return {"actor": overtaken.actor, "rows": it.rows}

@@ -25,7 +25,7 @@ def edit(visit: Visit) -> Response:
 def save(visit: Visit) -> Response:
     """Take what was sent."""
     balancer = _balancer(visit)
-    done = attempt(visit, LoadBalancer, lambda: _update(visit, balancer))
+    done = attempt(visit, "loadbalancer", lambda: _update(visit, balancer))
     if done.is_done:
         return visit.see(_settings(balancer), visit.say(_("%(name)s was saved."), name=balancer.name))
     newest = _balancer(visit)

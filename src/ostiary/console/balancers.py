@@ -10,8 +10,7 @@ from ostiary.console.visit import Visit, live, page
 from ostiary.model.balancer import LoadBalancer
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Pool
-from ostiary.model.query import Query
-from ostiary.ops import balancers, listeners, pools
+from ostiary.ops import balancers, listeners, naming, pools, related
 from ostiary.ops.client_cas import named
 from ostiary.web.words import _
 
@@ -63,16 +62,17 @@ def around(visit: Visit, balancer_id: str, tab: str) -> dict[str, Any]:
         its |= {"found": found, "rows": listener_rows(visit, found.items)}
     if its["tab"] == "pool":
         found_pools = lists.listed(visit, lambda query: pools.find(visit.system, visit.caller, query), filters=filters)
-        its |= {"found": found_pools, "rows": [_pool_row(visit, one) for one in found_pools.items]}
+        its |= {"found": found_pools, "rows": _pool_rows(visit, found_pools.items)}
     return its
 
 
 def listener_rows(visit: Visit, found: tuple[Listener, ...]) -> list[dict[str, Any]]:
     """Listeners as rows: with the names of what they refer to, and how far each has come."""
     cas = named(visit.system, visit.caller, [one.client_ca_tls_container_ref for one in found])
-    pool_names = _pool_names(visit, found)
+    pool_names = naming.pools(visit.system, visit.caller, [one.default_pool_id for one in found if one.default_pool_id])
     return [
         {
+            "id": one.id,
             "listener": one,
             "state": status.applied(visit, one),
             "health": status.health(visit, one),
@@ -93,21 +93,18 @@ def _row(visit: Visit, balancer: LoadBalancer, its: tuple[Listener, ...]) -> Map
     }
 
 
-def _pool_row(visit: Visit, pool: Pool) -> Mapping[str, Any]:
-    return {"pool": pool, "state": status.applied(visit, pool), "health": status.health(visit, pool)}
-
-
-def _pool_names(visit: Visit, found: tuple[Listener, ...]) -> dict[str, str]:
-    wanted = {one.default_pool_id for one in found if one.default_pool_id}
-    if not wanted:
-        return {}
-    balancer_ids = {one.loadbalancer_id for one in found}
-    return {
-        pool.id: pool.name or pool.id
-        for balancer_id in balancer_ids
-        for pool in pools.find(visit.system, visit.caller, Query(filters=(("loadbalancer_id", balancer_id),), limit=0)).items
-        if pool.id in wanted
-    }
+def _pool_rows(visit: Visit, found: tuple[Pool, ...]) -> list[Mapping[str, Any]]:
+    counts = related.member_counts(visit.system, [one.id for one in found])
+    return [
+        {
+            "id": one.id,
+            "pool": one,
+            "members": counts.get(one.id, 0),
+            "state": status.applied(visit, one),
+            "health": status.health(visit, one),
+        }
+        for one in found
+    ]
 
 
 ROUTES: Final = (

@@ -29,7 +29,7 @@ def save(visit: Visit) -> Response:
     form = _form(visit, listener)
     if visit.form.ticked("look"):  # not to be saved yet: only to see what would happen, or to look for an authority
         return _popup(visit, listener, forms.typed(form, visit.form), looked=True)
-    done = attempt(visit, Listener, lambda: _update(visit, listener, form))
+    done = attempt(visit, "listener", lambda: _update(visit, listener, form))
     if done.is_done:
         said = visit.say(_("%(name)s was saved."), name=listener.name or listener.id)
         return visit.see(_back(listener), said if done.made else visit.say(_("Nothing was changed.")))
@@ -57,7 +57,7 @@ def create(visit: Visit) -> Response:
     form = _new_form(visit, balancer_id)
     if visit.form.ticked("look"):
         return _new_popup(visit, balancer_id, forms.typed(form, visit.form))
-    done = attempt(visit, Listener, lambda: listeners.create(visit.system, visit.caller, _wanted(visit, balancer_id, form)))
+    done = attempt(visit, "listener", lambda: listeners.create(visit.system, visit.caller, _wanted(visit, balancer_id, form)))
     if not done.is_done:
         return _new_popup(visit, balancer_id, forms.typed(form, visit.form, done.errors), done.status)
     listener = done.made

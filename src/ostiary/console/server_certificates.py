@@ -60,10 +60,10 @@ def ask_upload(visit: Visit) -> Response:
 def upload(visit: Visit) -> Response:
     """Take in a server certificate with its key, or an authority that others are to be trusted by."""
     if visit.form.text("type") == _CA:
-        done = attempt(visit, Container, lambda: _import(visit))
+        done = attempt(visit, "container", lambda: _import(visit))
         place = "/console/authorities/{}"
     else:
-        done = attempt(visit, Container, lambda: uploading.upload(visit.system, visit.caller, _brought(visit)))
+        done = attempt(visit, "container", lambda: uploading.upload(visit.system, visit.caller, _brought(visit)))
         place = "/console/server-certificates/{}"
     if not done.is_done:
         return _upload_page(visit, _again(visit, done), done.status)
@@ -78,7 +78,7 @@ def ask_renew(visit: Visit) -> Response:
 def renew(visit: Visit) -> Response:
     """Put another in its place; listeners use it from the next moment on."""
     certificate_id = visit.path["certificate_id"]
-    done = attempt(visit, Container, lambda: uploading.renew(visit.system, visit.caller, certificate_id, _brought(visit)))
+    done = attempt(visit, "container", lambda: uploading.renew(visit.system, visit.caller, certificate_id, _brought(visit)))
     if not done.is_done:
         return visit.page("server_certificate_renew.html", done.status, form=_again(visit, done), **_around(visit))
     said = visit.say(_("%(name)s was renewed."), name=title(visit, done.made))
@@ -93,7 +93,7 @@ def ask_delete(visit: Visit) -> Response:
 def delete(visit: Visit) -> Response:
     """Remove it with its key."""
     one = served.get(visit.system, visit.caller, visit.path["certificate_id"])
-    done = attempt(visit, Container, lambda: uploading.delete(visit.system, visit.caller, one.id))
+    done = attempt(visit, "container", lambda: uploading.delete(visit.system, visit.caller, one.id))
     if not done.is_done:
         return visit.page("server_certificate_delete.html", 409, why=done.errors.get("", ""), **_around(visit))
     return visit.see("/console/server-certificates", visit.say(_("%(name)s was deleted."), name=title(visit, one)))

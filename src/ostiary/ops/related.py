@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ostiary.ops.system import System
+from ostiary.store import below
 from ostiary.store.kinds import HEALTH_MONITOR, LISTENER, MEMBER, POOL
 
 
@@ -47,3 +48,9 @@ def of_pools(system: System, pool_ids: Iterable[str]) -> dict[str, OfPool]:
             )
             for pool_id in pool_ids
         }
+
+
+def member_counts(system: System, pool_ids: Iterable[str]) -> dict[str, int]:
+    """How many members each of these pools has; those without are left out. For pools the caller has already been shown."""
+    with system.store.read() as reader:
+        return below.counts(reader, MEMBER, "pool_id", pool_ids)
