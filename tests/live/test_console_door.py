@@ -1,8 +1,10 @@
 """The console's own door, with a real Envoy and real TLS: who signs in with a certificate, for how long, and who does not."""
 
 import base64
+import contextlib
 import json
 import re
+import ssl
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from support.wait import eventually
 
 pytestmark = pytest.mark.live
 
+WATCHED: Final = "/console/audit/verification/live"
 SIGN_IN: Final = "/console/sign-in/certificate"
 ACCEPT: Final = {"Accept": "text/html"}
 
@@ -154,6 +157,26 @@ def test_a_user_who_was_removed_is_out_at_once(house: WithConsoleDoor, bob: Pers
         house.call("DELETE", f"/v1/users/{user['id']}")
         assert not is_in(connection, session)
         assert sign_in(connection).status == 403
+
+
+@pytest.mark.parametrize("how", ["signed out", "revoked"])
+def test_what_is_watched_ends_with_the_session(house: WithConsoleDoor, bob: Person, how: str) -> None:
+    with bob.client.connect() as connection:
+        session = cookie(sign_in(connection))
+        head = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "localhost", **session}.items())
+        connection.tls.sendall(f"GET {WATCHED} HTTP/1.1\r\n{head}\r\n".encode())
+        received = b""
+        while b"data: " not in received:
+            received += connection.tls.recv(65_536)
+        assert b" 200 OK\r\n" in received
+        if how == "signed out":
+            house.call("DELETE", "/v1/sessions?name=bob")
+        else:
+            bob.becomes("keyCompromise")
+        # The console ends it, or the gateway cuts it off. Otherwise it would go on for ten minutes, and this wait for 20 s.
+        with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
+            while not received.endswith(b"0\r\n\r\n") and (more := connection.tls.recv(65_536)):
+                received += more
 
 
 def test_the_door_leads_to_the_api_too_by_token(house: WithConsoleDoor) -> None:
