@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
-from support.browsers import Home, chromium
+from support.browsers import PATIENCE, Home, chromium
 from support.served import TOKEN, served
 from support.town import Town, a_town
+
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass(frozen=True)

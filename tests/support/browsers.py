@@ -28,7 +28,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
 
 CHROMIUM: Final = "/usr/bin/chromium"
-PATIENCE: Final = 120_000  # milliseconds; costs time only where the test is about to fail
+PATIENCE: Final = 30_000  # milliseconds; costs time only where the test is about to fail
 _ETC: Final = Path("/etc/chromium")
 _POLICIES: Final = _ETC / "policies/managed"
 _ANSWERED: Final = re.compile(r"the server responded with a status of (\d+)")
