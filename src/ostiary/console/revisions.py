@@ -5,7 +5,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from ostiary.console import differences
-from ostiary.console.deeds import deed
+from ostiary.console.deeds import SORTS, deed
 from ostiary.console.differences import Told
 from ostiary.console.numbered import numbered, whole
 from ostiary.console.visit import Visit, action, page, url
@@ -53,14 +53,14 @@ def revert(visit: Visit) -> Response:
     try:
         made = revisions.revert(visit.system, visit.caller, number, seen=whole(visit.form.text("seen")))
     except (Conflict, Invalid) as refused:
-        return _asked(visit, 409 if isinstance(refused, Conflict) else 422, visit.say(str(refused)))
+        return _asked(visit, 409 if isinstance(refused, Conflict) else 422, refused)
     return visit.see(
         f"/console/revisions/{made}" if made else "/console/revisions",
         visit.say(_("All is as it was after revision %(then)s. This became revision %(now)s."), then=number, now=made),
     )
 
 
-def _asked(visit: Visit, status: int = 200, why: str = "") -> Response:
+def _asked(visit: Visit, status: int = 200, why: Conflict | Invalid | None = None) -> Response:
     number = _number(visit)
     preview = revisions.preview(visit.system, visit.caller, number)
     values: dict[str, Any] = {
@@ -68,9 +68,16 @@ def _asked(visit: Visit, status: int = 200, why: str = "") -> Response:
         "current": preview.current,
         "count": len(preview.changes),
         "told": _told(visit, preview.changes[:_AT_ONCE]),
-        "why": why,
+        "why": visit.say(why.message) if why is not None else "",
+        "field": _label(visit, why.field) if why is not None and why.field else "",
     }
     return visit.page("revision_revert.html", status, **values)
+
+
+def _label(visit: Visit, field: str) -> str:
+    """What people call a field of whatever cannot be put back."""
+    model = next((one.model for one in SORTS.values() if one.model is not None and field in one.model.model_fields), None)
+    return differences.label(visit, model, field)
 
 
 def _told(visit: Visit, changes: tuple[differences.Changed, ...]) -> tuple[Told, ...]:
