@@ -406,8 +406,8 @@ def test_two_people_at_one_rule_the_second_is_told(visitor: Visitor, door: Liste
     assert page.status == 409
     assert "admin has changed this while you were editing" in page.text
     told = page.root.one("div", class_="problems").text
-    assert "Paths - /theirs" in told
-    assert "Everybody CN: theirs" in told
+    assert "/theirs" in told
+    assert "Common names (CN): theirs" in told
     assert access.get(visitor.system, ADMIN, rule.id).hosts == ("a.test",)
     again = page.form(place)
     assert again.values("hosts") == ["mine.test"]

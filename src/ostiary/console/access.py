@@ -124,8 +124,8 @@ def ask_enforce(visit: Visit, done: Attempt = NOT_YET) -> Response:
 def enforce(visit: Visit) -> Response:
     """Put it in force."""
     rule = access.get(visit.system, visit.caller, visit.path["rule_id"])
-    since = visit.form.seen(rule.revision)
-    done = attempt(visit, AccessRule, lambda: access.update(visit.system, visit.caller, rule.id, {"shadow": False}, since=since))
+    since, in_force = visit.form.seen(rule.revision), {"shadow": False}
+    done = attempt(visit, "access_rule", lambda: access.update(visit.system, visit.caller, rule.id, in_force, since=since))
     if not done.is_done:
         return ask_enforce(visit, done)
     return visit.see(_place(rule), visit.say(_("%(name)s is in force."), name=rule.name))

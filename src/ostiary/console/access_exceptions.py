@@ -71,7 +71,7 @@ def create(visit: Visit) -> Response:
         values = forms.given(forms.decoded(visit, AccessException, _form(visit, None), visit.form))
         return exceptions.create(visit.system, visit.caller, AccessException(listener_id=listener.id, **values))
 
-    done = attempt(visit, AccessException, do)
+    done = attempt(visit, "access_exception", do)
     if not done.is_done:
         return _popup(visit, listener, None, done)
     return visit.see(_back(listener), visit.say(_("%(name)s was added."), name=visit.form.text("name")))
@@ -96,7 +96,7 @@ def edit(visit: Visit) -> Response:
         changes = forms.differing(one, values)
         return exceptions.update(visit.system, visit.caller, one.id, changes, since=visit.form.seen(one.revision))
 
-    done = attempt(visit, AccessException, do)
+    done = attempt(visit, "access_exception", do)
     if not done.is_done:
         newest = exceptions.get(visit.system, visit.caller, one.id) if done.meanwhile else one
         return _popup(visit, listener, newest, done)

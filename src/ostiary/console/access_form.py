@@ -7,12 +7,12 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from ostiary.console import access as rules_page
-from ostiary.console import forms, question, rule_words, which
+from ostiary.console import forms, question, which
 from ostiary.console.attempts import NOT_YET, Attempt, attempt
 from ostiary.console.forms import Filled, Wrong
 from ostiary.console.shut_out import Gate, gate
 from ostiary.console.visit import Form, Visit, action, page
-from ostiary.errors import Conflict, Invalid, NotFound, Overtaken
+from ostiary.errors import Conflict, Invalid, NotFound
 from ostiary.model.access import AccessRule, Holders
 from ostiary.model.listener import Listener
 from ostiary.model.what_if import Trial
@@ -95,7 +95,7 @@ def _save(visit: Visit, popup: Popup) -> Response:
         else:
             _update(visit, popup.rule, wanted)
 
-    done = attempt(visit, AccessRule, do)
+    done = attempt(visit, "access_rule", do)
     if found:
         return _popup(visit, Popup(popup.listener, popup.rule, Attempt(409), found[0]))
     if not done.is_done:
@@ -107,19 +107,7 @@ def _save(visit: Visit, popup: Popup) -> Response:
 def _update(visit: Visit, rule: AccessRule, wanted: AccessRule) -> None:
     changes = {name: getattr(wanted, name) for name in (*MAIN, *REQUEST, *TIMES, "certificate")}
     changes = {name: value for name, value in changes.items() if value != getattr(rule, name)}
-    try:
-        access.update(visit.system, visit.caller, rule.id, changes, since=visit.form.seen(rule.revision))
-    except Overtaken as overtaken:
-        raise Overtaken(overtaken.actor, {name: _told(visit, name, both) for name, both in overtaken.changes.items()}) from None
-
-
-def _told(visit: Visit, name: str, both: tuple[Any, Any]) -> tuple[Any, Any]:
-    """Before and after, in words where it is a whole of many fields."""
-    if name != "certificate":
-        return both
-    holders = [Holders.model_validate(one or {}, strict=False) for one in both]
-    before, after = (rule_words.one_line(visit, one, {}) for one in holders)
-    return before, after
+    access.update(visit.system, visit.caller, rule.id, changes, since=visit.form.seen(rule.revision))
 
 
 def _wanted(visit: Visit, popup: Popup) -> AccessRule:
@@ -165,7 +153,7 @@ def _tried(visit: Visit, popup: Popup) -> Popup:
             of_the_request = error.field in {"source", "host", "path", "method", "sni", "at", "headers", "certificate"}
             raise Wrong({f"{TRY if of_the_request else ''}{error.field or ''}": visit.say(error.message)}) from None
 
-    done = attempt(visit, AccessRule, do)
+    done = attempt(visit, "access_rule", do)
     return Popup(popup.listener, popup.rule, done, tried=found)
 
 

@@ -50,7 +50,7 @@ def enforce(visit: Visit) -> Response:
     mode = visit.form.text(_MODE)
     if mode not in MODES:
         return _ask_enforce(visit, listener, Attempt(422, errors={_MODE: visit.say(_("Choose how it is to be enforced."))}))
-    done = attempt(visit, Listener, lambda: _set(visit, listener, mode))
+    done = attempt(visit, "listener", lambda: _set(visit, listener, mode))
     if not done.is_done:
         return _ask_enforce(visit, listeners.get(visit.system, visit.caller, listener.id), done)
     return visit.see(_back(listener), visit.say(_("%(name)s asks for certificates from now on."), name=_name(listener)))
@@ -64,7 +64,7 @@ def ask_stop(visit: Visit) -> Response:
 def stop(visit: Visit) -> Response:
     """Ask nobody for a certificate any more."""
     listener = listeners.get(visit.system, visit.caller, visit.path["listener_id"])
-    done = attempt(visit, Listener, lambda: _set(visit, listener, "NONE"))
+    done = attempt(visit, "listener", lambda: _set(visit, listener, "NONE"))
     if not done.is_done:
         return _ask_stop(visit, listeners.get(visit.system, visit.caller, listener.id), done)
     said = visit.say(_("%(name)s rehearses no more, and asks nobody for a certificate."), name=_name(listener))
@@ -72,6 +72,9 @@ def stop(visit: Visit) -> Response:
 
 
 def _set(visit: Visit, listener: Listener, mode: str) -> None:
+    if listener.client_authentication != "REHEARSAL":
+        # A form that was left open must not switch off what is in force by now.
+        raise Conflict("The listener as a whole does not rehearse.")
     listeners.update(visit.system, visit.caller, listener.id, {_MODE: mode}, since=visit.form.seen(listener.revision))
 
 

@@ -49,14 +49,6 @@ def what(visit: Visit, rule: AccessRule | AccessException) -> tuple[Condition, .
     return tuple(_conditions(visit, ((name, getattr(rule, name, ())) for name in _OF_REQUESTS)))
 
 
-def one_line(visit: Visit, holders: Holders, authorities: Mapping[str, str | None]) -> str:
-    """Whose certificates, in one line of text."""
-    said = "; ".join(
-        f"{one.word}: {', '.join(one.values)}{' …' if one.more else ''}" for one in whom(visit, holders, authorities)
-    )
-    return said or visit.say(_("Everybody"))
-
-
 def _conditions(visit: Visit, named: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Condition]:
     for name, values in named:
         if values:
