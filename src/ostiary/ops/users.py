@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from ostiary.access import members
@@ -87,7 +88,7 @@ def with_certificate(
     holder = noted(known.certificate, signer.fingerprint_sha256, members.entry(known.groups, known.profile))
     if holder is None or holder.is_unclean:
         raise Denied("The names in this certificate cannot be read in one way only.")
-    fitting = tuple(user for user in reader.all(USER) if _fits(reader, system, user, holder, at))
+    fitting = _fitting(reader, system, holder, at)
     if not fitting:
         raise Denied("This certificate is no user's here. An administrator adds you: ostiary user add.")
     if len(fitting) > 1:
@@ -95,14 +96,22 @@ def with_certificate(
     return fitting[0]
 
 
-def _fits(reader: Reader, system: System, user: User, holder: Holder, at: datetime) -> bool:
-    """Conditions that speak of an authority which is not there any more fit nobody."""
-    materials = Materials(reader, system.sealer)
-    try:
-        authorities = {one: signers(materials, one) for one in user.certificate.authority_ids}
-    except Invalid:
-        return False
-    return holds(fits(user.certificate, authorities), Request(host="", at=at, holder=holder))
+def _fitting(reader: Reader, system: System, holder: Holder, at: datetime) -> tuple[User, ...]:
+    """All users whose conditions this certificate fits. What speaks of an authority that is not there any more fits nobody."""
+    materials, request = Materials(reader, system.sealer), Request(host="", at=at, holder=holder)
+
+    @cache  # many users, few authorities
+    def those_of(authority_id: str) -> tuple[str, ...]:
+        try:
+            return signers(materials, authority_id)
+        except Invalid:
+            return ()
+
+    def is_theirs(user: User) -> bool:
+        authorities = {one: those_of(one) for one in user.certificate.authority_ids}
+        return all(authorities.values()) and holds(fits(user.certificate, authorities), request)
+
+    return tuple(user for user in reader.all(USER) if is_theirs(user))
 
 
 def _refuse_unless_good(reader: Reader, known: Certificate, at: datetime) -> None:
