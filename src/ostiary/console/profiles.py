@@ -85,13 +85,13 @@ def create(visit: Visit) -> Response:
 
 def ask_edit(visit: Visit) -> Response:
     """What may be changed of it."""
-    known = profiles.get(visit.system, visit.caller, visit.path["name"])
+    known = profiles.get(visit.system, visit.caller, visit.path["profile_name"])
     return _edit(visit, _form(visit, known.profile, built_in=known.built_in))
 
 
 def edit(visit: Visit) -> Response:
     """Take what was sent. Certificates that were issued before stay as they are."""
-    known = profiles.get(visit.system, visit.caller, visit.path["name"])
+    known = profiles.get(visit.system, visit.caller, visit.path["profile_name"])
     form = _form(visit, known.profile, built_in=known.built_in)
     try:
         values = _decoded(visit, form, forms.completed(form, visit.form))
@@ -121,7 +121,7 @@ def delete(visit: Visit) -> Response:
 
 
 def _around(visit: Visit) -> dict[str, Any]:
-    known = profiles.get(visit.system, visit.caller, visit.path["name"])
+    known = profiles.get(visit.system, visit.caller, visit.path["profile_name"])
     labels = forms.made(visit, Profile, [*ADJUSTABLE, *known.rules], {}).controls
     return {
         **_told(visit, known),
@@ -211,7 +211,7 @@ def _parts(form: Filled) -> dict[str, Any]:
     }
 
 
-_ONE: Final = "/console/profiles/{name}"
+_ONE: Final = "/console/profiles/{profile_name}"
 
 ROUTES: Final = (
     page("/console/profiles", home, may="profile:read", current="certificates"),
