@@ -1,10 +1,8 @@
 """Every page of the console in a real browser: accessible by day and by night, on a phone too, and nothing in it jumps.
 
-The pages are those that `console.app` answers: a new one is looked at without a line here, unless its address has a part that
-nobody can fill in (`support.town.PARTS`).
+The pages are those that `console.app` answers: a new one is looked at without a line here.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +11,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from browser.conftest import Place
-from ostiary.console.app import routes
-from ostiary.console.visit import Route
 from support.browsers import opened
+from support.console_pages import addresses, pages
 from support.served import served
-from support.town import Town, an_empty_town, first_day
+from support.town import an_empty_town, first_day
 
 pytestmark = pytest.mark.live
 
@@ -25,11 +22,6 @@ AXE: Final = Path(__file__).with_name("vendor").joinpath("axe.min.js").read_text
 WCAG: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 DESK: Final = {"width": 1280, "height": 900}
 PHONE: Final = {"width": 390, "height": 844}
-# Further sides of a page, by its path.
-SIDES: Final = {
-    "/console/balancers": ("?q=nothing+is+called+so",),
-    "/console/balancers/{balancer_id}": ("?tab=pool", "?tab=settings", "?q=nothing+is+called+so"),
-}
 _SHIFTS: Final = """
 window.shifts = [];
 new PerformanceObserver((list) => {
@@ -75,21 +67,6 @@ class Findings:
                 self.said.append(f"{where}: {violation['id']}: {node['html'][:160]} {node['failureSummary']}")
 
 
-def pages() -> Iterator[Route]:
-    """What somebody who is signed in may look at."""
-    yield from (route for route in routes() if route.method == "GET" and not route.is_live and not route.public)
-
-
-def addresses(town: Town, route: Route, findings: Findings) -> Iterator[str]:
-    """Where a page is, with something there is in its address, and its further sides."""
-    filled = town.filled(route.path)
-    if filled is None:
-        findings.said.append(f"{route.path}: say in PARTS (support.town) which thing of the town fills in its parts")
-        return
-    yield filled
-    yield from (f"{filled}{side}" for side in SIDES.get(route.path, ()))
-
-
 def visit(page: Page, place: Place, address: str, findings: Findings) -> None:
     """Go there and look. What is a piece of a page, or a file, is no page."""
     first = page.request.get(f"{place.url}{address}", max_redirects=0)
@@ -107,9 +84,8 @@ def test_every_page_is_accessible_fits_a_phone_and_stands_still(browser: Browser
         page.goto(f"{place.url}/console/sign-in")
         findings.look(page, "/console/sign-in")
         place.sign_in(page)
-        for route in pages():
-            for address in addresses(place.town, route, findings):
-                visit(page, place, address, findings)
+        for address in addresses(place.town):
+            visit(page, place, address, findings)
     assert not findings.said, "\n" + "\n".join(findings.said)
 
 

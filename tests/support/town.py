@@ -11,9 +11,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from ostiary.envoy.snapshot import snapshot
 from ostiary.model.access import AccessException, AccessRule, Holders
-from ostiary.model.authority import Authority, Certificate, NewAuthority, NewCertificate, RequestedNames, SubjectName
+from ostiary.model.authority import (
+    Authority,
+    Certificate,
+    NewAuthority,
+    NewCertificate,
+    RequestedNames,
+    SubjectName,
+    TrustedAuthority,
+)
 from ostiary.model.denial import DenialQuery
 from ostiary.model.health import HealthMonitor
 from ostiary.model.listener import Listener
@@ -28,12 +38,14 @@ from ostiary.ops import (
     certificates,
     denials,
     exceptions,
+    imported,
     listeners,
     monitors,
     profiles,
     rehearsals,
     requests,
     revocation,
+    rotations,
     sessions,
     sightings,
     sign_in_links,
@@ -43,6 +55,8 @@ from ostiary.ops import (
 )
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
+from ostiary.pki import issue, keys
+from ostiary.pki.names import SubjectFields
 from ostiary.pki.sealing import Sealer, new_kek
 from ostiary.store.desired import desired
 from support.certs import csr, key_pem, new_key
@@ -59,10 +73,11 @@ PARTS: Final = {
     "listener_id": "listener",
     "pool_id": "pool",
     "member_id": "member",
-    "monitor_id": "monitor",
     "certificate_id": "certificate",
     "authority_id": "authority",
+    "rotation_id": "rotation",
     "request_id": "request",
+    "profile_name": "profile_name",
     "rule_id": "rule",
     "exception_id": "exception",
     "denial_id": "denial",
@@ -70,9 +85,16 @@ PARTS: Final = {
     "token_id": "token",
     "user_id": "user",
     "session_id": "session",
-    "container_id": "container",
     "sequence": "number",
     "number": "number",
+}
+# Addresses whose parts are other nouns than their names say, by how they begin.
+OTHERWISE: Final = {
+    "/console/server-certificates/": {"certificate_id": "container"},
+    "/console/rehearsals/": {"listener_id": "rehearsed listener"},
+    "/console/certificates/{certificate_id}/release": {"certificate_id": "certificate on hold"},
+    "/console/authorities/{authority_id}/upload": {"authority_id": "imported authority"},
+    "/console/access/{rule_id}/enforce": {"rule_id": "rehearsed rule"},
 }
 
 
@@ -89,11 +111,12 @@ class Town:
 
     def filled(self, path: str) -> str | None:
         """An address of the console with something there is in it; None where nobody said what (`PARTS`)."""
+        meant = PARTS | next((parts for start, parts in OTHERWISE.items() if path.startswith(start)), {})
         parts = re.findall(r"\{(\w+)\}", path)
-        if any(PARTS.get(part) not in self.its for part in parts):
+        if any(meant.get(part) not in self.its for part in parts):
             return None
         for part in parts:
-            path = path.replace(f"{{{part}}}", self.its[PARTS[part]])
+            path = path.replace(f"{{{part}}}", self.its[meant[part]])
         return path
 
     def accept(self) -> None:
@@ -186,6 +209,10 @@ def _authorities(town: Town) -> None:
     made("Staff", "Hoa Sen Staff CA", kind="intermediate", parent_id=root.id)
     made("Servers", "Hoa Sen Servers CA", kind="intermediate", parent_id=root.id)
     town.its["authority"] = town.authorities["Terminals"].id
+    key = keys.generate("EC-P256")
+    elsewhere = issue.create_root(SubjectFields(CN="State Treasury Root CA"), key, timedelta(days=3650), town.clock())
+    imported_one = TrustedAuthority(name="State Treasury", certificate=elsewhere.public_bytes(Encoding.PEM).decode())
+    town.its["imported authority"] = imported.import_bundle(town.system, LAN, imported_one).id
 
 
 def _balancers(town: Town) -> None:
@@ -228,6 +255,7 @@ def _balancers(town: Town) -> None:
         "member": members[0].id,
         "monitor": monitor.id,
         "listener": town.listeners["terminals"].id,
+        "rehearsed listener": town.listeners["partners"].id,
         "container": container.rpartition("/")[2],
     }
 
@@ -266,6 +294,11 @@ def _certificates(town: Town) -> None:
     )
     town.its["grant"] = tokens.create(system, TOM, grant)[0].id
     town.its["certificate"] = town.certificates["terminal-1041"].id
+    town.its["certificate on hold"] = town.certificates["terminal-1077"].id
+    _at(town, hours=4)
+    wanted = NewAuthority(name="Staff 2027", kind="intermediate", parent_id=issued["Hoa Sen Root"].id)
+    successor = authorities.create(system, LAN, wanted)
+    town.its["rotation"] = rotations.start(system, LAN, issued["Staff"].id, successor.id).id
 
 
 def _rules(town: Town) -> None:
@@ -277,7 +310,9 @@ def _rules(town: Town) -> None:
 
     first = rule("Terminals pay", certificate=Holders(groups=("terminals",)), paths=("/pay/*",), methods=("POST",))
     rule("Refunds only from head office", action="DENY", paths=("/refund/*",), sources=("192.0.2.0/24",))
-    rule("Staff look at receipts", certificate=Holders(groups=("staff",)), paths=("/receipts/*",), methods=("GET",), shadow=True)
+    rehearsed = rule(
+        "Staff look at receipts", certificate=Holders(groups=("staff",)), paths=("/receipts/*",), methods=("GET",), shadow=True
+    )
     exception = AccessException(
         listener_id=listener.id,
         name="Uptime monitor",
@@ -286,7 +321,7 @@ def _rules(town: Town) -> None:
         owner="tom.baker",
         not_after=NOW + timedelta(days=40),
     )
-    town.its["rule"] = first.id
+    town.its |= {"rule": first.id, "rehearsed rule": rehearsed.id}
     town.its["exception"] = exceptions.create(town.system, LAN, exception).id
     # What an operator does all the time: a switch, and back.
     _at(town, hours=30)
