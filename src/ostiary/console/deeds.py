@@ -52,6 +52,7 @@ DEEDS: Final[Mapping[str, str]] = {
     "certificate:update": _("Changed a certificate's owner, name or groups"),
     "console:renew-certificate": _("Renewed the certificate of the console's door"),
     "container:create": _("Created a certificate container"),
+    "container:renew": _("Renewed a server certificate"),
     "container:delete": _("Deleted a certificate container"),
     "enrolment:renew-certificate": _("Renewed the certificate of the door to enrolment"),
     "healthmonitor:create": _("Created a health monitor"),

@@ -10,8 +10,9 @@ from ostiary.ops.caller import Caller
 from ostiary.ops.effects import Applied, Effects
 from ostiary.ops.system import System
 from ostiary.store import effects as stored
+from ostiary.store import revisions
 from ostiary.store.effects import Mark
-from ostiary.store.store import Facts
+from ostiary.store.store import Facts, Revision
 
 _KEPT: Final = timedelta(days=400)
 _AT_ONCE: Final = 1000  # rows of one kind in one transaction: others get their turn between
@@ -29,6 +30,15 @@ def of_revision(system: System, caller: Caller, number: int) -> tuple[Effect, ..
     caller.must("revision:read")
     with system.store.read() as reader:
         return stored.of(reader, "revision", number)
+
+
+def of_thing(system: System, caller: Caller, resource_id: str, limit: int = 5) -> tuple[tuple[Revision, tuple[Effect, ...]], ...]:
+    """The last revisions that changed this thing, newest first, and when each was in force, gateway by gateway."""
+    caller.must("revision:read")
+    with system.store.read() as reader:
+        found = revisions.of(reader, resource_id, limit)
+        effects = stored.of_revisions(reader, [one.number for one in found])
+    return tuple((one, effects.get(one.number, ())) for one in found)
 
 
 def write(system: System) -> int:

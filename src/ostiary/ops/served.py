@@ -84,6 +84,13 @@ def get(system: System, caller: Caller, certificate_id: str) -> ServerCertificat
         return one(system, reader, certificate_id)
 
 
+def referred(system: System, caller: Caller, references: Iterable[str | None]) -> tuple[ServerCertificate, ...]:
+    """Those that these references are of, in their order; what is not there is left out."""
+    caller.must("container:read")
+    with system.store.read() as reader:
+        return _described(system, reader, list(_kept(references)))
+
+
 def one(system: System, reader: Reader, certificate_id: str) -> ServerCertificate:
     """The same within a transaction."""
     found = _described(system, reader, [certificate_id])

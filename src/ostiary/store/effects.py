@@ -77,6 +77,15 @@ def of(reader: Reader, changed: Changed, number: int) -> tuple[Effect, ...]:
     return tuple(Effect.model_validate(dict(row)) for row in reader.connection.execute(statement).mappings())
 
 
+def of_revisions(reader: Reader, numbers: Iterable[int]) -> dict[int, tuple[Effect, ...]]:
+    """When each of these revisions was in force, gateway by gateway; those that no gateway has yet are left out."""
+    wanted = and_(_EFFECTS.c.changed == "revision", _EFFECTS.c.number.in_(tuple(numbers)))
+    found: dict[int, list[Effect]] = {}
+    for row in reader.connection.execute(select(_EFFECTS).where(wanted).order_by(_EFFECTS.c.gateway_id)).mappings():
+        found.setdefault(int(row["number"]), []).append(Effect.model_validate(dict(row)))
+    return {number: tuple(those) for number, those in found.items()}
+
+
 def of_revocation(reader: Reader, authority_id: str, serial: str) -> tuple[Effect, ...]:
     """When what was last said of a certificate was in force, gateway by gateway."""
     table = tables.revocations

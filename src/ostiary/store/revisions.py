@@ -26,6 +26,13 @@ def page(reader: Reader, limit: int, *, before: int | None = None, after: int | 
     return found[::-1] if after is not None else found
 
 
+def of(reader: Reader, resource_id: str, limit: int) -> tuple[Revision, ...]:
+    """The last revisions that changed this thing, newest first."""
+    its = select(_CHANGES.c.revision).where(_CHANGES.c.resource_id == resource_id).distinct()
+    statement = select(_REVISIONS).where(_REVISIONS.c.number.in_(its)).order_by(_REVISIONS.c.number.desc()).limit(limit)
+    return tuple(Revision(*row) for row in reader.connection.execute(statement))
+
+
 def counts(reader: Reader, numbers: Iterable[int]) -> dict[int, int]:
     """How many things each of these revisions changed."""
     statement = (
