@@ -1,5 +1,6 @@
 """What every test may ask for: a PostgreSQL database, a backend, a process that is stopped afterwards."""
 
+import gc
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -26,6 +27,12 @@ _PROCESSES = pytest.StashKey[list[Running]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="Rewrite the golden files instead of comparing with them.")
+
+
+def pytest_collection_finish() -> None:
+    # What is loaded by now stays: looking through all of it for garbage, again and again, is a good part of many a test.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -18,6 +18,7 @@ from psycopg import sql
 
 from support.wait import eventually
 
+_FILLED: Final = "filled"
 UNPRIVILEGED: Final = "nobody"  # PostgreSQL refuses to run as root.
 _SETTINGS: Final = {
     "listen_addresses": "",
@@ -63,6 +64,23 @@ class Postgres:
 
     def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True)
+
+
+def fill(url: str, how: Callable[[str], None]) -> None:
+    """Have `how` fill an empty database, or copy one that it filled before. One with something in it is left as it is."""
+    address, _, query = url.partition("?")
+    server, _, name = address.rpartition("/")
+    folder = query.removeprefix("host=")
+    with psycopg.connect(host=folder, user="postgres", dbname=name) as connection:
+        if connection.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'").fetchone():
+            return
+    with psycopg.connect(host=folder, user="postgres", dbname="postgres", autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_FILLED]).fetchone():
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_FILLED)))
+            how(f"{server}/{_FILLED}?{query}")
+        connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(copy.format(sql.Identifier(name), sql.Identifier(_FILLED)))
 
 
 @contextmanager
