@@ -47,7 +47,7 @@ _OF_OTHERS: Final = {"parent_id", "series_id", "from_series_id", "to_series_id",
 _HREF: Final = re.compile(r"(?:https?://[^/\s]{1,255})?/?(?:v1/)?(authorities|secrets|containers)/([0-9a-f-]{36})/?")
 _PLURALS: Final = {"authorities": "authority", "secrets": "secret", "containers": "container"}
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-_NOTED: Final = frozenset({"id", "revision", "created_at", "updated_at"})
+NOTED: Final = frozenset({"id", "revision", "created_at", "updated_at"})
 _LONG: Final = 400  # characters that are shown at once
 _MANY: Final = 50  # parts of one value
 _LENGTH: Final = TypeAdapter(timedelta)
@@ -196,7 +196,7 @@ def _rows(visit: Visit, one: Changed, names: Mapping[Key, str], *, only_settings
     model = known.model if known is not None else None
     before, after = one.before or {}, one.after or {}
     for name in _ordered(model, before.keys() | after.keys()):
-        if name in _NOTED or (only_settings and _follows(model, name)) or before.get(name) == after.get(name):
+        if name in NOTED or (only_settings and _follows(model, name)) or before.get(name) == after.get(name):
             continue
         if (one.before is None or one.after is None) and _is_usual(model, name, (one.after or before).get(name)):
             continue  # of what came or went, only what somebody chose
@@ -226,11 +226,16 @@ def _is_usual(model: type[BaseModel] | None, name: str, value: Any) -> bool:
 
 def label(visit: Visit, model: type[BaseModel] | None, name: str) -> str:
     """What people call a field."""
+    return visit.say(title(model, name))
+
+
+def title(model: type[BaseModel] | None, name: str) -> str:
+    """The same, not translated yet. What refers to something is called by what that is, unless it has a name of its own."""
     info = model.model_fields.get(name) if model is not None else None
     given = traits(info).get("label") if info is not None else None
     if given is None and name in _REFERS and name not in _OF_OTHERS:
-        return sort(visit, _REFERS[name])
-    return visit.say(str(given or name.replace("_", " ").capitalize()))
+        return SORTS[_REFERS[name]].word
+    return str(given or name.replace("_", " ").capitalize())
 
 
 def _parts(visit: Visit, model: type[BaseModel] | None, name: str, value: Any, names: Mapping[Key, str]) -> Iterator[Part]:
@@ -238,11 +243,11 @@ def _parts(visit: Visit, model: type[BaseModel] | None, name: str, value: Any, n
     if value in (None, "", [], {}):
         return
     if isinstance(value, Mapping):
-        yield from _of_mapping(visit, _inner(model, name), value, names)
+        yield from _of_mapping(visit, model_of(model, name), value, names)
     elif isinstance(value, list | tuple):
         for one in value[:_MANY]:
             if isinstance(one, Mapping):
-                yield Part(Markup(", ").join(part.text for part in _of_mapping(visit, _inner(model, name), one, names)))
+                yield Part(Markup(", ").join(part.text for part in _of_mapping(visit, model_of(model, name), one, names)))
             else:
                 yield from _parts(visit, model, name, one, names)
         if len(value) > _MANY:
@@ -300,7 +305,7 @@ def _length(model: type[BaseModel] | None, name: str, text: str) -> timedelta | 
         return None
 
 
-def _inner(model: type[BaseModel] | None, name: str) -> type[BaseModel] | None:
+def model_of(model: type[BaseModel] | None, name: str) -> type[BaseModel] | None:
     """The model of a field's own parts, if it has one."""
     if model is None or name not in model.model_fields:
         return None

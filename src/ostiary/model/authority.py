@@ -50,20 +50,29 @@ class Authority(Resource):
     parent_id: str | None = setting(None, "The authority that signed it, when that is one of ours.", fixed=True)
     certificate: str = setting(description="Its certificate, PEM.", fixed=True)
     subject: str = setting(description="Its subject, RFC 4514.", derived=True)
-    fingerprint_sha256: str = setting(description="SHA-256 of the certificate, hexadecimal.", derived=True)
-    not_before: datetime = setting(description="From when it is valid.", derived=True)
-    not_after: datetime = setting(description="Until when it is valid.", derived=True)
+    fingerprint_sha256: str = setting(
+        description="SHA-256 of the certificate, hexadecimal.", derived=True, label="SHA-256 fingerprint"
+    )
+    not_before: datetime = setting(description="From when it is valid.", derived=True, label="Valid from")
+    not_after: datetime = setting(description="Until when it is valid.", derived=True, label="Valid until")
     sealed_key: Private = setting(Private(b""), "Its key, or the handle to it in a token, encrypted.", derived=True)
     key: KeySpec | None = setting(None, "The kind of key it was made with; null when it was imported.", derived=True)
     custody: Custody = setting("file", "Who keeps its key: we, encrypted, or a PKCS#11 token.", fixed=True)
-    series_id: str = setting("", "The first of the issuing CAs that work under this name, one after the other.", derived=True)
-    generation: int = setting(1, "Which of them it is.", derived=True)
+    series_id: str = setting(
+        "",
+        "The first of the issuing CAs that work under this name, one after the other.",
+        derived=True,
+        label="First of its name",
+    )
+    generation: int = setting(1, "Which of them it is.", derived=True, label="Which of its name")
     path_length: int | None = setting(None, "How many levels of authorities may be below it; null is any number.", fixed=True)
     name_constraints: NameConstraints | None = setting(None, "Which names it may sign.", fixed=True)
-    warnings: tuple[str, ...] = setting((), "What common engines will not accept of it.", derived=True)
-    cross_of: str | None = setting(None, "The authority whose name and key it has, signed by another parent.", derived=True)
-    revoked_at: datetime | None = setting(None, "When it was revoked.", derived=True)
-    revocation_reason: str | None = setting(None, "Why, as RFC 5280 names it.", derived=True)
+    warnings: tuple[str, ...] = setting((), "What common engines will not accept of it.", derived=True, label="Warnings")
+    cross_of: str | None = setting(
+        None, "The authority whose name and key it has, signed by another parent.", derived=True, label="Cross-signed"
+    )
+    revoked_at: datetime | None = setting(None, "When it was revoked.", derived=True, label="Revoked")
+    revocation_reason: str | None = setting(None, "Why, as RFC 5280 names it.", derived=True, label="Reason")
     status_check: StatusCheck = setting(
         StatusCheck(), "How we learn which of its certificates are revoked, where it was imported."
     )
@@ -84,22 +93,28 @@ class Certificate(Resource):
 
     authority_id: str = setting(description="The authority that signed it.", fixed=True)
     profile: Text = setting("client", "What kind of certificate it is.", fixed=True)
-    serial: str = setting(description="Serial number, hexadecimal.", derived=True)
-    fingerprint_sha256: str = setting(description="SHA-256 of the certificate, hexadecimal.", derived=True)
+    serial: str = setting(description="Serial number, hexadecimal.", derived=True, label="Serial number")
+    fingerprint_sha256: str = setting(
+        description="SHA-256 of the certificate, hexadecimal.", derived=True, label="SHA-256 fingerprint"
+    )
     subject: str = setting(description="Its subject, RFC 4514.", derived=True)
-    sans: tuple[str, ...] = setting((), "Its subject alternative names, such as DNS:a.test.", derived=True)
-    key_sha256: str = setting("", "SHA-256 of its public key (SubjectPublicKeyInfo), hexadecimal.", derived=True)
-    not_before: datetime = setting(description="From when it is valid.", derived=True)
-    not_after: datetime = setting(description="Until when it is valid.", derived=True)
+    sans: tuple[str, ...] = setting(
+        (), "Its subject alternative names, such as DNS:a.test.", derived=True, label="Alternative names"
+    )
+    key_sha256: str = setting(
+        "", "SHA-256 of its public key (SubjectPublicKeyInfo), hexadecimal.", derived=True, label="SHA-256 of the key"
+    )
+    not_before: datetime = setting(description="From when it is valid.", derived=True, label="Valid from")
+    not_after: datetime = setting(description="Until when it is valid.", derived=True, label="Valid until")
     owner: Text = setting("", "Who holds it.", label="Holder")
     groups: Annotated[tuple[Text, ...], Field(max_length=100)] = setting((), "Groups it belongs to.")
     certificate: str = setting(description="The certificate, PEM.", derived=True)
     chain: str = setting("", "The authorities above it up to, not including, the root, PEM.", derived=True)
-    replaces: str | None = setting(None, "The certificate it renewed.", derived=True)
-    revoked_at: datetime | None = setting(None, "When it was revoked or put on hold.", derived=True)
-    revocation_reason: str | None = setting(None, "Why, as RFC 5280 names it.", derived=True)
+    replaces: str | None = setting(None, "The certificate it renewed.", derived=True, label="Renewed from")
+    revoked_at: datetime | None = setting(None, "When it was revoked or put on hold.", derived=True, label="Revoked")
+    revocation_reason: str | None = setting(None, "Why, as RFC 5280 names it.", derived=True, label="Reason")
     invalidity_date: datetime | None = setting(
-        None, "Since when its key is not to be trusted, where that is known.", derived=True
+        None, "Since when its key is not to be trusted, where that is known.", derived=True, label="Invalid since"
     )
     last_seen: datetime | None = setting(None, "When it was last shown to a listener.", derived=True)
 

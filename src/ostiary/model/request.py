@@ -25,18 +25,20 @@ class CertificateRequest(Resource):
     """Who asks for which certificate and why, and what was decided. Nothing is signed before enough people agreed."""
 
     status: RequestStatus = setting("PENDING", "Whether it waits, or how it ended.", derived=True)
-    requested_by: Text = setting(description="Who asked.", derived=True)
+    requested_by: Text = setting(description="Who asked.", derived=True, label="Asked for by")
     justification: Text = setting("", "Why the certificate is needed.", fixed=True)
-    approvals_needed: int = setting(description="How many others must agree.", derived=True)
-    decisions: tuple[Decision, ...] = setting((), "Who agreed or refused, and why.", derived=True)
-    expires_at: datetime = setting(description="When it lapses if nobody decides.", derived=True)
+    approvals_needed: int = setting(description="How many others must agree.", derived=True, label="Approvals needed")
+    decisions: tuple[Decision, ...] = setting((), "Who agreed or refused, and why.", derived=True, label="Decisions")
+    expires_at: datetime = setting(description="When it lapses if nobody decides.", derived=True, label="Lapses")
     certificate_id: str | None = setting(None, "The certificate it became.", derived=True)
 
     authority_id: str = setting(description="The authority that is to sign.", fixed=True)
     profile: Text = setting(description="What kind of certificate it is to be.", fixed=True)
     csr: str = setting(description="The PKCS#10 request, PEM.", fixed=True)
-    key_sha256: str = setting(description="SHA-256 of the key it is for, hexadecimal.", derived=True)
-    asked_for: tuple[str, ...] = setting((), "The names it is to carry, as they will be in the certificate.", derived=True)
+    key_sha256: str = setting(description="SHA-256 of the key it is for, hexadecimal.", derived=True, label="SHA-256 of the key")
+    asked_for: tuple[str, ...] = setting(
+        (), "The names it is to carry, as they will be in the certificate.", derived=True, label="Names asked for"
+    )
     names: RequestedNames | None = setting(None, "The names asked for; empty takes those of the request.", fixed=True)
     lifetime: Annotated[timedelta, Field(gt=timedelta(0))] | None = setting(None, "How long it is to be valid.", fixed=True)
     owner: Text = setting("", "Who will hold it.", fixed=True)

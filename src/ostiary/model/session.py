@@ -29,10 +29,12 @@ class Session(Resource):
     how: How = setting(description="How they signed in.", derived=True)
     token_id: str | None = setting(None, "The token that it hangs on.", derived=True)
     user_id: str | None = setting(None, "The user that it hangs on.", derived=True)
-    fingerprint_sha256: str | None = setting(None, "The certificate that has to be shown with it.", derived=True)
-    source: Text = setting("", "The address it was begun from.", derived=True)
-    seen_at: datetime = setting(description="When it was last used, to the minute.", derived=True)
-    expires_at: datetime = setting(description="When it ends, however much it is used.", derived=True)
+    fingerprint_sha256: str | None = setting(
+        None, "The certificate that has to be shown with it.", derived=True, label="SHA-256 fingerprint"
+    )
+    source: Text = setting("", "The address it was begun from.", derived=True, label="From")
+    seen_at: datetime = setting(description="When it was last used, to the minute.", derived=True, label="Last used")
+    expires_at: datetime = setting(description="When it ends, however much it is used.", derived=True, label="Expires")
 
 
 class SignInLink(Resource):
@@ -41,4 +43,4 @@ class SignInLink(Resource):
     role: Role = setting(description="What whoever follows it may do.", derived=True)
     token_id: str | None = setting(None, "The token of who made it.", derived=True)
     user_id: str | None = setting(None, "The user who made it.", derived=True)
-    expires_at: datetime = setting(description="Until when it is good.", derived=True)
+    expires_at: datetime = setting(description="Until when it is good.", derived=True, label="Expires")

@@ -30,7 +30,7 @@ class Token(Resource):
 
     kind: TokenKind = setting("enrolment", "Whether it enrols certificates or opens the API.", derived=True)
     created_by: Text = setting("", "Who made it.", derived=True)
-    expires_at: datetime = setting(description="Until when it is good.", derived=True)
+    expires_at: datetime = setting(description="Until when it is good.", derived=True, label="Expires")
 
     role: Role | None = setting(None, "What may be done with it; of access only.", derived=True)
 
@@ -42,8 +42,8 @@ class Token(Resource):
     lifetime: timedelta | None = setting(
         None, "How long the certificate is to be valid; null is the profile's own.", derived=True
     )
-    uses: int = setting(0, "How many certificates it is good for.", derived=True)
-    used_for: tuple[Use, ...] = setting((), "The certificates it was used for.", derived=True)
+    uses: int = setting(0, "How many certificates it is good for.", derived=True, label="How many certificates")
+    used_for: tuple[Use, ...] = setting((), "The certificates it was used for.", derived=True, label="Used for")
 
     @property
     def uses_left(self) -> int:

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from ostiary.clock import Clock
-from ostiary.errors import Refusal
+from ostiary.errors import Refusal, Unavailable
 from ostiary.ops.caller import Caller
 from ostiary.ops.chain import Verification, ended, followed
 from ostiary.store.store import Store
@@ -72,7 +72,8 @@ class Verifying:
             self._note(replace(progress, ended_at=clock(), failed=str(refused)))
         except Exception:
             log.exception("verifying the record failed")
-            self._note(replace(progress, ended_at=clock(), failed="it failed; the log says why"))
+            why = Unavailable("Verifying failed; the log says why.")
+            self._note(replace(progress, ended_at=clock(), failed=str(why)))
 
     def _note(self, progress: Progress) -> None:
         with self._lock:
