@@ -50,7 +50,8 @@ def test_a_token_is_made_and_its_secret_shown_once(visitor: Visitor, caplog: pyt
     assert secret not in str(page.reply.url)
 
     (token,) = every_token(visitor)
-    assert (token.name, token.role, round((token.expires_at - token.created_at).total_seconds() / 86_400)) == (
+    days = round((token.expires_at - token.created_at).total_seconds() / 86_400)
+    assert (token.name, token.role, days) == ("deploy", "operator", 30)
         "deploy",
         "operator",
         30,
