@@ -52,10 +52,6 @@ def test_a_token_is_made_and_its_secret_shown_once(visitor: Visitor, caplog: pyt
     (token,) = every_token(visitor)
     days = round((token.expires_at - token.created_at).total_seconds() / 86_400)
     assert (token.name, token.role, days) == ("deploy", "operator", 30)
-        "deploy",
-        "operator",
-        30,
-    )
     for place in (PLACE, f"{PLACE}/tokens/{token.id}", CREATE, "/console/audit", f"{PLACE}/tokens/{token.id}/delete"):
         assert secret not in visitor.raw("GET", place).text
     assert secret not in str(audit.find(visitor.system, ADMIN, limit=1000))
