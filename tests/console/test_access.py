@@ -492,12 +492,12 @@ def test_five_hundred_rules_are_a_page_at_a_time_with_as_many_questions_as_ten(v
     assert len(asked.reply.content) < 100_000
 
 
-def test_it_is_all_there_in_vietnamese(visitor: Visitor, door: Listener) -> None:
+def test_it_is_all_there_in_vietnamese(visitor: Visitor, door: Listener, alice: Certificate) -> None:
     rule = a_rule(visitor, door, "đọc", hosts=("a.test",))
     vi = {"headers": {"accept-language": "vi"}}
-    page = visitor.get(f"/console/access?listener_id={door.id}&try=true&certificate=none&host=a.test", **vi)
+    page = visitor.get(f"/console/access?listener_id={door.id}&try=true&certificate=id:{alice.id}&host=b.test", **vi)
     assert page.root.one("h1").text == "Quy tắc truy cập: door"
-    assert "Máy khách không trình chứng chỉ nào." in page.text
+    assert "không quy tắc nào cho phép yêu cầu này" in page.text
     assert "rule đọc" not in page.text
     assert "quy tắc đọc" in page.text
     popup = visitor.get(f"/console/access/{rule.id}/edit", **vi)

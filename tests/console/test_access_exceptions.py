@@ -178,4 +178,4 @@ def test_it_is_all_there_in_vietnamese(visitor: Visitor, door: Listener) -> None
     made = an_exception(visitor, door)
     vi = {"headers": {"accept-language": "vi"}}
     assert "Ngoại lệ truy cập" in visitor.get("/console/access/exceptions", **vi).root.one("h1").text
-    assert "Người chịu trách nhiệm" in visitor.get(f"/console/access/exceptions/{made.id}/edit", **vi).text
+    assert "Chủ sở hữu" in visitor.get(f"/console/access/exceptions/{made.id}/edit", **vi).text

@@ -1,19 +1,25 @@
 """Explain: the answer that the use case gives, check by check, and an address that leads to it again."""
 
+import re
 from typing import Any
 
 import pytest
 
 from console.visitor import Page, Visitor
+from ostiary.console import judged
+from ostiary.console.visit import Visit
 from ostiary.model.access import AccessException, AccessRule, Holders
 from ostiary.model.explanation import ExplainRequest
 from ostiary.model.listener import Listener
 from ostiary.ops import access, exceptions, explaining, listeners
 from ostiary.ops.exceptions import ENDS_SOON
 from support.certs import Authority
-from support.made import a_balancer, a_certificate, a_listener, an_authority
+from support.made import a_balancer, a_certificate, a_listener, a_secret, an_authority
 from support.systems import ADMIN
+from support.visitors import visitors
 
+# What is no sentence, or a name: it reads alike in every language.
+SAME = re.compile(r"(EC|RSA|ECDSA|Ed25519|'CN=|none|sha|extended key usage clientAuth|$)", re.IGNORECASE)
 STRANGER = Authority.root("Elsewhere").client("mallory")
 
 
@@ -185,3 +191,47 @@ def test_it_is_all_there_in_vietnamese(visitor: Visitor, door: Listener) -> None
     assert page.root.one("h1").text == "Giải thích"
     assert "Máy khách không trình chứng chỉ nào." in page.text
     assert "bị từ chối" in page.text.lower()
+
+
+def test_whatever_a_check_says_is_said_in_vietnamese(visitor: Visitor) -> None:
+    root = Authority.root("Root")
+    trust = {"client_authentication": "MANDATORY", "client_ca_tls_container_ref": a_secret(visitor.system, root.cert_pem)}
+    door = a_listener(visitor.system, a_balancer(visitor.system), **trust)
+    usual: dict[str, Any] = {"kind": "HEALTH_CHECK", "owner": "ann", "listener_id": door.id, "name": "probe"}
+    exceptions.create(visitor.system, ADMIN, AccessException(**usual, not_after=visitor.system.clock() + ENDS_SOON))
+    asked: dict[str, Any] = {
+        "hosts": ("a.test",),
+        "methods": ("GET",),
+        "sources": ("10.0.0.0/8",),
+        "certificate": Holders(subject_cn=("x",)),
+    }
+    for name, value in asked.items():
+        access.create(visitor.system, ADMIN, AccessRule(**{"name": name, "listener_id": door.id, name: value, "paths": ("/x",)}))
+    access.create(visitor.system, ADMIN, AccessRule(name="dns", listener_id=door.id, certificate=Holders(san_dns=("a.test",))))
+    for name, visitor_ in visitors(root).items():
+        for path in ("/x", "/%2F"):
+            request = ExplainRequest(
+                listener_id=door.id,
+                certificate=None if visitor_ is None else visitor_.chain_pem,
+                path=path,
+                host="b.test",
+                method="POST",
+                source="192.0.2.1",
+            )
+            told = explaining.explain(visitor.system, ADMIN, request)
+            vietnamese = visitor_in(visitor, "vi")
+            verdict = judged.verdicts(vietnamese, told, {})["verdict"]
+            english = judged.verdicts(visitor_in(visitor, "en"), told, {})["verdict"]
+            assert (english.detail, english.fix) == (told.detail, told.fix)
+            assert verdict.detail != told.detail, name
+            for here, there in zip(verdict.rows, english.rows, strict=True):
+                assert here.skipped == there.skipped
+                if here.skipped:
+                    continue
+                assert here.name != there.name
+                assert here.detail != there.detail or SAME.match(here.detail), (name, here.detail)
+
+
+def visitor_in(visitor: Visitor, language: str) -> Visit:
+    """A visit in this language."""
+    return Visit(visitor.system, ADMIN, visitor.system.clock(), language=language)

@@ -20,8 +20,11 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 from pydantic import BaseModel
 
-from ostiary.console import forms
-from ostiary.model.fields import traits
+from ostiary.access import reasons
+from ostiary.console import differences, forms
+from ostiary.console.deeds import SORTS
+from ostiary.model.fields import Private, traits
+from ostiary.pki import door_words
 from ostiary.web.words import CATALOGUES
 
 SOURCE: Final = Path(forms.__file__).parents[1]
@@ -37,7 +40,25 @@ NOT_ON_PAGES: Final = (
 )
 
 # What else is said deep within and shown on pages: the sentences in these files.
-SPOKEN: Final = ("access/words.py", "pki/door_words.py", "ops/rehearsals.py", "ops/what_if.py", "pki/authority_warnings.py")
+SPOKEN: Final = (
+    *("access/words.py", "pki/door_words.py", "ops/rehearsals.py", "ops/what_if.py", "pki/authority_warnings.py"),
+    *("ops/explained.py", "ops/access.py", "ops/denials.py"),
+)
+# What checks are called and what they see, which are no whole sentences: all texts of these functions that have several words.
+NOTED: Final = {
+    "pki/door_words.py": ("passed", "_purposes", "key", "flaw"),
+    "pki/door.py": ("_faults", "_stopped", "_count", "_checks"),
+    "access/reasons.py": ("why_not", "_when"),
+    "access/judge.py": ("_before",),
+    "access/policy.py": ("_without", "_names", "_crooked", "_authority", "_exception", "_elsewhere", "step"),
+    "ops/explained.py": ("_network", "_path", "_outcomes"),
+    "ops/chain.py": ("followed", "ended"),
+}
+_KINDS: Final = ("host", "path", "method", "sni", "origin", "access-control-request-method")
+_PURPOSES: Final = (
+    "its extended key usages do not include clientAuth",
+    "extended key usage anyExtendedKeyUsage, which the engine does not take for clientAuth",
+)
 
 _METHODS: Final = [("**/templates/console/**.html", "jinja2"), ("**/templates/**.html", "jinja2"), ("**.py", "python")]
 _KEYWORDS: Final = {"_": None, "gettext": None, "ngettext": (1, 2), "say_many": (1, 2)}
@@ -72,7 +93,7 @@ def wanted() -> Wanted:
             found.add(info.description or "", f"model {model.__name__}")
     for text in forms.CHOICES.values():
         found.add(text, "console/forms.py")
-    for text, place in (*refusals(), *spoken()):
+    for text, place in (*refusals(), *spoken(), *noted(), *recorded()):
         found.add(text, place)
     return found
 
@@ -89,6 +110,19 @@ def models() -> list[type[BaseModel]]:
             if isinstance(thing := getattr(module, name, None), type) and issubclass(thing, BaseModel)
         }
     return list(found.values())
+
+
+def recorded() -> Iterator[tuple[str, str]]:
+    """What the record calls the fields of whatever may be in it, those that nobody sets among them."""
+    left = [sort.model for sort in SORTS.values() if sort.model is not None]
+    for model in left:
+        for name, info in model.model_fields.items():
+            if name in differences.NOTED or info.annotation is Private:
+                continue
+            yield differences.title(model, name), f"record of {model.__name__}"
+            inner = differences.model_of(model, name)
+            if inner is not None and inner not in left:
+                left.append(inner)
 
 
 def refusals() -> Iterator[tuple[str, str]]:
@@ -113,12 +147,45 @@ def spoken() -> Iterator[tuple[str, str]]:
         within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
         for node in ast.walk(tree):
             if isinstance(node, ast.expr) and id(node) not in described | within:
-                yield from ((text, place) for text in _texts(node) if " " in text and text.endswith((".", "?")))
+                yield from ((text.strip(), place) for text in _texts(node) if " " in text and text.endswith((".", "?")))
+
+
+def noted() -> Iterator[tuple[str, str]]:
+    """What checks are called and what they see, as Explain shows it."""
+    for place, functions in NOTED.items():
+        tree = ast.parse((SOURCE / place).read_text())
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef) and function.name in functions:
+                yield from ((text, place) for text in _several_words(function) if not _is_only_facts(text))
+    yield from ((text, "pki/door.py") for text in ("none", "none, and none is demanded"))
+    for text in door_words._SAID.values():
+        for one in {text.replace("{purposes}", purpose).replace("{why}", why) for purpose in _PURPOSES for why in ("", "{why}")}:
+            yield _numbered(one), "pki/door_words.py"
+    for name in (*reasons._NAMES.values(), *(f"the {kind}" for kind in _KINDS)):
+        yield from ((f"{name}: {what}", "access/reasons.py") for what in ("{0}", "none"))
+
+
+def _several_words(function: ast.FunctionDef) -> Iterator[str]:
+    described = {id(node.value) for node in ast.walk(function) if isinstance(node, ast.Expr)}
+    within = {id(part) for node in ast.walk(function) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in described | within:
+            yield from (text for text in _texts(node) if " " in text)
+
+
+def _is_only_facts(text: str) -> bool:
+    return not re.sub(r"\{\d+\}|[\W\d_]", "", text) or text in {"the {0}", "{0}: none"}
+
+
+def _numbered(text: str) -> str:
+    """`{who} expired` as `{0} expired`: in the order in which they stand there."""
+    names = list(dict.fromkeys(re.findall(r"\{([a-z_]+)\}", text)))
+    return re.sub(r"\{([a-z_]+)\}", lambda found: f"{{{names.index(found[1])}}}", text)
 
 
 def _texts(node: ast.expr) -> Iterator[str]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield node.value
+        yield _numbered(node.value)
     elif isinstance(node, ast.IfExp):
         yield from _texts(node.body)
         yield from _texts(node.orelse)

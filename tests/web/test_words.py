@@ -57,6 +57,7 @@ def test_a_sentence_with_facts_in_it_is_translated_with_them(monkeypatch: pytest
     assert words.sentence("there is no pool a {1} b", "vi") == "không có pool a {1} b"
     assert words.sentence("port 443 at 127.0.0.1 is taken", "vi") == "tại 127.0.0.1, cổng 443 đã dùng"
     assert words.sentence("nobody translated this", "vi") == "nobody translated this"
+    assert words.sentence("", "vi") == ""
     words._patterns.cache_clear()
 
 

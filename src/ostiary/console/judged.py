@@ -91,12 +91,25 @@ def _verdict(visit: Visit, judged: Judged, names: Mapping[str, str], on_trial: s
         is_allowed=judged.decision == "ALLOW",
         stage=visit.say(STAGES[judged.stage]),
         code=judged.reason,
-        detail=visit.say(judged.detail),
+        detail=_detail(visit, judged),
         fix=visit.say(judged.fix) if judged.fix else "",
         by=names.get(rule or exception or "", ""),
         place=place,
         rows=tuple(_rows(visit, judged.checks)),
     )
+
+
+def _detail(visit: Visit, judged: Judged) -> str:
+    """Why, in a sentence. Where that is what a check saw, with a capital and a full stop, it is said as the check says it."""
+    for one in judged.checks:
+        if one.result != "failed" or not one.detail:
+            continue
+        before, seen, after = judged.detail.partition(f"{one.detail[0].upper()}{one.detail[1:]}.")
+        if seen:
+            said = visit.say(one.detail)
+            parts = (visit.say(before.strip()), f"{said[0].upper()}{said[1:]}.", visit.say(after.strip()))
+            return " ".join(filter(None, parts))
+    return visit.say(judged.detail)
 
 
 def _rows(visit: Visit, checks: Sequence[ExplainedCheck]) -> Iterator[Row]:

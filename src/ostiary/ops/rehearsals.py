@@ -268,8 +268,10 @@ def _of_demanding(
         return _unknown(reader, listener, at, "Whom another Client CA would refuse is not known. Rehearse it first.")
     if mode == "OPTIONAL":
         return _unknown(reader, listener, at, "How many show a certificate that is not valid is not known. Rehearse it first.")
-    asked = ", for nobody is asked for one" if before == "NONE" else ""
-    return _unknown(reader, listener, at, f"How many come without a certificate is not known{asked}. Rehearse it first.")
+    if before == "NONE":
+        why = "How many come without a certificate is not known, for nobody is asked for one. Rehearse it first."
+        return _unknown(reader, listener, at, why)
+    return _unknown(reader, listener, at, "How many come without a certificate is not known. Rehearse it first.")
 
 
 def _reservations(rules: Sequence[AccessRule], mode: str, *, same_ca: bool) -> Iterator[str]:

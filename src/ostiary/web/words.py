@@ -52,6 +52,8 @@ def sentence(text: str, language: str) -> str:
     Why something is refused is said deep within, with the facts in it, to callers of every kind. The catalogue has such sentences
     with `{0}`, `{1}`, … in place of the facts; here the facts are found in what was said, and put into the translation.
     """
+    if not text:
+        return ""  # in a catalogue, the empty text stands for what is known of the catalogue itself
     translated = of(language).gettext(text)
     if translated != text or len(text) > _LONGEST:
         return translated
