@@ -21,7 +21,7 @@ ACCESS_LIFETIME: Final = timedelta(days=90)
 class Use(Data):
     """One certificate that a grant was used for, and the key that is in it."""
 
-    key_sha256: str
+    key_sha256: str = setting(label="SHA-256 of the key")
     certificate_id: str
 
 
