@@ -17,7 +17,7 @@ from cryptography import x509
 from ostiary.cli.main import app
 from support.backend import Backend
 from support.certs import Authority
-from support.commands import Terminal, run
+from support.commands import Terminal, here, run
 from support.ports import free_port
 from support.processes import start
 from support.stack import Door, Ostiary
@@ -80,7 +80,7 @@ def ostiary(house: Ostiary, door: Door, issuing: dict[str, Any], tmp_path: Path)
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself_with_an_example(words: tuple[str, ...], tmp_path: Path) -> None:
-    told = run(*words, "--help", folder=tmp_path)
+    told = here(*words, "--help", folder=tmp_path)
     assert (told.exit_code, told.err) == (0, "")
     plain = " ".join(re.sub(r"[│╭╮╰╯─]", " ", told.out).split())
     assert re.search(rf"Examples?: ostiary {' '.join(words)}\b", plain), plain
@@ -92,7 +92,7 @@ def test_every_command_explains_itself_with_an_example(words: tuple[str, ...], t
     "words", [(), ("listener",), ("ca",), ("cert",), ("audit",), ("revision",), ("token",), ("enroll",)], ids=" ".join
 )
 def test_half_a_command_shows_what_there_is(words: tuple[str, ...], tmp_path: Path) -> None:
-    done = run(*words, folder=tmp_path)
+    done = here(*words, folder=tmp_path)
     assert done.exit_code == 2
     assert "Usage: ostiary" in done.out + done.err
 
@@ -120,9 +120,31 @@ def test_half_a_command_shows_what_there_is(words: tuple[str, ...], tmp_path: Pa
 )
 def test_a_command_that_is_not_understood_exits_2(words: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "a-file").touch()
-    done = run(*words, folder=tmp_path)
+    done = here(*words, folder=tmp_path)
     assert (done.exit_code, done.out) == (2, "")
     assert "Usage: ostiary" in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("cert", "issue", "--help"),
+        ("nonsense",),
+        ("ca", "create"),
+        ("version",),
+        ("status",),
+        ("status", "--json"),
+        ("ca", "list"),
+        ("ca", "show", "nothing of that name"),
+        ("cert", "list", "--csv"),
+    ],
+    ids=" ".join,
+)
+def test_the_program_says_what_the_tests_hear_that_call_it_in_their_own_process(
+    ostiary: Terminal, words: tuple[str, ...]
+) -> None:
+    assert run(*words, folder=ostiary.folder, env=ostiary.env) == here(*words, folder=ostiary.folder, env=ostiary.env)
 
 
 # What each does.

@@ -119,7 +119,7 @@ def test_pitfall_19_no_key_and_no_passphrase_is_anywhere_but_where_it_belongs(tm
     with watcher.watching():
         house.start()
         where = {"OSTIARY_URL": f"http://{house.listen}", "OSTIARY_DATA_DIR": str(house.data_dir)}
-        ostiary = Terminal(house, tmp_path, where)
+        ostiary = Terminal(house, tmp_path, where, by_itself=True)
         said += use_keys(ostiary, tmp_path)
         secrets |= key_forms((tmp_path / "root.key").read_bytes(), EXPORTED_UNDER.encode())
         house.stop()
