@@ -292,4 +292,11 @@ def test_an_auditor_issues_nothing(visitor: Visitor, ca: Authority) -> None:
 def test_it_is_there_in_vietnamese(visitor: Visitor, ca: Authority) -> None:
     assert ca.has_key
     with visitor.another(language="vi") as reader:
-        assert reader.get(f"{CREATE}?how=file").root.one("html").attrs["lang"] == "vi"
+        page = reader.get(f"{CREATE}?how=csr")
+        assert page.root.one("h1").text == "Cấp chứng chỉ"
+        refused = page.form(CREATE).send(csr="", lifetime="mãi mãi")
+        assert refused.error("csr") == "Hãy dán yêu cầu cấp chứng chỉ, hoặc chọn tệp chứa nó."
+        assert refused.form(CREATE).values("lifetime") == ["mãi mãi"]
+        headings = {"authorities": "Chứng chỉ CA", "requests": "Yêu cầu", "profiles": "Hồ sơ cấp", "expiring": "Sắp hết hạn"}
+        for noun, heading in headings.items():
+            assert reader.get(f"/console/{noun}").root.one("h1").text == heading
