@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import Any, Final
 
 from ostiary.errors import NotFound, Unavailable
@@ -110,7 +111,10 @@ def _counters(told: Any) -> dict[str, int]:
     summed: Counter[str] = Counter()
     for counted in told.values() if isinstance(told, Mapping) else ():
         if isinstance(counted, Mapping):
-            summed.update({str(name): count for name, count in counted.items() if isinstance(count, int)})
+            # The message it comes in knows one kind of numbers.
+            summed.update(
+                {str(name): int(count) for name, count in counted.items() if isinstance(count, int | float) and isfinite(count)}
+            )
     return dict(summed)
 
 
