@@ -127,8 +127,9 @@ def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
     """List who was refused and why, the last first."""
     given = parameters(request, _QUERY)
     words = {name: values[0] for name, values in given.items()}
+    told: dict[str, Any] = {name: words.get(name) for name in _WORDS}
     query = DenialQuery(
-        **{name: words.get(name) for name in _WORDS},
+        **told,
         since=_moment(words, "since"),
         until=_moment(words, "until"),
         reference=whole_number(given, "reference", 0) % 2**53 if "reference" in given else None,
