@@ -21,6 +21,7 @@ from ostiary.ops import (
     relint,
     requests,
     series,
+    served,
     sessions,
     sightings,
     sign_in_links,
@@ -61,6 +62,7 @@ LEISURE: Final[Chores] = (
     ("forgot old refusals; they stay counted", denials.forget_old),
     ("forgot what old rehearsals found", rehearsals.forget_old),
     ("made hours of what was counted by the minute, and forgot old ones", traffic.forget_old),
+    ("read PKCS#12 files ahead", served.read_ahead),
     ("found certificates that break a rule", relint.look_over),
 )
 

@@ -212,7 +212,7 @@ def test_pages_and_search(system: System) -> None:
         file = Secret(name=f"file {number}", payload=Private(SHOP.pkcs12()), payload_content_type="application/octet-stream")
         secrets.create(system, ADMIN, file)
     secrets.create(system, ADMIN, Secret(name="words", payload=Private(b"text"), payload_content_type="text/plain"))
-    names = [f"file {n}" for n in range(3)] + [f"Shop no-{n}" for n in range(7)]
+    names = [f"Shop no-{n}" for n in range(7)] + [f"file {n}" for n in range(3)]
     first = served.find(system, ADMIN, Query(limit=4))
     rest = served.find(system, ADMIN, Query(limit=50, marker=first.items[-1].id))
     assert [one.name for one in (*first.items, *rest.items)] == names
@@ -222,6 +222,16 @@ def test_pages_and_search(system: System) -> None:
     assert [one.name for one in served.find(system, ADMIN, replace(EVERY, search=("SHOP", "no-3"))).items] == ["Shop no-3"]
     with pytest.raises(Invalid, match="marker"):
         served.find(system, ADMIN, Query(limit=4, marker="gone"))
+
+
+def test_files_are_read_ahead_once(system: System) -> None:
+    file = Secret(name="file", payload=Private(SHOP.pkcs12()), payload_content_type="application/octet-stream")
+    stored = secrets.create(system, ADMIN, file)
+    uploading.upload(system, ADMIN, brought())
+    assert served.read_ahead(system) == 1
+    assert served.read_ahead(system) == 0
+    assert len(system.presented) == 1
+    assert served.get(system, ADMIN, stored.id).content is not None
 
 
 def test_a_file_that_cannot_be_read_is_shown_with_the_reason(system: System) -> None:

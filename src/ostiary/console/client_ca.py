@@ -22,6 +22,7 @@ SEARCH: Final = "authority_search"
 # The settings that stand with the switch.
 FIELDS: Final = (MODE, CLIENT_CA, CRL, "stale_revocation", "stale_allow_hours", "max_connection_age")
 _SEARCH_MAX: Final = 200
+_OFFERED: Final = 25  # with the page below, no more than can be sent at once
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def shown(visit: Visit, form: Form, listener: Listener | None = None, *, path: s
     mode = form.text(path + MODE) if is_sent else held
     chosen = form.text(path + CLIENT_CA) if is_sent else reference
     search = form.text(path + SEARCH)[:_SEARCH_MAX]
-    offered, count = client_cas.find(visit.system, visit.caller, search=search, keep=_id(chosen))
+    offered, count = client_cas.find(visit.system, visit.caller, search=search, keep=_id(chosen), limit=_OFFERED)
     return Switch(
         is_on=form.ticked(path + SWITCH) if is_sent else held != "NONE",
         mode=mode if mode not in {"", "NONE"} else "MANDATORY",

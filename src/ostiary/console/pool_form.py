@@ -1,5 +1,6 @@
 """What forms of pools, members and health checks have in common, also where a load balancer is made with all that hangs on it."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 from ostiary.console import forms
@@ -22,7 +23,8 @@ def sticky(visit: Visit, pool: Pool | None = None, *, cookies: bool = True, path
     its: Choices = [("", visit.say(_("None"))), *((one, visit.say(forms.CHOICES[one])) for one in kinds)]
     names = ("type", "cookie_name") if cookies else ("type",)
     made = forms.made(visit, SessionPersistence, names, dict(held) if held else {}, type=its)
-    return forms.under(made, path + STICKY)
+    may_be_none = replace(made["type"], is_needed=False)
+    return forms.under(Filled({**made.controls, "type": may_be_none}), path + STICKY)
 
 
 def stickiness(visit: Visit, filled: Filled, form: Form, *, path: str = "") -> dict[str, Any]:

@@ -23,7 +23,8 @@ from ostiary.store.material import secret_context
 from ostiary.store.store import Reader
 
 PKCS12: Final = "application/octet-stream"  # what is said of a file that may be one
-CHOICES: Final = 100  # that are offered at once where one is to be chosen
+CHOICES: Final = 50  # that are offered at once where one is to be chosen
+_KEPT: Final = 1000  # that are read ahead: half of what is kept (`System.presented`)
 _FIELD: Final = "certificate"
 
 Kind = Literal["container", "secret"]
@@ -73,7 +74,7 @@ def find(system: System, caller: Caller, query: Query) -> Page[ServerCertificate
     caller.must("secret:read")
     with system.store.read() as reader:
         found, more = stored.page(reader, query)
-        return Page(_described(system, reader, [one for _kind, one in found]), more)
+        return Page(_described(system, reader, found), more)
 
 
 def get(system: System, caller: Caller, certificate_id: str) -> ServerCertificate:
@@ -109,7 +110,7 @@ def certificates(system: System, caller: Caller, *, search: str = "", keep: Iter
     with system.store.read() as reader:
         query = Query(limit=CHOICES, search=tuple(search.split()))
         found, _more = stored.page(reader, query, without=server_certificates.OURS)
-        every = _described(system, reader, [*(one for _kind, one in found), *kept])
+        every = _described(system, reader, [*found, *kept])
     choices = {one.id: Choice(kept.get(one.id, one.href), _called(one), one.origin != "brought") for one in every}
     lost = {one: Choice(text, text) for one, text in kept.items() if one not in choices}
     return (*choices.values(), *lost.values())
@@ -125,13 +126,24 @@ def bundles(system: System, caller: Caller, keep: str | None) -> tuple[Choice, .
     return _texts(system, caller, keep, b"-----BEGIN CERTIFICATE-----")
 
 
+def read_ahead(system: System) -> int:
+    """Read files that nobody has looked at since the start, so that nobody waits for it; some at a time. How many that were.
+
+    To open a PKCS#12 file is made slow on purpose, for who guesses its passphrase.
+    """
+    with system.store.read() as reader:
+        every = stored.unread(reader)[:_KEPT]
+        missing = [one for one, revision in every if system.presented.get(_key_of(one, revision)) is None][:CHOICES]
+        return len(_described(system, reader, missing))
+
+
 def _texts(system: System, caller: Caller, keep: str | None, begin: bytes) -> tuple[Choice, ...]:
     caller.must("secret:read")
     kept = _kept([keep])
     with system.store.read() as reader:
         found = {
             one.id: Choice(f"/v1/secrets/{one.id}", one.name or one.id)
-            for one in stored.texts(reader, Query(limit=CHOICES))
+            for one in stored.texts(reader, CHOICES)
             if begin in system.sealer.open(one.payload, secret_context(one.id))
         }
         called = names.of(reader, SECRET, kept)
@@ -183,12 +195,16 @@ def _part_ids(container: Container) -> tuple[str, ...]:
 
 
 def _content(system: System, thing: Container | Secret, its: Sequence[Secret]) -> tuple[Presented | None, str]:
-    key = "/".join(f"{one.id}:{one.revision}" for one in its)
+    key = "/".join(_key_of(one.id, one.revision) for one in its)
     known: tuple[Presented | None, str] | None = system.presented.get(key)
     if known is None:
         known = _read(system, thing, its)
         system.presented.keep(key, known)
     return known
+
+
+def _key_of(secret_id: str, revision: int) -> str:
+    return f"{secret_id}:{revision}"
 
 
 def _read(system: System, thing: Container | Secret, its: Sequence[Secret]) -> tuple[Presented | None, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Subquery, Table, and_, func, or_, select, union_all
 
 from ostiary.errors import Invalid
 from ostiary.model.query import Query
@@ -17,44 +17,37 @@ from ostiary.store.summed import parts
 _SECRETS: Final = tables.secrets
 _CONTAINERS: Final = tables.containers
 _USES: Final = tables.material_uses
+_TEXT: Final = ("text/plain", "application/pkix-cert")
 _DOCUMENT: Final[Any] = _SECRETS.c.document
 
 
-def page(reader: Reader, query: Query, without: Iterable[str] = ()) -> tuple[tuple[tuple[str, str], ...], bool]:
-    """Kind and id of each of one page, by name, and whether more follow; without those whose names begin so."""
-    every = union_all(
-        select(_CONTAINERS.c.id, func.lower(_CONTAINERS.c.name).label("name"), literal("container").label("kind")),
-        select(_SECRETS.c.id, func.lower(_SECRETS.c.name).label("name"), literal("secret").label("kind")).where(_may_be_pkcs12()),
-    ).subquery()
-    its = every.c
-    wanted: list[ColumnElement[bool]] = [
-        or_(its.name.contains(word.lower(), autoescape=True), its.id.startswith(word, autoescape=True)) for word in query.search
+def page(reader: Reader, query: Query, without: Iterable[str] = ()) -> tuple[tuple[str, ...], bool]:
+    """The ids of one page, by name, and whether more follow; without those whose names begin so."""
+    last = _last(reader, query.marker)
+    begins = tuple(without)
+    both = [
+        _some(_CONTAINERS, query, last, [~_CONTAINERS.c.name.startswith(begin, autoescape=True) for begin in begins]),
+        _some(_SECRETS, query, last, [_may_be_pkcs12()]),
     ]
-    wanted += [~its.name.startswith(begin.lower(), autoescape=True) for begin in without]
-    if query.marker is not None:
-        last = reader.connection.execute(select(its.name).where(its.id == query.marker)).first()
-        if last is None:
-            raise Invalid("marker", f"there is no server certificate {query.marker}")
-        name = last[0]
-        if query.reverse:
-            wanted.append(or_(its.name < name, and_(its.name == name, its.id < query.marker)))
-        else:
-            wanted.append(or_(its.name > name, and_(its.name == name, its.id > query.marker)))
-    order = (its.name.desc(), its.id.desc()) if query.reverse else (its.name, its.id)
-    statement = select(its.kind, its.id).where(*wanted).order_by(*order).limit(query.limit + 1)
-    rows = [(str(kind), str(one)) for kind, one in reader.connection.execute(statement)]
+    # Each in the order of its index and no further than the page: the files are many, and long.
+    every = union_all(*(select(one) for one in both)).subquery()
+    order = (every.c.name.desc(), every.c.id.desc()) if query.reverse else (every.c.name, every.c.id)
+    statement = select(every.c.id).order_by(*order).limit(query.limit + 1)
+    rows = [str(one) for one in reader.connection.execute(statement).scalars()]
     found = rows[: query.limit]
     return tuple(found[::-1] if query.reverse else found), len(rows) > query.limit
 
 
-def texts(reader: Reader, query: Query) -> tuple[Secret, ...]:
+def unread(reader: Reader) -> tuple[tuple[str, int], ...]:
+    """Id and revision of each secret that may be a PKCS#12 file."""
+    statement = select(_SECRETS.c.id, _SECRETS.c.revision).where(_may_be_pkcs12())
+    return tuple((str(one), int(revision)) for one, revision in reader.connection.execute(statement))
+
+
+def texts(reader: Reader, limit: int) -> tuple[Secret, ...]:
     """Secrets with text in them that are part of no container, by name: what revocation lists and CA certificates are kept in."""
-    apart = (_DOCUMENT["payload_content_type"].as_string().in_(("text/plain", "application/pkix-cert")), ~_is_part())
-    words = [func.lower(_SECRETS.c.name).contains(word.lower(), autoescape=True) for word in query.search]
-    kinds = _DOCUMENT["secret_type"].as_string().in_(("opaque", "certificate"))
-    statement = select(_SECRETS).where(*apart, kinds, *words).order_by(func.lower(_SECRETS.c.name), _SECRETS.c.id)
-    rows = reader.connection.execute(statement.limit(query.limit)).mappings()
-    return tuple(from_row(SECRET, row) for row in rows)
+    statement = select(_SECRETS).where(_apart(_TEXT)).order_by(_SECRETS.c.name, _SECRETS.c.id).limit(limit)
+    return tuple(from_row(SECRET, row) for row in reader.connection.execute(statement).mappings())
 
 
 def many(reader: Reader, kind: Kind[R], ids: Iterable[str]) -> dict[str, R]:
@@ -77,11 +70,43 @@ def holders(reader: Reader, ids: Iterable[str]) -> dict[str, tuple[tuple[str, st
     return {target: tuple(those) for target, those in found.items()}
 
 
+def _some(table: Table, query: Query, last: tuple[str, str] | None, also: Iterable[ColumnElement[bool]]) -> Subquery:
+    """As many of one kind as there may be on the page."""
+    name, one = table.c.name, table.c.id
+    words = (
+        or_(func.lower(name).contains(word.lower(), autoescape=True), one.startswith(word, autoescape=True))
+        for word in query.search
+    )
+    wanted = [*also, *words]
+    if last is not None and query.reverse:
+        wanted.append(or_(name < last[0], and_(name == last[0], one < last[1])))
+    elif last is not None:
+        wanted.append(or_(name > last[0], and_(name == last[0], one > last[1])))
+    order = (name.desc(), one.desc()) if query.reverse else (name, one)
+    return select(one, name).where(*wanted).order_by(*order).limit(query.limit + 1).subquery()
+
+
+def _last(reader: Reader, marker: str | None) -> tuple[str, str] | None:
+    """Name and id of the last of the page before. Raises `Invalid` when it is not there any more."""
+    if marker is None:
+        return None
+    for table in (_CONTAINERS, _SECRETS):
+        row = reader.connection.execute(select(table.c.name, table.c.id).where(table.c.id == marker)).first()
+        if row is not None:
+            return str(row[0]), str(row[1])
+    raise Invalid("marker", f"there is no server certificate {marker}")
+
+
 def _may_be_pkcs12() -> ColumnElement[bool]:
-    is_bytes = _DOCUMENT["payload_content_type"].as_string() == "application/octet-stream"
-    return and_(is_bytes, _DOCUMENT["secret_type"].as_string().in_(("opaque", "certificate")), ~_is_part())
+    return _apart(("application/octet-stream",))
 
 
-def _is_part() -> ColumnElement[bool]:
-    held = and_(_USES.c.target_id == _SECRETS.c.id, _USES.c.holder_kind == "container")
-    return exists(select(_USES.c.target_id).where(held))
+def _apart(types: tuple[str, ...]) -> ColumnElement[bool]:
+    """Whether a secret of one of these types is part of no container."""
+    # A list that is made once: to look for each secret by itself, SQLite takes an index that does not help.
+    parts_of_others = select(_USES.c.target_id).where(_USES.c.holder_kind == "container")
+    return and_(
+        _SECRETS.c.id.not_in(parts_of_others),
+        _DOCUMENT["payload_content_type"].as_string().in_(types),
+        _DOCUMENT["secret_type"].as_string().in_(("opaque", "certificate")),
+    )
