@@ -4,7 +4,7 @@ from typing import Any
 
 from api.client import Client
 from ostiary.access.words import FIXES
-from ostiary.api.rehearsals import PreviewReply, RehearsalList, RehearsalReply
+from ostiary.api.rehearsals import RehearsalList, RehearsalPreviewReply, RehearsalReply
 from ostiary.model.listener import Listener
 from ostiary.ops import rehearsals
 from support.certs import Authority
@@ -65,7 +65,7 @@ def test_a_preview_says_whom_a_change_would_shut_out(client: Client) -> None:
     listener = a_rehearsal(client)
     told(client, listener, {"code": "no_certificate", "who": "192.0.2.1"})
     answer = client.get(f"{PATH}/{listener.id}/preview?client_authentication=MANDATORY")
-    preview = PreviewReply.model_validate_json(answer.content).preview
+    preview = RehearsalPreviewReply.model_validate_json(answer.content).preview
     assert (preview.clients, preview.would_be_refused, preview.some[0].code) == (1, 1, "no_certificate")
 
 

@@ -50,6 +50,12 @@ def modules_of(*words: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
+def loaded_with(module: str) -> set[str]:
+    """What is loaded once this module is."""
+    program = f"import sys, {module}; print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split())
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -74,11 +80,17 @@ def test_tables_are_drawn_only_where_there_is_one() -> None:
     assert "rich" in modules_of("--help")
 
 
+def test_a_keeper_is_soon_there_because_it_loads_neither_the_model_nor_what_translates_it() -> None:
+    """What it takes from the model is the little that `model.told` says."""
+    found = loaded_with("ostiary.gateway.keeper")
+    assert found & (HEAVY - {"grpc", "envoy", "google.protobuf", "structlog", "asyncio", "cryptography", "httpx"}) == set()
+    assert "pydantic" not in found
+    assert {name for name in found if name.startswith("ostiary.model.")} == {"ostiary.model.told"}
+    assert "cryptography.x509" not in found
+
+
 def test_every_name_here_is_of_something_that_would_be_noticed() -> None:
-    found = subprocess.run(
-        [sys.executable, "-c", "import sys, ostiary.serve; print(*sys.modules)"], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert (SERVING | {"sqlalchemy", "cryptography", "jinja2"} | HEAVY_PARTS) - set(found) == set()
+    assert (SERVING | {"sqlalchemy", "cryptography", "jinja2"} | HEAVY_PARTS) - loaded_with("ostiary.serve") == set()
 
 
 def test_a_group_is_loaded_only_when_one_of_its_commands_is_called() -> None:

@@ -6,17 +6,17 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostiary.envoy import access_log, names, noted
-from ostiary.envoy.access_log import _BETWEEN, _NAMES, Kind, Refusal
+from ostiary.envoy import access_log, names, noted, records
+from ostiary.envoy.records import _NAMES, BETWEEN, Kind, Refusal
 from support.desired import listener
 
 KINDS = st.sampled_from(("request", "connection"))
 PLAIN = st.text("ab-%| é", max_size=4)
-ANY = st.text("ab-% é" + _BETWEEN, max_size=4)
+ANY = st.text("ab-% é" + BETWEEN, max_size=4)
 
 
-def told(kind: Kind, ours: list[str], theirs: list[str]) -> access_log.Record:
-    return access_log.read(kind, _BETWEEN.join((*ours, *theirs)))
+def told(kind: Kind, ours: list[str], theirs: list[str]) -> records.Record:
+    return records.read(kind, BETWEEN.join((*ours, *theirs)))
 
 
 @given(KINDS, st.data())
@@ -25,7 +25,7 @@ def test_a_record_is_read_as_it_was_told(kind: Kind, data: st.DataObject) -> Non
     written = data.draw(st.lists(PLAIN, min_size=len(names), max_size=len(names)))
     values = ["DownstreamEnd" if name == "moment" else value for name, value in zip(names, written, strict=True)]
     wanted = {name: value for name, value in zip(names, values, strict=True) if value != "-" and name != "moment"}
-    assert access_log.read(kind, _BETWEEN.join(values)) == wanted
+    assert records.read(kind, BETWEEN.join(values)) == wanted
 
 
 @pytest.mark.parametrize("moment", ["DownstreamPeriodic", "DownstreamTunnelSuccessfullyEstablished"])
@@ -47,11 +47,11 @@ def test_a_client_that_writes_what_stands_between_fields_changes_none_but_its_ow
 
 
 def test_what_we_refused_is_told_from_what_a_member_refused() -> None:
-    assert access_log.refusal({"details": "rbac_access_denied_matched_policy[revoked]", "status": "403"}) == Refusal("revoked")
+    assert records.refusal({"details": "rbac_access_denied_matched_policy[revoked]", "status": "403"}) == Refusal("revoked")
     by_rule = {"details": "rbac_access_denied_matched_policy[denied_by_rule:4711]", "status": "403"}
-    assert access_log.refusal(by_rule) == Refusal("denied_by_rule", "4711")
-    assert access_log.refusal({"details": "via_upstream", "status": "403"}) is None
-    assert access_log.refusal({}) is None
+    assert records.refusal(by_rule) == Refusal("denied_by_rule", "4711")
+    assert records.refusal({"details": "via_upstream", "status": "403"}) is None
+    assert records.refusal({}) is None
 
 
 @pytest.mark.parametrize("door", names.HOUSE)
@@ -67,15 +67,15 @@ def test_a_door_of_our_own_tells_no_path_for_it_may_hold_a_secret(door: str) -> 
 @pytest.mark.parametrize("mode", ["NONE", "OPTIONAL", "MANDATORY"])
 def test_what_is_told_of_a_request_is_as_long_as_what_is_read(mode: str) -> None:
     told = access_log.of_requests(listener(client_authentication=mode).listener).typed_config.value
-    noted_apart = access_log.CERTIFICATE.count(_BETWEEN) if mode != "NONE" else 0
-    assert told.count(_BETWEEN.encode()) + noted_apart + 1 == sum(map(len, _NAMES["request"]))
+    noted_apart = records.DETAILS.count(BETWEEN) if mode != "NONE" else 0
+    assert told.count(BETWEEN.encode()) + noted_apart + 1 == sum(map(len, _NAMES["request"]))
 
 
 def test_what_is_noted_of_a_certificate_is_the_fingerprint_and_what_records_tell() -> None:
     """Golden files cannot show it: to xds-protos the field is unknown."""
     values = [
         value_pb2.FilterStateValue.FromString(field.data)
-        for field in UnknownFieldSet(noted.noted(access_log.CERTIFICATE, 7))
+        for field in UnknownFieldSet(noted.noted(records.DETAILS, 7))
         if (field.field_number, field.wire_type) == (2, 2)
     ]
     by_key = {value.object_key: value for value in values}
@@ -84,7 +84,7 @@ def test_what_is_noted_of_a_certificate_is_the_fingerprint_and_what_records_tell
     assert fingerprint.format_string.text_format_source.inline_string == "%DOWNSTREAM_PEER_FINGERPRINT_256%"
     assert fingerprint.skip_if_empty
     assert fingerprint.format_string.omit_empty_values
-    assert details.format_string.text_format_source.inline_string == access_log.CERTIFICATE
+    assert details.format_string.text_format_source.inline_string == records.DETAILS
     assert not details.skip_if_empty
 
 
@@ -109,11 +109,11 @@ def test_of_what_is_rehearsed_the_first_refusal_counts_and_the_handshake_before_
     rule_id: str | None,
     is_whole: bool,  # noqa: FBT001 (a parameter of the table above)
 ) -> None:
-    found = access_log.rehearsal({"rehearsed": told})
-    assert found == access_log.Rehearsal(code, rule_id, is_whole=is_whole)
+    found = records.rehearsal({"rehearsed": told})
+    assert found == records.Rehearsal(code, rule_id, is_whole=is_whole)
     assert found.is_refusal == (code not in {"allowed", "exempt"})
     assert found.is_unverified == (code == "unverified")
 
 
 def test_where_nothing_is_rehearsed_there_is_no_rehearsal() -> None:
-    assert access_log.rehearsal({"status": "200"}) is None
+    assert records.rehearsal({"status": "200"}) is None

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import grpc
 import pytest
 
-from ostiary.envoy.access_log import _BETWEEN, _NAMES, Kind
+from ostiary.envoy.records import _NAMES, BETWEEN, Kind
 from ostiary.gateway.access_log import AccessLog, collecting
 from ostiary.gateway.denied import Denied
 from ostiary.gateway.journal import Journal
@@ -27,7 +27,7 @@ def record(kind: Kind = "request", **fields: str | bytes) -> bytes:
     usual: dict[str, str | bytes] = {"client": "192.0.2.1", "duration": "1500"}
     given = usual | fields
     values = (given.get(name, "-") for name in (*_NAMES[kind][0], *_NAMES[kind][1]))
-    return _BETWEEN.encode().join(value if isinstance(value, bytes) else value.encode() for value in values)
+    return BETWEEN.encode().join(value if isinstance(value, bytes) else value.encode() for value in values)
 
 
 def export(*lines: bytes, kind: str = "request") -> bytes:
@@ -136,7 +136,7 @@ def test_who_shows_no_certificate_is_written_down_only(heard: Heard) -> None:
     assert heard.told() == []
 
 
-@pytest.mark.parametrize("name", [b"\xff\xfe", b"caf\xe9", _BETWEEN.encode() * 9, b"", b"\xed\xa0\x80"])
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"caf\xe9", BETWEEN.encode() * 9, b"", b"\xed\xa0\x80"])
 def test_a_name_that_is_no_text_hides_nothing(heard: Heard, name: bytes) -> None:
     """Protobuf would refuse the whole batch for it (gateway.otlp)."""
     entries = heard.take(record(fingerprint="aa", path="/1"), record(fingerprint="bb", san_uri=name), record(fingerprint="cc"))

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from ostiary.envoy.access_log import Refusal
+from ostiary.envoy.records import Refusal
 from ostiary.gateway import denied as module
 from ostiary.gateway.denied import Denied
 from ostiary.model.denial import Refusals

@@ -15,7 +15,7 @@ from ostiary.gateway.stale import AHEAD, REMIND, Alarms, Given, Stale, Staleness
 from ostiary.model.desired import Desired
 from ostiary.model.listener import StaleRevocation
 from ostiary.model.tls import Trust
-from ostiary.pki.foreign_lists import NOBODYS_LIST
+from ostiary.pki.list_ends import NOBODYS_LIST
 from ostiary.xds.source import StreamState
 from ostiary.xds.stream import Rejection
 from support.certs import Authority

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from ostiary.envoy.access_log import Record
+from ostiary.envoy.records import Record
 from ostiary.envoy.snapshot import snapshot
 from ostiary.errors import Invalid
 from ostiary.model.desired import Desired

@@ -32,8 +32,8 @@ from ostiary.access.judge import judge
 from ostiary.access.plain_path import plain
 from ostiary.access.policy import Policy, may_knock_without, policy
 from ostiary.clock import now
-from ostiary.envoy import access_log
-from ostiary.envoy.access_log import Record
+from ostiary.envoy import records
+from ostiary.envoy.records import Record
 from ostiary.envoy.snapshot import snapshot
 from ostiary.gateway import otlp
 from ostiary.model.access import AccessException, AccessRule, ExceptionKind, Holders
@@ -305,7 +305,7 @@ class Told:
             if about["kind"] == "request":
                 with self._lock:
                     for _, line in lines:
-                        record = access_log.read("request", line)
+                        record = records.read("request", line)
                         key = about["listener"], record["client"], record["client_port"]
                         self._told.setdefault(key, []).append(record)
         return b""

@@ -12,7 +12,7 @@ from ostiary.clock import now
 from ostiary.envoy.snapshot import snapshot
 from ostiary.model.desired import Desired
 from ostiary.model.tls import Trust
-from ostiary.pki.foreign_lists import NOBODYS_LIST
+from ostiary.pki.list_ends import NOBODYS_LIST
 from support.backend import Backend
 from support.certs import DAY, Authority, Leaf
 from support.desired import listener

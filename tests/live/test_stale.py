@@ -20,7 +20,7 @@ from ostiary.gateway import client
 from ostiary.model.desired import Desired
 from ostiary.model.tls import Trust
 from ostiary.paths import Paths
-from ostiary.pki.foreign_lists import NOBODYS_LIST
+from ostiary.pki.list_ends import NOBODYS_LIST
 from support.certs import DAY, Authority, Leaf
 from support.control_plane import ControlPlane
 from support.desired import listener

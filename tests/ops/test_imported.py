@@ -20,7 +20,7 @@ from ostiary.ops import authorities, imported, listeners, status_fetch
 from ostiary.ops.caller import Caller
 from ostiary.ops.series import members
 from ostiary.ops.system import System
-from ostiary.pki.foreign_lists import NOBODYS_LIST
+from ostiary.pki.list_ends import NOBODYS_LIST
 from ostiary.store import foreign, revocations
 from ostiary.store.desired import desired
 from ostiary.store.kinds import AUTHORITY

@@ -10,7 +10,7 @@ from ostiary.model.desired import Desired
 from ostiary.model.revocation import RevocationList, Revoke
 from ostiary.ops import list_upkeep, revocation, series
 from ostiary.ops.system import System
-from ostiary.pki.foreign_lists import NOBODYS_LIST
+from ostiary.pki.list_ends import NOBODYS_LIST
 from ostiary.store import lists as book_of_lists
 from ostiary.store.desired import desired
 from ostiary.store.lists import LONGEST_REST, ListBook, Lists, Unread

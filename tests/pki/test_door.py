@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostiary.clock import now
-from ostiary.envoy.secret import MAX_ISSUERS
+from ostiary.envoy.wire import MAX_ISSUERS
 from ostiary.errors import Invalid
 from ostiary.model.tls import Trust
 from ostiary.pki.door import ISSUERS_MAX, Check, Handshake, judge_handshake

@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ostiary.errors import Invalid
-from ostiary.pki.foreign_lists import NOBODYS_LIST, SIZE_MAX, ForeignList, read_lists, refuse_older, revoked_serials
+from ostiary.pki.foreign_lists import SIZE_MAX, ForeignList, read_lists, refuse_older, revoked_serials
+from ostiary.pki.list_ends import NOBODYS_LIST
 from support.certs import DAY, Authority, Updates, Validity, pem
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)

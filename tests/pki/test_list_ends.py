@@ -9,8 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from ostiary.clock import now
-from ostiary.pki.foreign_lists import NOBODYS_LIST
-from ostiary.pki.list_ends import earliest
+from ostiary.pki.list_ends import NOBODYS_LIST, earliest
 from support.certs import DAY, Authority, new_key
 
 SOON = now().replace(microsecond=0) + timedelta(hours=1)

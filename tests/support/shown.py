@@ -2,7 +2,7 @@
 
     with Engine(tmp_path) as engine, Witness(engine.access_log) as witness:
         address = show(port, [der, issuer_der])      # from a loopback address of its own
-        witness.connections(address)                 # what Envoy told, by the fields of `envoy.access_log`
+        witness.connections(address)                 # what Envoy told, by the fields of `envoy.records`
 
 What is shown needs neither a key nor a parser that takes it: TLS 1.2 has the server judge the certificate before the client
 proves that it holds the key, so the handshake is broken off there. Whoever was not refused until then is told of as one whose
@@ -22,8 +22,8 @@ from typing import Any, Final, Self
 
 import grpc
 
-from ostiary.envoy import access_log
-from ostiary.envoy.access_log import Record
+from ostiary.envoy import records
+from ostiary.envoy.records import Record
 from ostiary.gateway import otlp
 from support.wait import eventually
 
@@ -106,7 +106,7 @@ class Witness:
         for about, lines in otlp.read(data):
             if about["kind"] == "connection":
                 with self._lock:
-                    self._told += [access_log.read("connection", line) for _, line in lines]
+                    self._told += [records.read("connection", line) for _, line in lines]
         return b""
 
 

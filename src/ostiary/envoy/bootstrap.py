@@ -11,7 +11,7 @@ from envoy.extensions.resource_monitors.downstream_connections.v3 import downstr
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import json_format, struct_pb2
 
-from ostiary.envoy import access_log, wire
+from ostiary.envoy import records, wire
 
 KEEPER: Final = "keeper"
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -49,7 +49,7 @@ def _pipe(path: str, mode: int = 0) -> Any:
 
 
 def _collector(socket: str) -> Any:
-    cluster = _cluster(access_log.COLLECTOR, socket)
+    cluster = _cluster(records.COLLECTOR, socket)
     cluster.circuit_breakers.thresholds.append(
         circuit_breaker_pb2.CircuitBreakers.Thresholds(
             max_requests=wire.number(_BATCHES), max_pending_requests=wire.number(_BATCHES)

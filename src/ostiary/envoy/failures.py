@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from ostiary.access.words import HandshakeCode
-from ostiary.envoy.access_log import Record
-from ostiary.envoy.secret import MAX_ISSUERS
+from ostiary.envoy.records import Record
+from ostiary.envoy.wire import MAX_ISSUERS
 
 TLS_FAILED: Final = "tls_failed"
 """Nothing that a certificate is to blame for: the client hung up, spoke something else, or does not trust us."""
@@ -64,7 +64,7 @@ _TOO_DEEP: Final = re.compile(rf"at_depth_{MAX_ISSUERS}:_unable_to_get_(local_)?
 
 
 def connection_code(record: Record) -> str | None:
-    """Why a connection was refused, from what is told of it (`envoy.access_log`); None when it was not."""
+    """Why a connection was refused, from what is told of it (`envoy.records`); None when it was not."""
     if (failure := record.get("failure")) is not None:
         return handshake_code(failure)
     return "source_not_allowed" if record.get("flags") == _NO_FILTER_CHAIN else None

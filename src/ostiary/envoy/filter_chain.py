@@ -15,9 +15,9 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.type.v3 import hash_policy_pb2
 
 from ostiary.envoy import names, noted, stickiness, wire
-from ostiary.envoy.access_log import CERTIFICATE
 from ostiary.envoy.downstream_tls import client_trust, downstream_tls
 from ostiary.envoy.http_manager import http_manager
+from ostiary.envoy.records import DETAILS
 from ostiary.errors import Invalid
 from ostiary.model.desired import DesiredListener
 from ostiary.model.listener import Listener
@@ -61,7 +61,7 @@ def _noted(listener: Listener) -> list[Any]:
     if listener.client_authentication == "NONE":
         return []
     whole = listener.client_authentication == "REHEARSAL"
-    return [_filter("envoy.filters.network.set_filter_state", noted.noted(CERTIFICATE, listener.trust_revision, whole=whole))]
+    return [_filter("envoy.filters.network.set_filter_state", noted.noted(DETAILS, listener.trust_revision, whole=whole))]
 
 
 def _protocol(desired: DesiredListener, pool: Pool | None) -> Any:

@@ -13,14 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from envoy.config.core.v3 import base_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2
 
+from ostiary.envoy.wire import MAX_ISSUERS
 from ostiary.errors import Invalid
 from ostiary.kept import Kept
 from ostiary.model.fields import Private
 from ostiary.model.tls import Identity, Trust
-
-# Issuers allowed from a certificate up to its anchor. Real chains have one to three; BoringSSL's own limit of 100 would
-# let a stranger make us check 100 signatures per handshake.
-MAX_ISSUERS: Final = 10
 
 _READ: Final = Kept(4096)
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)

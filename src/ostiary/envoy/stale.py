@@ -7,22 +7,24 @@ choice touches nobody else who trusts the same authorities (docs/decisions/0016-
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 from google.protobuf.message import DecodeError
 
 from ostiary.envoy.resources import LISTENER, SECRET, Resource, pack
-from ostiary.model.listener import Listener
-from ostiary.model.tls import Trust
+
+if TYPE_CHECKING:  # a keeper carries the choice out without knowing the model, which takes long to load
+    from ostiary.model.listener import Listener
+    from ostiary.model.tls import Trust
 
 _ALLOW: Final = "/stale-allow-"
 _UNITS: Final = {"h": "hours", "m": "minutes", "s": "seconds"}
 _CHOICE: Final = re.compile(rf"{_ALLOW}([0-9]{{1,9}})([hms])\Z")
 
 
-def named(trust: Trust, listener: Listener) -> Trust:
+def named(trust: "Trust", listener: "Listener") -> "Trust":
     """The listener's trust under a name that tells what its owner chose."""
     if listener.stale_revocation == "REFUSE" or not trust.crls:
         return trust

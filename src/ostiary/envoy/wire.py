@@ -7,6 +7,9 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 
 UNLIMITED: Final = 2**32 - 1
+# Issuers allowed from a certificate up to its anchor. Real chains have one to three; BoringSSL's own limit of 100 would
+# let a stranger make us check 100 signatures per handshake.
+MAX_ISSUERS: Final = 10
 
 
 def packed(message: Any) -> Any:

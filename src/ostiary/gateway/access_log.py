@@ -11,16 +11,16 @@ import grpc
 import structlog
 
 from ostiary.clock import now
-from ostiary.envoy import access_log
-from ostiary.envoy.access_log import Kind, Record, Refusal, Rehearsal
+from ostiary.envoy import records
 from ostiary.envoy.failures import connection_code
+from ostiary.envoy.records import Kind, Record, Refusal, Rehearsal
 from ostiary.errors import Invalid
 from ostiary.gateway import otlp
 from ostiary.gateway.denied import Denied
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.seen import Seen
 from ostiary.gateway.streams import Streams
-from ostiary.model.denial import Stage
+from ostiary.model.told import Stage
 from ostiary.xds.server import serving
 
 _log = structlog.get_logger(source="keeper")
@@ -57,7 +57,7 @@ class AccessLog:
             for about, lines in otlp.read(data):
                 kind, listener_id = _KINDS[about["kind"]], about["listener"]
                 for began, line in lines:
-                    record = access_log.read(kind, line)
+                    record = records.read(kind, line)
                     is_news = kind == "connection" or self._is_news(listener_id, began, record)
                     self._note(kind, listener_id, began / _NANOSECONDS, record, is_news=is_news)
         except (Invalid, KeyError) as err:
@@ -87,7 +87,7 @@ class AccessLog:
     def _note(self, kind: Kind, listener_id: str, began: float, record: Record, *, is_news: bool) -> None:
         pem = unquote(record.pop("certificate", ""))
         refused = _refusal(kind, record)
-        rehearsed = access_log.rehearsal(record) if kind == "request" and refused is None else None
+        rehearsed = records.rehearsal(record) if kind == "request" and refused is None else None
         entry: dict[str, Any] = {"at": _iso(began), "kind": kind, "listener": listener_id}
         if refused is not None:
             entry |= _why(refused, pem)
@@ -138,7 +138,7 @@ async def collecting(socket: Path, take: Callable[[bytes], None]) -> AsyncIterat
 
 def _refusal(kind: Kind, record: Record) -> Refusal | None:
     if kind == "request":
-        return access_log.refusal(record)
+        return records.refusal(record)
     code = connection_code(record)
     return None if code is None else Refusal(code)
 

@@ -14,10 +14,9 @@ from typing import Any, Final
 
 import structlog
 
-from ostiary.envoy.access_log import Record, Refusal
+from ostiary.envoy.records import Record, Refusal
 from ostiary.gateway.batches import Batches, Told
-from ostiary.model.denial import ADDRESSES, LONGEST_CERTIFICATE, Stage
-from ostiary.model.sighting import place
+from ostiary.model.told import ADDRESSES, LONGEST_CERTIFICATE, Stage, place
 
 _log = structlog.get_logger(source="keeper")
 

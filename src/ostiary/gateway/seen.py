@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import structlog
 
-from ostiary.envoy.access_log import Record
+from ostiary.envoy.records import Record
 from ostiary.gateway.batches import Batches, Told
-from ostiary.model.sighting import place
+from ostiary.model.told import place
 
 _log = structlog.get_logger(source="keeper")
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from ostiary.envoy import stale
 from ostiary.envoy.resources import LISTENER, SECRET, Key, Resource
 from ostiary.pki import list_ends
-from ostiary.pki.foreign_lists import NOBODYS_LIST
+from ostiary.pki.list_ends import NOBODYS_LIST
 from ostiary.xds.source import StreamState
 
 # Envoy takes its time over long lists, and our clock may be behind: rather early than a moment in which everybody is refused.

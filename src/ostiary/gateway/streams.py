@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 
-from ostiary.envoy.access_log import Record
+from ostiary.envoy.records import Record
 from ostiary.gateway.cut import Ends, ends
 
 _log = structlog.get_logger(source="keeper")

@@ -1,21 +1,18 @@
 """Who was refused and why: what gateways tell, summed up, and what is kept of it."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
 from ostiary.model.fields import Data
-
-Stage = Literal["handshake", "request"]
+from ostiary.model.told import ADDRESSES, LONGEST_CERTIFICATE, Stage
 
 MOST: Final = 20_000  # rows that are kept; of what is older, the counts stay and who it was goes
 LONGEST_KEPT: Final = timedelta(days=30)
 SPAN: Final = timedelta(hours=1)  # what is alike within it is one row
 OF_A_KIND: Final = 500  # rows of one listener, stage and code within that time; the rest is one sum without names
 REFERENCES: Final = 64  # of the last refusals in one row, for looking up what a client was told
-ADDRESSES: Final = 16
-LONGEST_CERTIFICATE: Final = 8 * 1024
 
 Words = Annotated[str, StringConstraints(max_length=1024)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,32}$")]

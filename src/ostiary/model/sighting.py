@@ -1,6 +1,5 @@
 """Who was let in: a certificate at a listener, when, how often and from where."""
 
-import ipaddress
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
@@ -8,26 +7,15 @@ from typing import Annotated, Any, Final
 from pydantic import Field, StringConstraints, model_validator
 
 from ostiary.model.fields import Data
+from ostiary.model.told import place
 
 ADDRESSES: Final = 64  # of one client, the last ones; that there are more than a few is what matters
 # One certificate that is used from more places than this within a day may have been copied.
 MANY_ADDRESSES: Final = 5
 MANY_WITHIN: Final = timedelta(hours=24)
-_ONE_PLACE: Final = 64  # bits of an IPv6 address: what follows, a machine makes up anew each day (RFC 8981)
 
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Told = Annotated[str, StringConstraints(max_length=4096)]
-
-
-def place(address: str) -> str:
-    """Where somebody comes from: an IPv4 address, or the network of an IPv6 one."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return str(parsed)
-    return str(parsed.ipv4_mapped or ipaddress.ip_network((int(parsed) >> _ONE_PLACE << _ONE_PLACE, _ONE_PLACE)))
 
 
 class Sighting(Data):

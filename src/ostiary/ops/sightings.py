@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from ostiary.errors import Refusal
 from ostiary.model.query import Page
-from ostiary.model.sighting import Client, ClientQuery, Sighting, place
+from ostiary.model.sighting import Client, ClientQuery, Sighting
+from ostiary.model.told import place
 from ostiary.ops import batches
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System

@@ -17,16 +17,6 @@ from ostiary.pki.names import name_text
 # A list of 200,000 entries has some 8 MiB, and each full handshake then takes 15 ms of CPU (FACTS.md).
 SIZE_MAX: Final = 8 * 1024 * 1024
 _LISTS_MAX: Final = 1000
-# Signed by a key that was thrown away, for an authority that nobody trusts. An engine that is given any list refuses the clients
-# of each authority it has no list of; given none at all, it would ask nobody's.
-NOBODYS_LIST: Final = """\
------BEGIN X509 CRL-----
-MIG8MGUCAQEwCgYIKoZIzj0EAwIwJjEkMCIGA1UEAwwbb3N0aWFyeTogbm8gcmV2
-b2NhdGlvbiBsaXN0Fw0wMDAxMDEwMDAwMDBaFw0wMDAxMDIwMDAwMDBaoA4wDDAK
-BgNVHRQEAwIBATAKBggqhkjOPQQDAgNHADBEAiAlTUhmO9WxlHHJ5u8HIFI1kaZJ
-8kyGiYJ3hd7iOizFQQIgQ+Bl6GC6rH6DcyOR+BgfXfgDIpC+g38oZILy0l1jkx0=
------END X509 CRL-----
-"""
 # Microsoft's authorities say when they will publish the next one: well before nextUpdate ([MS-WCCE] 2.2.2.7.7.2).
 _NEXT_PUBLISH: Final = x509.ObjectIdentifier("1.3.6.1.4.1.311.21.4")
 

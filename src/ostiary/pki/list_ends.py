@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from cryptography import x509
-
-from ostiary.pki import pem
 from ostiary.pki.der import GENERALIZED_TIME, INTEGER, UTC_TIME
 
+# Signed by a key that was thrown away, for an authority that nobody trusts. An engine that is given any list refuses the clients
+# of each authority it has no list of; given none at all, it would ask nobody's.
+NOBODYS_LIST: Final = """\
+-----BEGIN X509 CRL-----
+MIG8MGUCAQEwCgYIKoZIzj0EAwIwJjEkMCIGA1UEAwwbb3N0aWFyeTogbm8gcmV2
+b2NhdGlvbiBsaXN0Fw0wMDAxMDEwMDAwMDBaFw0wMDAxMDIwMDAwMDBaoA4wDDAK
+BgNVHRQEAwIBATAKBggqhkjOPQQDAgNHADBEAiAlTUhmO9WxlHHJ5u8HIFI1kaZJ
+8kyGiYJ3hd7iOizFQQIgQ+Bl6GC6rH6DcyOR+BgfXfgDIpC+g38oZILy0l1jkx0=
+-----END X509 CRL-----
+"""
 _BEGIN: Final = "-----BEGIN X509 CRL-----"
 _END: Final = "-----END X509 CRL-----"
 _BEGINNING: Final = 8192  # characters; what stands before the times is an algorithm and a name
@@ -37,6 +44,10 @@ def _end(text: str) -> datetime | None:
         return _next_update(_decoded(text[:_BEGINNING]))
     except (ValueError, IndexError):
         pass  # A name longer than that, or an old way to write it: read the whole.
+    from cryptography import x509  # noqa: PLC0415 (slow to load, and hardly ever)
+
+    from ostiary.pki import pem  # noqa: PLC0415 (likewise)
+
     try:
         return x509.load_der_x509_crl(_decoded(text)).next_update_utc
     except pem.MALFORMED:

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
-from ostiary.model.denial import ADDRESSES, OF_A_KIND, REFERENCES, SPAN, Denial, DenialQuery, Example, Refusals, Total
+from ostiary.model.denial import OF_A_KIND, REFERENCES, SPAN, Denial, DenialQuery, Example, Refusals, Total
+from ostiary.model.told import ADDRESSES
 from ostiary.store import tables
 from ostiary.store.queries import holds, named
 from ostiary.store.store import Reader, Transaction

@@ -19,7 +19,7 @@ from ostiary.pki.chain import (
     read_pkcs12,
     read_server_identity,
 )
-from ostiary.pki.foreign_lists import NOBODYS_LIST
+from ostiary.pki.list_ends import NOBODYS_LIST
 from ostiary.pki.sealing import Sealer
 from ostiary.store import revocations
 from ostiary.store.access import AccessRecords, retired

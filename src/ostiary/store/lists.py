@@ -12,7 +12,7 @@ from typing import Final
 from ostiary.kept import Kept
 from ostiary.model.revocation import RevocationList
 from ostiary.pki.chain import crl_pem
-from ostiary.pki.foreign_lists import NOBODYS_LIST
+from ostiary.pki.list_ends import NOBODYS_LIST
 from ostiary.store import revocations
 from ostiary.store.store import Reader
 

@@ -10,8 +10,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 
 from ostiary.model.access import AccessRule
-from ostiary.model.denial import ADDRESSES, Example, Refusals
+from ostiary.model.denial import Example, Refusals
 from ostiary.model.rehearsal import OF_A_LISTENER, Reason, Scene, Totals, WouldBe
+from ostiary.model.told import ADDRESSES
 from ostiary.store import tables
 from ostiary.store.kinds import ACCESS_RULE
 from ostiary.store.rows import from_row
