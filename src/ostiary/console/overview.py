@@ -38,8 +38,8 @@ class Picture:
 
 SPANS: Final = {
     "1h": Span(_("1 hour"), timedelta(hours=1), 61),
-    "24h": Span(_("24 hours"), timedelta(hours=24), 97),
-    "7d": Span(_("7 days"), timedelta(days=7), 85),
+    "24h": Span(_("24 hours"), timedelta(hours=24), 49),
+    "7d": Span(_("7 days"), timedelta(days=7), 57),
     "30d": Span(_("30 days"), timedelta(days=30), 61),
 }
 _USUAL: Final = "24h"
@@ -72,19 +72,29 @@ def show(visit: Visit) -> Response:
     name = visit.query.get("span", _USUAL)
     name = name if name in SPANS else _USUAL
     chosen = which(visit)
-    span, now = SPANS[name], visit.at
-    found = traffic.series(
-        visit.system, visit.caller, since=now - span.length, until=now, listener_id=chosen.id or None, points=span.points
-    )
+    found = _traffic(visit, SPANS[name], chosen.id)
+    day = found if name == _USUAL and not chosen.id else _traffic(visit, SPANS[_USUAL], "")
     reader = Reader(visit.language, visit.zone)
     return visit.page(
         "overview.html",
         glance=glance.glance(visit.system, visit.caller),
+        refused=sum(day.refused.values()),
         raised=alarms.raised(visit.system, visit.caller),
         which=chosen,
         span=name,
         spans=[(one, visit.say(SPANS[one].title), _link(chosen.id, one)) for one in SPANS],
         pictures=(_requests(visit, found, reader), _handshakes(visit, found, reader), _endings(visit, reader)),
+    )
+
+
+def _traffic(visit: Visit, span: Span, listener_id: str) -> Traffic:
+    return traffic.series(
+        visit.system,
+        visit.caller,
+        since=visit.at - span.length,
+        until=visit.at,
+        listener_id=listener_id or None,
+        points=span.points,
     )
 
 

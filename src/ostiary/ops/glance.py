@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from ostiary.model.sighting import MANY_WITHIN
-from ostiary.ops import profiles, traffic
+from ostiary.ops import profiles
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.store import glance as stored
@@ -17,12 +17,11 @@ ENDS_WITHIN: Final = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Glance:
-    """As of now. `clients` and `refused` are of the last 24 hours, `ending` certificates of the next 30 days."""
+    """As of now. `clients` are those of the last 24 hours, `ending` certificates of the next 30 days."""
 
     listeners: int
     asking: int  # of them: those that ask for client certificates
     clients: int
-    refused: int
     ending: int
     gateways: int
     connected: int
@@ -31,10 +30,9 @@ class Glance:
 
 def glance(system: System, caller: Caller) -> Glance:
     """All of it."""
-    for action in ("listener:read", "client:read", "traffic:read", "certificate:read", "gateway:read"):
+    for action in ("listener:read", "client:read", "certificate:read", "gateway:read"):
         caller.must(action)
     now = system.clock()
-    day = traffic.series(system, caller, since=now - SEEN_WITHIN, until=now, points=25)
     with system.store.read() as reader:
         every, asking = stored.listeners(reader)
         ends = (now, now + ENDS_WITHIN)
@@ -42,7 +40,6 @@ def glance(system: System, caller: Caller) -> Glance:
             listeners=every,
             asking=asking,
             clients=stored.clients_since(reader, now - SEEN_WITHIN),
-            refused=sum(day.refused.values()),
             ending=sum(sum(inventory.expiring(reader, one.name, ends)) for one in profiles.all_effective(reader)),
             gateways=len(system.fleet.gateways()),
             connected=len(system.fleet.live()),

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, not_, or_, select
 
 from ostiary.model.authority import Certificate
 from ostiary.model.inventory import Status, Wanted
@@ -18,6 +19,7 @@ from ostiary.store.queries import paged
 from ostiary.store.rows import from_row
 from ostiary.store.store import Reader
 from ostiary.store.summed import parts
+from ostiary.store.tables import UTCDateTime
 
 _TABLE: Final = tables.certificates
 _DOCUMENT: Final[Any] = _TABLE.c.document
@@ -31,19 +33,21 @@ def page(reader: Reader, wanted: Wanted) -> Page[Certificate]:
 
 def expiring(reader: Reader, profile: str, ends: Sequence[datetime]) -> tuple[int, ...]:
     """How many certificates of a profile, of those that are in force, expire between each of these moments and the next."""
-    live = and_(_TABLE.c.profile == profile, _TABLE.c.revoked_at.is_(None))
-    counts = (
-        select(func.count()).where(live, _TABLE.c.not_after >= begin, _TABLE.c.not_after < end).scalar_subquery()
-        for begin, end in pairwise(ends)
+    given = {"profile": profile, **{f"end{number}": at for number, at in enumerate(ends)}}
+    return tuple(map(int, reader.connection.execute(_between(len(ends)), given).one()))
+
+
+@lru_cache(maxsize=8)
+def _between(ends: int) -> Select[Any]:
+    """One count for each two of so many moments. Made once: it takes longer to write down than to answer."""
+    moments = [bindparam(f"end{number}", type_=UTCDateTime()) for number in range(ends)]
+    live = and_(_TABLE.c.profile == bindparam("profile"), _TABLE.c.revoked_at.is_(None))
+    return select(
+        *(
+            select(func.count()).where(live, _TABLE.c.not_after >= begin, _TABLE.c.not_after < end).scalar_subquery()
+            for begin, end in pairwise(moments)
+        )
     )
-    return tuple(map(int, reader.connection.execute(select(*counts)).one()))
-
-
-def ending(reader: Reader, after: datetime, before: Sequence[datetime]) -> tuple[int, ...]:
-    """How many certificates, of those that are in force, end between that time and each of these."""
-    live = and_(_TABLE.c.revoked_at.is_(None), _TABLE.c.not_after >= after)
-    counts = (select(func.count()).where(live, _TABLE.c.not_after < end).scalar_subquery() for end in before)
-    return tuple(map(int, reader.connection.execute(select(*counts)).one()))
 
 
 def authorities_expiring(reader: Reader, ends: Sequence[datetime]) -> tuple[int, ...]:

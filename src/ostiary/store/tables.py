@@ -430,8 +430,8 @@ audit = Table(
     Column("entry", Text, nullable=False),  # the exact text that was hashed
     Column("previous_hash", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
-    # With the sequence, so that the newest of many are found without looking at the many.
+    # With the sequence, so that the newest of many are found without looking at the many; and what somebody did of one kind too.
     Index("ix_audit_actor_sequence", "actor", "sequence"),
-    Index("ix_audit_action_sequence", "action", "sequence"),
+    Index("ix_audit_action_sequence_actor", "action", "sequence", "actor"),
     Index("ix_audit_resource_id_sequence", "resource_id", "sequence"),
 )

@@ -11,5 +11,5 @@ depends_on = None
 def upgrade() -> None:
     op.drop_index("ix_audit_action", "audit")
     op.drop_index("ix_audit_resource_id", "audit")
-    for column in ("actor", "action", "resource_id"):
-        op.create_index(f"ix_audit_{column}_sequence", "audit", [column, "sequence"])
+    for columns in (["actor", "sequence"], ["action", "sequence", "actor"], ["resource_id", "sequence"]):
+        op.create_index(f"ix_audit_{'_'.join(columns)}", "audit", columns)
