@@ -14,6 +14,7 @@ from ostiary.ops import balancers, listeners, naming, pools, related
 from ostiary.ops.client_cas import named
 from ostiary.web.words import _
 
+_BELOW: Final = 10  # rows of a page that only its beginning is seen of
 # In the order in which they stand.
 TABS: Final = {"listener": _("Listener"), "pool": _("Pool"), "settings": _("Settings")}
 
@@ -33,16 +34,20 @@ def home_live(visit: Visit) -> str:
 
 def details(visit: Visit) -> Response:
     """One load balancer: its listeners, its pools, its settings."""
-    return visit.page("balancer.html", **around(visit, visit.path["balancer_id"], visit.query.get("tab", "listener")))
+    return visit.page("balancer.html", **_details(visit))
 
 
 def details_live(visit: Visit) -> str:
     """The statuses on a details page, as they change."""
-    return visit.part("balancer_live.html", **around(visit, visit.path["balancer_id"], visit.query.get("tab", "listener")))
+    return visit.part("balancer_live.html", **_details(visit))
 
 
-def around(visit: Visit, balancer_id: str, tab: str) -> dict[str, Any]:
-    """All that the details page shows, also behind a pop-up."""
+def _details(visit: Visit) -> dict[str, Any]:
+    return around(visit, visit.path["balancer_id"], visit.query.get("tab", "listener"), most=lists.PAGE)
+
+
+def around(visit: Visit, balancer_id: str, tab: str, *, most: int = _BELOW) -> dict[str, Any]:
+    """All that the details page shows, and the beginning of it below a pop-up."""
     balancer = balancers.get(visit.system, visit.caller, balancer_id)
     its: dict[str, Any] = {
         "balancer": balancer,
@@ -58,10 +63,11 @@ def around(visit: Visit, balancer_id: str, tab: str) -> dict[str, Any]:
             lambda query: listeners.find(visit.system, visit.caller, query),
             filters=filters,
             sort=(("protocol_port", False),),
+            most=most,
         )
         its |= {"found": found, "rows": listener_rows(visit, found.items)}
     if its["tab"] == "pool":
-        found_pools = lists.listed(visit, lambda query: pools.find(visit.system, visit.caller, query), filters=filters)
+        found_pools = lists.listed(visit, lambda query: pools.find(visit.system, visit.caller, query), filters=filters, most=most)
         its |= {"found": found_pools, "rows": _pool_rows(visit, found_pools.items)}
     return its
 

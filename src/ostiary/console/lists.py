@@ -44,13 +44,14 @@ def listed(
     *,
     filters: tuple[tuple[str, str], ...] = (),
     sort: tuple[tuple[str, bool], ...] = (("name", False),),
+    most: int = PAGE,
 ) -> Listed[T]:
     """What the query of this visit asks for: `q` are words to search, `after` or `before` the id that a page begins beyond."""
     search = visit.query.get("q", "")[:_SEARCH_MAX].strip()
     after, before = visit.query.get("after"), visit.query.get("before")
     query = Query(
         filters=filters,
-        limit=PAGE,
+        limit=most,
         marker=after or before,
         reverse=bool(before and not after),
         sort=sort,
