@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from ostiary.clock import now
+from ostiary.envoy.resources import SECRET as SECRETS
+from ostiary.envoy.resources import Key
+from ostiary.envoy.snapshot import snapshot
 from ostiary.errors import Conflict, Denied, Invalid, NotFound
 from ostiary.model.authority import TrustedAuthority
 from ostiary.model.balancer import LoadBalancer
@@ -17,6 +20,7 @@ from ostiary.model.secret import Secret
 from ostiary.ops import balancers, containers, imported, listeners, secrets, served, uploading
 from ostiary.ops.system import System
 from ostiary.ops.uploading import Brought
+from ostiary.store.desired import desired
 from ostiary.store.kinds import CONTAINER, SECRET
 from support.certs import Authority, Leaf, key_pem
 from support.systems import ADMIN
@@ -151,6 +155,22 @@ def test_a_renewal_takes_the_place_of_what_was_there(system: System) -> None:
     after = listeners.get(system, ADMIN, listener.id)
     assert after.default_tls_container_ref == f"/v1/containers/{container.id}"
     assert after.revision > listener.revision, "its status is that of the renewal"
+
+
+def test_a_renewal_reaches_the_engine_as_a_new_secret_and_nothing_else(system: System) -> None:
+    container = uploading.upload(system, ADMIN, brought())
+    a_listener(system, f"/v1/containers/{container.id}")
+
+    def versions() -> dict[Key, str]:
+        with system.store.read() as reader:
+            whole = snapshot(desired(reader, system.sealer, system.clock()))
+        return {key: resource.version for key, resource in whole.resources.items()}
+
+    before = versions()
+    uploading.renew(system, ADMIN, container.id, brought(ISSUING.server("shop.test", "www.shop.test", days=90)))
+    after = versions()
+    assert before.keys() == after.keys()
+    assert {kind for kind, name in before if before[kind, name] != after[kind, name]} == {SECRETS}, "no connection is lost"
 
 
 def test_names_are_lost_only_if_that_is_meant(system: System) -> None:
