@@ -48,7 +48,10 @@ PICTURES: Final = (
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda one: one.name)
 def test_a_picture_of_the_documentation_can_be_taken(
-    picture: Picture, browser: Browser, place: Place, update_golden: bool,  # noqa: FBT001 (a fixture)
+    picture: Picture,
+    browser: Browser,
+    place: Place,
+    update_golden: bool,  # noqa: FBT001 (a fixture)
 ) -> None:
     address = place.town.filled(picture.path)
     assert address is not None, picture.path

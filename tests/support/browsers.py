@@ -127,7 +127,7 @@ def watched(context: BrowserContext, *, hosts: Collection[str] = (), answers: Co
     page.on("request", lambda request: asked(request.url))
     yield page
     page.close()
-    assert complaints == []
+    assert not complaints, "\n".join(complaints)
 
 
 def _with_policy(home: Home) -> Path:

@@ -12,12 +12,38 @@ SIDES: Final = {
     "/console/balancers": ("?q=nothing+is+called+so",),
     "/console/balancers/{balancer_id}": ("?tab=pool", "?tab=settings", "?q=nothing+is+called+so"),
     "/console/certificates/create": ("?how=csr", "?how=grant"),
+    "/console/people": ("?tab=users", "?tab=sessions", "?tab=grants", "?tab=roles"),
+    "/console/overview": ("?span=7d",),
+    "/console/clients": ("?many=1",),
 }
+# What people look at most.
+MAIN: Final = (
+    "/console/balancers",
+    "/console/balancers/{balancer_id}",
+    "/console/balancers/create",
+    "/console/listeners/{listener_id}/edit",
+    "/console/overview",
+    "/console/clients",
+    "/console/denials",
+    "/console/rehearsals/{listener_id}",
+    "/console/certificates",
+    "/console/certificates/{certificate_id}",
+    "/console/certificates/create",
+    "/console/authorities",
+    "/console/access",
+    "/console/audit",
+)
+# Pieces that a page asks for: no pages.
+_PIECES: Final = ("/effect",)
 
 
 def pages() -> Iterator[Route]:
     """What somebody who is signed in may look at."""
-    yield from (route for route in routes() if route.method == "GET" and not route.is_live and not route.public)
+    yield from (
+        route
+        for route in routes()
+        if route.method == "GET" and not route.is_live and not route.public and not route.path.endswith(_PIECES)
+    )
 
 
 def addresses(town: Town) -> Iterator[str]:

@@ -44,7 +44,7 @@ def served(system: System) -> Iterator[str]:
             console.close()
             server.should_exit = True
             thread.join()
-    assert problems == []
+    assert not problems, "\n".join(problems)
 
 
 def _watched(app: ASGIApp, problems: list[str]) -> ASGIApp:

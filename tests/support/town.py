@@ -96,6 +96,11 @@ OTHERWISE: Final = {
     "/console/authorities/{authority_id}/upload": {"authority_id": "imported authority"},
     "/console/access/{rule_id}/enforce": {"rule_id": "rehearsed rule"},
 }
+# What a page has to be told besides; without it there is nothing to show.
+NEEDED: Final = {
+    "/console/access/create": "?listener_id={listener_id}",
+    "/console/access/exceptions/create": "?listener_id={listener_id}",
+}
 
 
 @dataclass
@@ -112,6 +117,7 @@ class Town:
     def filled(self, path: str) -> str | None:
         """An address of the console with something there is in it; None where nobody said what (`PARTS`)."""
         meant = PARTS | next((parts for start, parts in OTHERWISE.items() if path.startswith(start)), {})
+        path += NEEDED.get(path, "")
         parts = re.findall(r"\{(\w+)\}", path)
         if any(meant.get(part) not in self.its for part in parts):
             return None
@@ -168,11 +174,6 @@ def an_empty_town(folder: Path) -> Iterator[Town]:
         yield town
     finally:
         store.close()
-
-
-def first_day(town: Town) -> None:
-    """Connect the gateway of an empty town."""
-    town.accept()
 
 
 def _at(town: Town, **ago: float) -> None:
