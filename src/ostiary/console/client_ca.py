@@ -19,8 +19,6 @@ MODE: Final = "client_authentication"
 CLIENT_CA: Final = "client_ca_tls_container_ref"
 CRL: Final = "client_crl_container_ref"
 SEARCH: Final = "authority_search"
-# The settings that stand with the switch.
-FIELDS: Final = (MODE, CLIENT_CA, CRL, "stale_revocation", "stale_allow_hours", "max_connection_age")
 _SEARCH_MAX: Final = 200
 _OFFERED: Final = 25  # with the page below, no more than can be sent at once
 

@@ -88,6 +88,7 @@ class Control:
     most: int | None = None
     is_needed: bool = False
     is_advanced: bool = False
+    group: str = ""  # the others it stands with
     error: str = ""
 
     @property
@@ -129,9 +130,13 @@ class Filled:
         """The fields of one part of it (`under`)."""
         return tuple(one for one in self.controls.values() if one.name.startswith(path))
 
-    def advanced(self, *but: str) -> tuple[Control, ...]:
-        """The advanced ones, in order, without those that stand elsewhere."""
-        return tuple(one for one in self.controls.values() if one.is_advanced and one.name not in but)
+    def advanced(self) -> tuple[Control, ...]:
+        """The advanced ones, in order."""
+        return tuple(one for one in self.controls.values() if one.is_advanced)
+
+    def together(self, group: str) -> tuple[Control, ...]:
+        """Those of a group, in order."""
+        return tuple(one for one in self.controls.values() if one.group == group)
 
 
 def made(visit: Visit, model: type[BaseModel], names: Iterable[str], values: Values, **choices: Choices) -> Filled:
@@ -265,6 +270,7 @@ def _control(visit: Visit, model: type[BaseModel], name: str, value: Any, given:
         most=plain.get("maximum"),
         is_needed=info.is_required(),
         is_advanced=bool(extra.get("advanced")),
+        group=str(extra.get("group", "")),
     )
 
 

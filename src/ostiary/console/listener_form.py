@@ -1,49 +1,19 @@
 """The fields of a listener as its forms group them, and what there is to choose from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from ostiary.console import client_ca, forms
+from ostiary.console import forms
 from ostiary.console.forms import Control, Filled
 from ostiary.console.visit import Visit
+from ostiary.model.fields import traits
 from ostiary.model.listener import Listener
 from ostiary.model.query import Query
 from ostiary.ops import naming, pools, served
 from ostiary.web.words import _
 
 # What is in none of them comes last of Advanced Settings.
-GROUPS: Final = (
-    ("who", _("Networks and headers"), ("allowed_cidrs", "insert_headers")),
-    (
-        "tls",
-        "TLS",
-        (
-            "sni_container_refs",
-            "tls_versions",
-            "tls_ciphers",
-            "alpn_protocols",
-            "hsts_max_age",
-            "hsts_include_subdomains",
-            "hsts_preload",
-        ),
-    ),
-    (
-        "timeouts",
-        _("Timeouts and limits"),
-        (
-            "timeout_client_data",
-            "timeout_member_connect",
-            "timeout_member_data",
-            "timeout_tcp_inspect",
-            "connection_limit",
-            "stream_recheck",
-            "max_stream_duration",
-        ),
-    ),
-)
-# What only a listener that terminates TLS has, and only one that understands requests.
-OF_TLS: Final = frozenset({*client_ca.FIELDS, "default_tls_container_ref", *GROUPS[1][2]})
-OF_HTTP: Final = frozenset({"insert_headers"})
+GROUPS: Final = (("who", _("Networks and headers")), ("tls", "TLS"), ("timeouts", _("Timeouts and limits")))
 SEARCH: Final = "certificate_search"
 _SEARCH_MAX: Final = 200
 _POOLS_MAX: Final = 100
@@ -54,18 +24,18 @@ FIRST_HEADERS: Final = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Por
 
 def names(protocol: str, every: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the fields that a listener of this protocol has."""
-    left_out = (frozenset() if protocol == "TERMINATED_HTTPS" else OF_TLS) | (OF_HTTP if protocol == "TCP" else frozenset())
-    return tuple(name for name in every if name not in left_out)
+    missing = {"TERMINATED_HTTPS": set(), "HTTP": {"tls"}}.get(protocol, {"tls", "requests"})
+    return tuple(name for name in every if traits(Listener.model_fields[name]).get("needs") not in missing)
 
 
 def grouped(visit: Visit, form: Filled) -> list[tuple[str, str, list[Control]]]:
     """The advanced settings that stand together: key, title, controls."""
-    return [(key, visit.say(title), [form[name] for name in its if name in form]) for key, title, its in GROUPS]
+    return [(key, visit.say(title), list(form.together(key))) for key, title in GROUPS]
 
 
 def others(form: Filled) -> tuple[Control, ...]:
     """The advanced settings that stand nowhere else."""
-    return form.advanced(*(name for _key, _title, its in GROUPS for name in its), *client_ca.FIELDS)
+    return tuple(one for one in form.advanced() if not one.group)
 
 
 def certificates(visit: Visit, chosen: Iterable[str | None] = (), *, path: str = "") -> dict[str, forms.Choices]:
@@ -113,7 +83,7 @@ def _pools(visit: Visit, balancer_id: str, *kept: str) -> list[tuple[str, str]]:
 def same(listener: Listener, name: str, value: Any) -> bool:
     """Whether it is so already; None is the default."""
     held = getattr(listener, name)
-    if name == "insert_headers":
+    if isinstance(held, Mapping):
         return {header for header, wanted in held.items() if wanted == "true"} == set(value or {})
     info = Listener.model_fields[name]
     return bool(held == (info.get_default(call_default_factory=True) if value is None else value))

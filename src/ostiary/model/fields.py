@@ -8,7 +8,7 @@ A field's metadata (`setting(...)`) says who may set it and when:
 """
 
 import ipaddress
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.fields import FieldInfo
@@ -33,11 +33,14 @@ def setting(
     advanced: bool = False,
     unit: str | None = None,
     label: str | None = None,
+    group: str | None = None,
+    needs: Literal["tls", "requests"] | None = None,
     **limits: Any,
 ) -> Any:
     """Describe one field; `limits` go to pydantic (`ge`, `le`, `max_length`, …).
 
-    `label` is what people call it, where its name with spaces does not say so.
+    `label` is what people call it, where its name with spaces does not say so; `group` is with which others it stands in a form.
+    What `needs` something only a listener has that terminates TLS, or that understands requests.
     """
     extra: dict[str, Any] = {}
     if fixed:
@@ -48,8 +51,7 @@ def setting(
         extra["advanced"] = True
     if unit:
         extra["unit"] = unit
-    if label:
-        extra["label"] = label
+    extra |= {name: text for name, text in (("label", label), ("group", group), ("needs", needs)) if text}
     return Field(default, description=description, json_schema_extra=extra or None, **limits)
 
 

@@ -39,7 +39,10 @@ class Listener(Configured):
     protocol_port: Port = setting(description="The TCP port.", fixed=True, label="Port")
     default_pool_id: str | None = setting(None, "Where requests go.", label="Default Pool")
     connection_limit: Annotated[int, Field(ge=-1, le=2**31 - 1)] = setting(
-        -1, "Most connections at one time; -1 is no limit.", advanced=True
+        -1,
+        "Most connections at one time; -1 is no limit.",
+        advanced=True,
+        group="timeouts",
     )
 
     client_authentication: ClientAuthentication = setting(
@@ -48,18 +51,24 @@ class Listener(Configured):
         "everybody is served as before.",
         advanced=True,
         label="Authentication mode",
+        group="client",
+        needs="tls",
     )
     client_ca_tls_container_ref: Reference | None = setting(
         None,
         "Who may have signed client certificates: an authority's href, or a secret with PEM certificates.",
         advanced=True,
         label="Client CA",
+        group="client",
+        needs="tls",
     )
     client_crl_container_ref: Reference | None = setting(
         None,
         "A secret with the PEM revocation list of each of those authorities.",
         advanced=True,
         label="Revocation list (CRL)",
+        group="client",
+        needs="tls",
     )
 
     stale_revocation: StaleRevocation = setting(
@@ -68,6 +77,8 @@ class Listener(Configured):
         "or ALLOW those not known to be revoked, with an alarm.",
         advanced=True,
         label="When revocation lists have ended",
+        group="client",
+        needs="tls",
     )
     stale_allow_hours: Annotated[int, Field(ge=1, le=720)] = setting(
         24,
@@ -75,6 +86,8 @@ class Listener(Configured):
         advanced=True,
         unit="h",
         label="Allow for",
+        group="client",
+        needs="tls",
     )
 
     trust_revision: int = setting(0, "The revision that last changed who may have signed client certificates.", derived=True)
@@ -83,22 +96,34 @@ class Listener(Configured):
         None,
         "The server certificate: a secret (PKCS#12) or certificate container. Empty: ostiary issues one.",
         label="Default Certificate",
+        needs="tls",
     )
     sni_container_refs: Annotated[tuple[Reference, ...], Field(max_length=100)] = setting(
         (),
         "More server certificates, chosen by the name a client asks for.",
         advanced=True,
         label="SNI Certificates",
+        group="tls",
+        needs="tls",
     )
-    tls_versions: TLSVersions = setting(("TLSv1.2", "TLSv1.3"), "TLS versions spoken.", advanced=True, label="TLS versions")
+    tls_versions: TLSVersions = setting(
+        ("TLSv1.2", "TLSv1.3"), "TLS versions spoken.", advanced=True, label="TLS versions", group="tls", needs="tls"
+    )
     tls_ciphers: Ciphers | None = setting(
         None,
         "TLS 1.2 cipher suites by OpenSSL name, joined by ':'. TLS 1.3 suites are fixed.",
         advanced=True,
         label="TLS ciphers",
+        group="tls",
+        needs="tls",
     )
     alpn_protocols: ALPNProtocols = setting(
-        ("h2", "http/1.1"), "HTTP versions offered in the TLS handshake.", advanced=True, label="ALPN protocols"
+        ("h2", "http/1.1"),
+        "HTTP versions offered in the TLS handshake.",
+        advanced=True,
+        label="ALPN protocols",
+        group="tls",
+        needs="tls",
     )
     hsts_max_age: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = setting(
         None,
@@ -106,21 +131,28 @@ class Listener(Configured):
         advanced=True,
         unit="s",
         label="HSTS lifetime",
+        group="tls",
+        needs="tls",
     )
-    hsts_include_subdomains: bool = setting(False, "Adds includeSubDomains to it.", advanced=True, label="HSTS for subdomains")
-    hsts_preload: bool = setting(False, "Adds preload to it.", advanced=True, label="HSTS preload")
+    hsts_include_subdomains: bool = setting(
+        False, "Adds includeSubDomains to it.", advanced=True, label="HSTS for subdomains", group="tls", needs="tls"
+    )
+    hsts_preload: bool = setting(False, "Adds preload to it.", advanced=True, label="HSTS preload", group="tls", needs="tls")
 
     allowed_cidrs: Annotated[tuple[CIDR, ...], Field(max_length=1000)] = setting(
         (),
         "Networks that may connect; empty is all.",
         advanced=True,
         label="Allowed CIDRs",
+        group="who",
     )
     insert_headers: dict[InsertableHeader, Literal["true", "false"]] = setting(
         {},
         "Headers added to each request for the members.",
         advanced=True,
         label="Request Headers",
+        group="who",
+        needs="requests",
     )
     stream_recheck: Annotated[int, Field(ge=1, le=3600)] = setting(
         5,
@@ -129,6 +161,7 @@ class Listener(Configured):
         advanced=True,
         unit="s",
         label="Recheck streams every",
+        group="timeouts",
     )
     max_stream_duration: Annotated[int, Field(ge=0, le=MILLISECONDS_MAX // 1000)] = setting(
         0,
@@ -136,6 +169,7 @@ class Listener(Configured):
         advanced=True,
         unit="s",
         label="Longest stream",
+        group="timeouts",
     )
     max_connection_age: Annotated[int, Field(ge=60, le=86_400)] = setting(
         86_400,
@@ -143,9 +177,16 @@ class Listener(Configured):
         advanced=True,
         unit="s",
         label="Oldest connection",
+        group="client",
+        needs="tls",
     )
     timeout_client_data: Milliseconds = setting(
-        50_000, "How long a client may be silent.", advanced=True, unit="ms", label="Client timeout"
+        50_000,
+        "How long a client may be silent.",
+        advanced=True,
+        unit="ms",
+        label="Client timeout",
+        group="timeouts",
     )
     timeout_member_connect: Milliseconds = setting(
         5_000,
@@ -153,9 +194,15 @@ class Listener(Configured):
         advanced=True,
         unit="ms",
         label="Connection timeout",
+        group="timeouts",
     )
     timeout_member_data: Milliseconds = setting(
-        50_000, "How long a member may be silent.", advanced=True, unit="ms", label="Member timeout"
+        50_000,
+        "How long a member may be silent.",
+        advanced=True,
+        unit="ms",
+        label="Member timeout",
+        group="timeouts",
     )
     timeout_tcp_inspect: Milliseconds = setting(
         0,
@@ -163,6 +210,7 @@ class Listener(Configured):
         advanced=True,
         unit="ms",
         label="Inspection timeout",
+        group="timeouts",
     )
 
     @property
