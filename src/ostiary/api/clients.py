@@ -62,8 +62,9 @@ def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
     given = parameters(request, _QUERY)
     words = {name: values[0] for name, values in given.items()}
     moments = {name: moment(words[name], name) for name in ("seen_after", "seen_before") if name in words}
+    told: dict[str, Any] = {name: words.get(name) for name in ("listener_id", "fingerprint_sha256", "certificate_id")}
     query = ClientQuery(
-        **{name: words.get(name) for name in ("listener_id", "fingerprint_sha256", "certificate_id")},
+        **told,
         seen_after=moments.get("seen_after"),
         seen_before=moments.get("seen_before"),
         many_addresses=boolean(words["many_addresses"], "many_addresses") if "many_addresses" in words else None,

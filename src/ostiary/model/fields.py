@@ -24,7 +24,7 @@ class Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True)
 
 
-def setting(
+def setting(  # noqa: PLR0913 (each is named where it is given)
     default: Any = ...,
     description: str = "",
     *,

@@ -50,6 +50,13 @@ def _between(ends: int) -> Select[Any]:
     )
 
 
+def ending(reader: Reader, after: datetime, before: Sequence[datetime]) -> tuple[int, ...]:
+    """How many certificates, of those that are in force, end between that time and each of these."""
+    live = and_(_TABLE.c.revoked_at.is_(None), _TABLE.c.not_after >= after)
+    counts = (select(func.count()).where(live, _TABLE.c.not_after < end).scalar_subquery() for end in before)
+    return tuple(map(int, reader.connection.execute(select(*counts)).one()))
+
+
 def authorities_expiring(reader: Reader, ends: Sequence[datetime]) -> tuple[int, ...]:
     """How many authorities, of those that are in force, expire between each of these moments and the next."""
     table = tables.authorities
