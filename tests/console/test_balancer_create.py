@@ -53,6 +53,7 @@ def test_next_next_next_create_makes_something_that_works(visitor: Visitor) -> N
     assert listener.default_tls_container_ref, "ostiary issued one"
     (pool,) = pools.find(visitor.system, ADMIN, EVERY).items
     assert (listener.default_pool_id, pool.protocol, pool.lb_algorithm) == (pool.id, "HTTP", "ROUND_ROBIN")
+    assert pool.name == "https-443"
     (member,) = members.find(visitor.system, ADMIN, pool.id, EVERY).items
     assert (member.address, member.protocol_port, member.weight) == ("127.0.0.1", 8080, 1)
     (monitor,) = monitors.find(visitor.system, ADMIN, EVERY).items
@@ -180,6 +181,26 @@ def test_what_is_wrong_in_an_earlier_step_leads_back_to_it(visitor: Visitor) -> 
     page = wizard(page).send(go="create")
     assert (page.status, step(page)) == (422, "1 Load Balancer")
     assert "not an IP address" in page.error("balancer.vip_address")
+
+
+def test_what_nobody_could_have_chosen_is_refused_and_breaks_nothing(visitor: Visitor) -> None:
+    balancer = balancers.create(visitor.system, ADMIN, LoadBalancer(name="old", vip_address="0.0.0.0"))
+    listeners.create(visitor.system, ADMIN, Listener(loadbalancer_id=balancer.id, protocol="HTTP", protocol_port=80))
+    strange = {"balancer.vip_address": "fe80::1%eth0", "balancer.layer": "sea", "step": "x", "members.07.address": "::1"}
+    page = wizard(visitor.get(PLACE)).send(go="listener", **strange)
+    assert (page.status, step(page)) == (200, "2 Listener")
+    chosen = {
+        "listener.enable_client_ca": "true",
+        "listener.client_ca_tls_container_ref": "javascript:x",
+        "listener.protocol": "GOPHER",
+    }
+    page = wizard(page).send(go="pool", **chosen)
+    assert page.status == 200
+    page = wizard(page).send(
+        go="create", **{"balancer.vip_address": "127.0.0.1", "pool.protocol": "GOPHER", "monitor.type": "PING"}
+    )
+    assert page.status == 422
+    assert [one.name for one in balancers.find(visitor.system, ADMIN, EVERY).items] == ["old"]
 
 
 def test_a_port_that_somebody_else_took_meanwhile_leads_back_to_the_listener(visitor: Visitor) -> None:

@@ -9,7 +9,7 @@ from ostiary.console.drafts import STEPS, Draft
 from ostiary.console.forms import Wrong
 from ostiary.console.visit import Visit, action, page
 from ostiary.errors import Conflict, Invalid
-from ostiary.ops import addresses, balancers, client_cas
+from ostiary.ops import addresses, balancers
 from ostiary.web.words import _
 
 _ORDER: Final = tuple(STEPS)
@@ -81,7 +81,7 @@ def _summary(visit: Visit, draft: Draft) -> dict[str, Any]:
         "layer": form[drafts.LAYER].chosen,
         "protocol": form["listener.protocol"].chosen,
         "certificate": form["listener.default_tls_container_ref"].chosen if draft.protocol == "TERMINATED_HTTPS" else "",
-        "client_ca": client_cas.named(visit.system, visit.caller, [chosen]).get(chosen, chosen) if is_on and chosen else "",
+        "client_ca": client_ca.name(visit, chosen) if is_on else "",
         "algorithm": form["pool.lb_algorithm"].chosen,
         "sticky": form["pool.session_persistence.type"].chosen,
         "check": form["monitor.type"].chosen,

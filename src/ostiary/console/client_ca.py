@@ -56,7 +56,7 @@ def shown(visit: Visit, form: Form, listener: Listener | None = None, *, path: s
         mode=mode if mode not in {"", "NONE"} else "MANDATORY",
         chosen=chosen,
         chosen_id=_id(chosen),
-        chosen_name=client_cas.named(visit.system, visit.caller, [chosen]).get(chosen, "") if _id(chosen) else "",
+        chosen_name=name(visit, chosen),
         offered=offered,
         count=count,
         search=search,
@@ -72,6 +72,11 @@ def settled(visit: Visit, form: Form, values: Mapping[str, Any], *, path: str = 
     if not values.get(CLIENT_CA):
         raise Wrong({path + CLIENT_CA: visit.say(_("Choose a CA certificate from the list."))})
     return {**values, MODE: values[MODE] if values.get(MODE) not in {None, "NONE"} else "MANDATORY"}
+
+
+def name(visit: Visit, reference: str) -> str:
+    """What people call what is referred to; empty for what is no reference, as somebody may have sent."""
+    return client_cas.named(visit.system, visit.caller, [reference])[reference] if _id(reference) else ""
 
 
 def _id(reference: str) -> str:

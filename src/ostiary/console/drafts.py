@@ -3,6 +3,7 @@
 Fields are called as the one call that makes it all would call them: `listener.protocol_port`, `members.1.address`.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -161,6 +162,8 @@ def wanted(visit: Visit, of: Draft) -> Wanted:
     """All of it. Raises `Wrong` with the first step in which something is wrong."""
     balancer, listener = _balancer_of(visit, of), _listener_of(visit, of)
     pool, monitor, members = _pool_of(visit, of), _monitor_of(visit, of), _members_of(visit, of)
+    # Nobody was asked what it is to be called; by its id alone it could not be told from others.
+    pool = pool.model_copy(update={"name": listener.name})
     whole = WholePool(pool=pool, members=tuple(members.values()), healthmonitor=monitor)
     return Wanted(balancer=balancer, listener=WholeListener(listener=listener, default_pool=whole))
 
@@ -212,8 +215,7 @@ def _listener(visit: Visit, form: Form, protocols: forms.Choices) -> Filled:
         "insert_headers": dict.fromkeys(listener_form.FIRST_HEADERS, "true"),
     }
     if "listener.protocol_port" not in form.texts:
-        address = form.text("balancer.vip_address") or ADDRESS
-        values["protocol_port"] = listeners.free_port(visit.system, visit.caller, address=address)
+        values["protocol_port"] = listeners.free_port(visit.system, visit.caller, address=_address(form))
     made = forms.made(
         visit,
         Listener,
@@ -224,6 +226,14 @@ def _listener(visit: Visit, form: Form, protocols: forms.Choices) -> Filled:
         **listener_form.certificates(visit, path="listener."),
     )
     return forms.under(made, "listener.")
+
+
+def _address(form: Form) -> str:
+    """Where it will stand, for a look at what is free there; one that is none yet is found wrong in its own step."""
+    try:
+        return str(ipaddress.ip_address(form.text("balancer.vip_address")))
+    except ValueError:
+        return ADDRESS
 
 
 def _pool(visit: Visit, spoken: list[str], layer: str) -> Filled:
@@ -267,7 +277,7 @@ def _listener_of(visit: Visit, of: Draft) -> Listener:
 def _checked_listener(visit: Visit, of: Draft) -> None:
     """Whether it could be opened today. The whole is checked again when it is made: somebody may be faster."""
     listener = _listener_of(visit, of)
-    address = of.text("balancer.vip_address") or ADDRESS
+    address = _address(of.sent)
     free = listeners.free_port(visit.system, visit.caller, address=address, first=listener.protocol_port)
     if free != listener.protocol_port:
         said = visit.say(
