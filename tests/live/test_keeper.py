@@ -390,7 +390,7 @@ def test_members_and_counters_are_reported(
 
     def told() -> None:
         report = control.reports[-1]
-        assert report["version"] == "1.40.0"
+        assert report.get("version") == "1.40.0"  # the first report may be from before Envoy answered
         assert report["pid"] == envoy_pid(paths)
         assert report["restarts"] == 0
         assert report["members"] == {"pool/one": {f"127.0.0.1:{backend.port}": "healthy"}}

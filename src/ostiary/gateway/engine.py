@@ -5,6 +5,7 @@ reads would stop it in the middle of a line.
 """
 
 import asyncio
+import contextlib
 import importlib.metadata
 import signal
 import subprocess
@@ -12,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx
 import structlog
 
 from ostiary.envoy.bootstrap import bootstrap
 from ostiary.errors import Unavailable
 from ostiary.gateway import pids
-from ostiary.gateway.admin import admin
+from ostiary.gateway.admin import Admin, NoAnswer
 from ostiary.gateway.pids import Process
 from ostiary.paths import Paths
 
@@ -76,10 +76,10 @@ def running(paths: Paths) -> Engine | None:
 async def stop(engine: Engine, paths: Paths, drain_seconds: float) -> None:
     """Drain, quit; force only what does not listen. The process is gone when this returns."""
     try:
-        async with admin(paths.admin_socket) as envoy:
-            await envoy.drain(drain_seconds)
-            await envoy.quit()
-    except httpx.HTTPError as err:
+        envoy = Admin(paths.admin_socket)
+        await envoy.drain(drain_seconds)
+        await envoy.quit()
+    except NoAnswer as err:
         _log.warning("Envoy could not be asked to stop", reason=repr(err))
         engine.process.send(signal.SIGTERM)
     try:
@@ -93,15 +93,14 @@ async def stop(engine: Engine, paths: Paths, drain_seconds: float) -> None:
 
 
 async def _answers(paths: Paths, node_id: str, process: Process) -> bool:
-    try:
-        async with asyncio.timeout(_TIME_TO_ANSWER), admin(paths.admin_socket) as envoy:
+    envoy = Admin(paths.admin_socket)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_TIME_TO_ANSWER):
             while process.is_alive:
                 try:
                     return bool((await envoy.info()).get("node", {}).get("id") == node_id)
-                except httpx.TransportError:  # it may just be starting
+                except NoAnswer:  # it may just be starting
                     await asyncio.sleep(_POLL)
-    except (TimeoutError, httpx.HTTPError):
-        pass
     return False
 
 

@@ -6,7 +6,6 @@ import signal
 import time
 from typing import Any, Final
 
-import httpx
 import structlog
 
 from ostiary.clock import now
@@ -14,7 +13,7 @@ from ostiary.envoy.resources import Key, Snapshot
 from ostiary.files import write_private
 from ostiary.gateway import engine, report
 from ostiary.gateway.access_log import AccessLog, collecting
-from ostiary.gateway.admin import admin
+from ostiary.gateway.admin import Admin, NoAnswer
 from ostiary.gateway.denied import Denied
 from ostiary.gateway.dialogue import Dialogue
 from ostiary.gateway.ending import Ending
@@ -298,21 +297,21 @@ class Keeper:
             self._answers.put_nowait(request)
 
     async def _measure(self) -> None:
-        async with admin(self._paths.admin_socket) as envoy:
-            while True:
-                pid = self._engine.process.pid if self._engine else None
-                told = report.about(self._gateway_id, pid, self._restarts, self._last_error)
-                told |= report.stale(self._given.stale)
-                told |= report.streams(len(self._streams), self._streams.cut, self._ending.unable)
-                with contextlib.suppress(httpx.HTTPError):
-                    told |= await report.measured(envoy)
-                    self._access_log.dropped(told["records_dropped"])
-                if self._reports.full():
-                    self._reports.get_nowait()  # nobody took it; it is old news
-                self._reports.put_nowait(told)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._to_report.wait(), _REPORT_EVERY)
-                self._to_report.clear()
+        envoy = Admin(self._paths.admin_socket)
+        while True:
+            pid = self._engine.process.pid if self._engine else None
+            told = report.about(self._gateway_id, pid, self._restarts, self._last_error)
+            told |= report.stale(self._given.stale)
+            told |= report.streams(len(self._streams), self._streams.cut, self._ending.unable)
+            with contextlib.suppress(NoAnswer):
+                told |= await report.measured(envoy)
+                self._access_log.dropped(told["records_dropped"])
+            if self._reports.full():
+                self._reports.get_nowait()  # nobody took it; it is old news
+            self._reports.put_nowait(told)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._to_report.wait(), _REPORT_EVERY)
+            self._to_report.clear()
 
     async def _store(self) -> None:
         async with self._saving:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ _FILTER: Final = (
 
 
 async def measured(envoy: Admin) -> dict[str, Any]:
-    """What a living Envoy says. Raises `httpx.HTTPError`."""
+    """What a living Envoy says. Raises `admin.NoAnswer`."""
     info = await envoy.info()
     counted = await envoy.counters(_FILTER)
     return {
@@ -35,12 +36,17 @@ def about(gateway_id: str, pid: int | None, restarts: int, last_error: str | Non
     """What the keeper knows itself."""
     return {
         "gateway": gateway_id,
-        "keeper_version": version("ostiary"),
+        "keeper_version": _our_version(),
         "keeper_pid": os.getpid(),
         "pid": pid,
         "restarts": restarts,
         "last_error": last_error,
     }
+
+
+@cache
+def _our_version() -> str:
+    return version("ostiary")
 
 
 def streams(going_on: int, ended: dict[str, int], unable: str | None) -> dict[str, Any]:
