@@ -82,7 +82,7 @@ def test_what_a_rule_says_is_read_in_words(visitor: Visitor, door: Listener, ali
     later = visitor.system.clock() + timedelta(days=9)
     a_rule(visitor, door, "next week", not_before=later, sources=("10.0.0.0/8",))
     first, second, third = page_of(visitor, door).rows()
-    assert first[0] == "1"
+    assert first[0] == "1 Move to …: reads"
     assert first[2] == "Allow"
     assert first[3] == "Groups: field CA: Terminals CN: pos-*, till-1"
     assert first[4] == "Methods: GET Hosts: h0.test, h1.test, h2.test, h3.test and 5 more Paths: /v1/*"

@@ -112,8 +112,13 @@ def _shown(der: bytes) -> ShownCertificate:
 def noted(certificate_pem: str, issuer_fingerprint: str | None, entry: str, *, verified: bool = True) -> Holder | None:
     """What the engine notes of a certificate after the handshake. `entry` is what it is a member of (`members.entry`)."""
     certificate = first_of(certificate_pem)
-    if certificate is None:
-        return None
+    return None if certificate is None else holder(certificate, issuer_fingerprint, entry, verified=verified)
+
+
+def holder(
+    certificate: engine_certificate.EngineCertificate, issuer_fingerprint: str | None, entry: str, *, verified: bool = True
+) -> Holder:
+    """The same of one that was read."""
     texts = as_printed.printed(certificate)
     names = certificate.alternatives or ()
     return Holder(

@@ -91,15 +91,9 @@ def page(system: System, caller: Caller, *, limit: int, after: str = "", search:
     words = [one.casefold() for one in search]
     with system.store.read() as reader:
         at = system.clock()
-        known = {one.id: one for one in reader.all(LISTENER)}
         its = stored.shadow_rules(reader)
-        rehearsing = [
-            one
-            for one in known.values()
-            if (one.client_authentication == "REHEARSAL" or (one.client_authentication != "NONE" and one.id in its))
-            and all(word in one.name.casefold() for word in words)
-        ]
-        inorder = sorted(rehearsing, key=_by_name)
+        known = {one.id: one for one in stored.rehearsing(reader, its)}
+        inorder = sorted((one for one in known.values() if all(word in one.name.casefold() for word in words)), key=_by_name)
         mark = _by_name(known[after]) if after in known else ("", "")
         some = [one for one in inorder if _by_name(one) > mark][: limit + 1]
         begun = stored.begun(reader, {one.trust_revision for one in some})

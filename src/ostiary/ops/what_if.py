@@ -1,8 +1,9 @@
 """What would become of a request, and of those who came within a day, if a listener's rules were others. Nothing is changed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from ostiary.access import members
@@ -19,10 +20,10 @@ from ostiary.model.tls import Trust
 from ostiary.model.what_if import Trial, Visitor, WhatIf
 from ostiary.ops import access
 from ostiary.ops.caller import Caller
-from ostiary.ops.explained import Known, answer, first_of, noted
+from ostiary.ops.explained import Known, answer, first_of, holder
 from ostiary.ops.explaining import entry_on_record
 from ostiary.ops.system import System
-from ostiary.pki.door import judge_handshake
+from ostiary.pki.door import signer
 from ostiary.store import visitors
 from ostiary.store.access import signers
 from ostiary.store.desired import NEWEST, desired
@@ -62,7 +63,7 @@ def test(system: System, caller: Caller, asked: WhatIf) -> Tried:
     first = first_of(asked.certificate) if asked.certificate is not None else None  # read before a transaction is open
     with system.store.read() as reader:
         now = system.clock()
-        whole, listener = _desired(reader, system, asked.listener_id, asked.at or now)
+        whole, listener = _desired(reader, system, asked.listener_id, now, asked.at)
         tried, on_trial = _with_rules(reader, system, listener, asked, now)
         certificate, fingerprint = asked.certificate, first.fingerprint_sha256 if first is not None else ""
         if asked.certificate_id is not None:
@@ -80,13 +81,13 @@ def shut_out(system: System, caller: Caller, trial: Trial) -> Shut:
     caller.must("client:read")
     with system.store.read() as reader:
         at = system.clock()
-        whole, listener = _desired(reader, system, trial.listener_id, at, Unread())
+        whole, listener = _desired(reader, system, trial.listener_id, at, lists=Unread())
         tried, _ = _with_rules(reader, system, listener, trial, at)
         came = visitors.lately(reader, trial.listener_id, at - LATELY, LOOKED_AT)
         clients = visitors.count(reader, trial.listener_id, at - LATELY)
     before, after = (policy(_of_clients_alone(one), whole.denied, whole.retired) for one in (listener, tried))
-    trust = tried.trust and tried.trust.model_copy(update={"crls": ""})  # they came in: only who signed is asked
-    holders = [(one, holder) for one in came if (holder := _as_noted(one, trust, at)) is not None]
+    # They came in: of the handshake, only who signed is asked.
+    holders = [(one, held) for one in came if (held := _as_noted(one, tried.trust)) is not None]
     refused = tuple(_refused(before, after, holders, at))
     return Shut(clients, len(holders), refused)
 
@@ -94,18 +95,23 @@ def shut_out(system: System, caller: Caller, trial: Trial) -> Shut:
 def _refused(
     before: Policy, after: Policy, holders: Sequence[tuple[Visitor, Holder]], at: datetime
 ) -> Iterator[tuple[Visitor, str]]:
-    for visitor, holder in holders:
-        request = Request(host="", at=at, holder=holder)
+    for visitor, held in holders:
+        request = Request(host="", at=at, holder=held)
         verdict = judge(after, request)
         if not verdict.decision.allowed and judge(before, request).decision.allowed:
             yield visitor, verdict.decision.code
 
 
 def _desired(
-    reader: Reader, system: System, listener_id: str, at: datetime, lists: Lists = NEWEST
+    reader: Reader, system: System, listener_id: str, now: datetime, at: datetime | None = None, lists: Lists = NEWEST
 ) -> tuple[Desired, DesiredListener]:
+    """All there is and the listener, as it is now, or will be at another time."""
     access.listener_of(reader, listener_id)
-    whole = desired(reader, system.sealer, at, lists=lists)
+    published = system.fleet.wanted.desired if system.fleet.wanted is not None else None
+    if at is None and published is not None and published.revision == reader.revision():
+        whole = published  # put together once already, for the gateways
+    else:
+        whole = desired(reader, system.sealer, at or now, lists=lists)
     for one in whole.listeners:
         if one.listener.id == listener_id:
             return whole, one
@@ -155,13 +161,22 @@ def _of_any_request(rule: AccessRule) -> AccessRule:
     return rule.model_copy(update=dict.fromkeys(_OF_REQUESTS, ()))
 
 
-def _as_noted(visitor: Visitor, trust: Trust | None, at: datetime) -> Holder | None:
+def _as_noted(visitor: Visitor, trust: Trust | None) -> Holder | None:
     """What the engine notes of somebody who was there; None where nobody told us the certificate."""
-    if not visitor.certificate:
+    if not visitor.certificate or trust is None:
         return None
-    entry = members.entry(visitor.groups, visitor.profile)
+    read = _read(visitor.certificate, trust.certificates)
+    return None if read is None else replace(read, entry=members.entry(visitor.groups, visitor.profile))
+
+
+@lru_cache(maxsize=2 * LOOKED_AT)  # the same come again, and are asked about again as a rule is being written
+def _read(certificate_pem: str, authorities_pem: str) -> Holder | None:
+    """What stands in a certificate, and who signed it. That was so when it was made: whether it has expired, rules ask."""
     try:
-        handshake = judge_handshake(visitor.certificate, trust, "OPTIONAL", at)
-        return noted(visitor.certificate, handshake.issuer_fingerprint_sha256, entry)
+        certificate = first_of(certificate_pem)
+        if certificate is None or certificate.not_before is None:
+            return None
+        trust = Trust(name="", certificates=authorities_pem)
+        return holder(certificate, signer(certificate, trust, certificate.not_before), "")
     except Refusal:
         return None

@@ -89,6 +89,16 @@ def judge_handshake(certificate_pem: str | None, trust: Trust | None, mode: Mode
     )
 
 
+def signer(certificate: EngineCertificate, trust: Trust, at: datetime) -> str | None:
+    """Whose signature lets it in: the SHA-256 of that authority's certificate, None where it is not let in.
+
+    As `judge_handshake` finds it of a certificate that is shown alone, without the words; for many at once.
+    """
+    verified = _verifier(trust.certificates, trust.crls).verify([certificate], at.replace(microsecond=0))
+    issuer = None if verified.flaw else next(iter(verified.path[1:]), None)
+    return issuer.fingerprint_sha256 if issuer is not None else None
+
+
 def _let_in(detail: str, checks: tuple[Check, ...]) -> Handshake:
     return Handshake(allowed=True, code=None, detail=detail, checks=checks)
 

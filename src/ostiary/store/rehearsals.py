@@ -11,10 +11,11 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select
 
 from ostiary.model.access import AccessRule
 from ostiary.model.denial import Example, Refusals
+from ostiary.model.listener import Listener
 from ostiary.model.rehearsal import OF_A_LISTENER, Reason, Scene, Totals, WouldBe
 from ostiary.model.told import ADDRESSES
 from ostiary.store import tables
-from ostiary.store.kinds import ACCESS_RULE
+from ostiary.store.kinds import ACCESS_RULE, LISTENER
 from ostiary.store.rows import from_row
 from ostiary.store.store import Reader, Transaction
 from ostiary.store.summed import Sums, parts
@@ -96,6 +97,14 @@ def begun(reader: Reader, trust_revisions: Iterable[int]) -> dict[int, datetime]
     table = tables.revisions
     statement = select(table.c.number, table.c.at).where(table.c.number.in_(tuple(trust_revisions)))
     return {int(number): at for number, at in reader.connection.execute(statement)}
+
+
+def rehearsing(reader: Reader, with_rules: Iterable[str]) -> tuple[Listener, ...]:
+    """The listeners that rehearse, as a whole, or because they are among those with such rules."""
+    mode: Any = tables.listeners.c.document["client_authentication"].as_string()
+    of_rules = and_(tables.listeners.c.id.in_(tuple(with_rules)), mode != "NONE")
+    rows = reader.connection.execute(select(tables.listeners).where(or_(mode == "REHEARSAL", of_rules))).mappings()
+    return tuple(from_row(LISTENER, row) for row in rows)
 
 
 def shadow_rules(reader: Reader) -> dict[str, tuple[AccessRule, ...]]:
