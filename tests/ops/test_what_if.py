@@ -52,9 +52,8 @@ def test_what_gateways_were_given_is_not_put_together_anew_unless_something_chan
     for number in range(5):
         a_listener(system, balancer, protocol_port=9000 + number, **trust)
     alice = a_certificate(system, issuer, groups=("field",))
-    asked = WhatIf(
-        listener_id=door.id, certificate_id=alice.id, rule=AccessRule(name="r", listener_id=door.id, hosts=("a.test",))
-    )
+    rule = AccessRule(name="r", listener_id=door.id, hosts=("a.test",))
+    asked = WhatIf(listener_id=door.id, certificate_id=alice.id, rule=rule, host="b.test")
     with counted(system.store) as anew:
         before = what_if.test(system, ADMIN, asked)
     with system.store.read() as reader:
