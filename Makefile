@@ -27,7 +27,7 @@ run: .venv/run.stamp ## Set everything up in .venv and start the demo; Ctrl-C en
 
 .PHONY: test
 test: .venv/dev.stamp tools ## Set everything up and run the tests (ARGS="tests/model -k port" for some of them)
-	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadgroup $(ARGS)
 
 .PHONY: check
 check: .venv/dev.stamp ## Lint, format, types and layers, changing nothing
@@ -56,6 +56,7 @@ bench: .venv/dev.stamp tools ## Measure: switches under load, what was killed se
 	@$(BIN)/python benchmarks/lint.py
 	@$(BIN)/python benchmarks/deny.py
 	@$(BIN)/python benchmarks/access.py
+	@$(BIN)/python benchmarks/pages.py
 
 .PHONY: lock
 lock: .venv/run.stamp ## Choose dependency versions anew (ARGS=--upgrade for the newest) and write requirements/
