@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -40,8 +40,8 @@ def fill(town: Town) -> None:
     with system.store.write() as transaction:
         for number in range(CERTIFICATES):
             digits = f"{number:032x}"
-            its = {"id": new_id(), "serial": digits, "fingerprint_sha256": digits * 2, "name": f"copy {number}"}
-            transaction.insert(CERTIFICATE, one.model_copy(update=its))
+            copy = {"id": new_id(), "serial": digits, "fingerprint_sha256": digits * 2, "name": f"copy {number}"}
+            transaction.insert(CERTIFICATE, one.model_copy(update=copy))
         transaction.changed.clear()
     balancer = balancers.create(system, ADMIN, LoadBalancer(name="many", vip_address="203.0.113.99"))
     listener = listeners.create(
@@ -49,7 +49,7 @@ def fill(town: Town) -> None:
     )
     with system.store.write() as transaction:
         for number in range(1, LISTENERS):
-            its = {"id": new_id(), "name": f"gate {number}", "protocol_port": 10_000 + number}
+            its: dict[str, Any] = {"id": new_id(), "name": f"gate {number}", "protocol_port": 10_000 + number}
             transaction.insert(LISTENER, listener.model_copy(update=its), address=balancer.vip_address)
         transaction.touch(LOAD_BALANCER, balancer.id)
         transaction.changed.clear()
