@@ -67,6 +67,16 @@ if (zone && !document.cookie.includes("ostiary-zone=")) {
   }
 }
 
+// What scrolls sideways is reached by the keyboard, also where nothing in it is.
+const scrolling = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const stops = target.scrollWidth > target.clientWidth && !target.querySelector("a, button, input, select, textarea, summary");
+    if (stops) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+for (const place of document.querySelectorAll(".scroll")) scrolling.observe(place);
+
 // Copying what is long to type.
 for (const button of document.querySelectorAll("button[data-copy]")) {
   button.hidden = false;
