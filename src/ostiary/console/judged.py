@@ -34,7 +34,7 @@ _NAMES: Final = {
     "network": _("The network it comes from"),
     "path": _("The path"),
 }
-_MOST: Final = 60  # rows that tell of what does not fit: of hundreds of rules, all would say the same
+_MOST: Final = 20  # rows that tell of what does not fit: of hundreds of rules, all would say the same
 
 
 @dataclass(frozen=True)

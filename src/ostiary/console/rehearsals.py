@@ -79,29 +79,23 @@ def _set(visit: Visit, listener: Listener, mode: str) -> None:
 
 
 def _ask_enforce(visit: Visit, listener: Listener, done: Attempt = NOT_YET) -> Response:
-    around = _around(visit, listener)
-    if not around or listener.client_authentication != "REHEARSAL":
-        return visit.page("rehearsal_none.html", done.status, listener=listener)
-    return visit.page(
-        "rehearsal_enforce.html",
-        done.status,
-        listener=listener,
-        previews={mode: _preview(visit, listener, mode) for mode in MODES},
-        modes={mode: visit.say(text) for mode, text in MODES.items()},
-        chosen=visit.form.text(_MODE) or visit.query.get("mode", "MANDATORY"),
-        revision=done.seen(visit, listener),
-        errors=done.errors,
-        meanwhile=done.meanwhile,
-        **around,
-    )
+    its = {
+        "previews": {mode: _preview(visit, listener, mode) for mode in MODES},
+        "modes": {mode: visit.say(text) for mode, text in MODES.items()},
+        "chosen": visit.form.text(_MODE) or visit.query.get("mode", "MANDATORY"),
+    }
+    return _ask(visit, "rehearsal_enforce.html", listener, done, **its)
 
 
 def _ask_stop(visit: Visit, listener: Listener, done: Attempt = NOT_YET) -> Response:
-    around = _around(visit, listener)
-    if not around or listener.client_authentication != "REHEARSAL":
+    return _ask(visit, "rehearsal_stop.html", listener, done)
+
+
+def _ask(visit: Visit, template: str, listener: Listener, done: Attempt, **its: Any) -> Response:
+    if listener.client_authentication != "REHEARSAL":
         return visit.page("rehearsal_none.html", done.status, listener=listener)
-    its = {"revision": done.seen(visit, listener), "errors": done.errors, "meanwhile": done.meanwhile}
-    return visit.page("rehearsal_stop.html", done.status, listener=listener, **around, **its)
+    its |= {"revision": done.seen(visit, listener), "errors": done.errors, "meanwhile": done.meanwhile}
+    return visit.page(template, done.status, listener=listener, **its)
 
 
 def _preview(visit: Visit, listener: Listener, mode: str) -> Preview:
@@ -109,7 +103,7 @@ def _preview(visit: Visit, listener: Listener, mode: str) -> Preview:
 
 
 def _around(visit: Visit, listener: Listener) -> dict[str, Any]:
-    """All that the report shows, also behind a question; empty where nothing is rehearsed."""
+    """All that the report shows; empty where nothing is rehearsed."""
     mark = marked.mark_of(visit)
     marker = (mark[0], mark[1][0]) if mark is not None and len(mark[1]) == 1 else None
     try:
