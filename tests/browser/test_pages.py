@@ -24,7 +24,7 @@ AXE: Final = Path(__file__).with_name("vendor").joinpath("axe.min.js").read_text
 WCAG: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 DESK: Final = {"width": 1280, "height": 900}
 PHONE: Final = {"width": 390, "height": 844}
-SLICES: Final = 4
+SLICES: Final = 3
 # Before anything of the page runs: note what jumps, and have axe-core at hand.
 _BEFORE: Final = f"""
 window.shifts = [];
@@ -49,25 +49,27 @@ async ([tags]) => (await axe.run(document, {
 """
 # Colours come with the kind of an element: its tag and classes, and those of all around it. Each kind is looked at once.
 _COLOURS: Final = """
-async ([known]) => {
-  const seen = new Set(known), fresh = [], kinds = new Map([[document.body, "body"]]);
+async ([scheme]) => {
+  const seen = new Set(JSON.parse(localStorage.getItem(scheme) ?? "[]"));
+  const fresh = [], kinds = new Map([[document.body, "body"]]);
   for (const one of document.body.querySelectorAll("*")) {
     const kind = `${kinds.get(one.parentElement)}>${one.localName}.${[...one.classList].join(".")}`;
     kinds.set(one, kind);
     if (!seen.has(kind)) { seen.add(kind); fresh.push(one); }
   }
+  if (fresh.length === 0) return [];
+  localStorage.setItem(scheme, JSON.stringify([...seen]));
   const options = { runOnly: { type: "rule", values: ["color-contrast"] }, resultTypes: ["violations"], preload: false };
-  return [[...seen], fresh.length ? (await axe.run({ include: fresh }, options)).violations : []];
+  return (await axe.run({ include: fresh }, options)).violations;
 }
 """
 
 
 @dataclass
 class Findings:
-    """What is wrong, page by page; and which kinds of elements were looked at, by day and by night."""
+    """What is wrong, page by page."""
 
     said: list[str] = field(default_factory=list)
-    kinds: dict[str, list[str]] = field(default_factory=lambda: {"light": [], "dark": []})
 
     def look(self, page: Page, where: str) -> None:
         """Look at a page as it stands."""
@@ -75,11 +77,9 @@ class Findings:
             self.said.append(f"{where}: jumps {shift}")
         self.said += [f"{where}: too wide {one}" for one in page.evaluate(_TOO_WIDE)]
         self._note(where, page.evaluate(_RULES, [WCAG]))
-        for scheme, known in self.kinds.items():
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of the two
-            self.kinds[scheme], found = page.evaluate(_COLOURS, [known])
-            self._note(f"{where} ({scheme})", found)
-        page.emulate_media(color_scheme="light")
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            self._note(f"{where} ({scheme})", page.evaluate(_COLOURS, [scheme]))
 
     def visit(self, page: Page, address: str) -> None:
         """Go there and look, unless what is there is a file."""
