@@ -27,7 +27,7 @@ run: .venv/run.stamp ## Set everything up in .venv and start the demo; Ctrl-C en
 
 .PHONY: test
 test: .venv/dev.stamp tools ## Set everything up and run the tests (ARGS="tests/model -k port" for some of them)
-	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 8 $(ARGS)
 
 .PHONY: check
 check: .venv/dev.stamp ## Lint, format, types and layers, changing nothing

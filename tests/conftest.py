@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from support import postgres as throwaway
 from support.backend import Backend, TCPEcho
@@ -22,11 +23,25 @@ settings.register_profile("here", deadline=None, database=None)
 settings.register_profile("ci", deadline=None, database=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if _CI else "here")
 
+# Whole ostiaries, browsers, keys made by others: what a module has there, it has for all its tests.
+_STARTED_ONCE = ("tests/live/", "tests/cli/", "tests/browser/", "tests/conformance/", "tests/custody/")
 _PROCESSES = pytest.StashKey[list[Running]]()
+
+
+class FilesThenTests(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Files whose tests share what takes long to start go to one process each, the largest first; then come all other tests."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0] if nodeid.startswith(_STARTED_ONCE) else nodeid
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="Rewrite the golden files instead of comparing with them.")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return FilesThenTests(config, log)
 
 
 def pytest_collection_finish() -> None:
