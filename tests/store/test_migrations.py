@@ -1,6 +1,7 @@
 """The schema that migrations make is the one the code expects, and starting again changes nothing."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -13,6 +14,7 @@ from ostiary.errors import Invalid, Unavailable
 from ostiary.store import engine as engine_module
 from ostiary.store.engine import migrate, open_engine
 from ostiary.store.tables import UTCDateTime, metadata
+from support.systems import sqlite_url
 
 AT = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -24,6 +26,14 @@ def test_the_migrated_schema_is_that_of_the_tables(url: str) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_sqlite_waits_until_the_disk_has_what_is_committed(tmp_path: Path) -> None:
+    engine = open_engine(sqlite_url(tmp_path))
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL; most tests do without (support.systems)
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     engine.dispose()
 
 

@@ -1,9 +1,12 @@
 """A system to call use cases on: real store, real encryption, no servers."""
 
+import sqlite3
 import tempfile
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+
+from sqlalchemy import event
 
 from ostiary.clock import now
 from ostiary.ops.caller import Caller
@@ -42,7 +45,15 @@ def a_store(url: str, clock: FakeClock | None = None) -> Store:
             file.write_bytes(_migrated_file())
     else:
         postgres.fill(url, _migrate)
-    return Store(open_engine(url), clock or FakeClock(now().astimezone(UTC)))
+    engine = open_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _without_waiting_for_the_disk)
+    return Store(engine, clock or FakeClock(now().astimezone(UTC)))
+
+
+def _without_waiting_for_the_disk(connection: sqlite3.Connection, _record: object) -> None:
+    """Only a machine that loses its power loses what was not waited for (live/test_survival kills processes)."""
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 @cache
