@@ -59,11 +59,12 @@ def _carried_out(gateway: Gateway, wanted: Wanted, thing: Resource) -> tuple[str
 
 def _still_open(gateway: Gateway, wanted: Wanted, thing: Resource) -> bool:
     """Whether the gateway has a listener of it that it should not have: disabled or deleted, and its port not closed yet."""
-    if not isinstance(thing, Listener | LoadBalancer):
-        return False
-    gone = {name for kind, name in gateway.accepted.keys() - wanted.snapshot.resources.keys() if kind == LISTENERS}
+    has, should_have = gateway.accepted, wanted.snapshot.resources
+    if isinstance(thing, Listener):
+        key = (LISTENERS, names.listener(thing.id))
+        return key in has and key not in should_have
     # Of a listener that is gone we no longer know whose it was: each load balancer waits for it, which takes milliseconds.
-    return bool(gone) if isinstance(thing, LoadBalancer) else names.listener(thing.id) in gone
+    return isinstance(thing, LoadBalancer) and any(key[0] == LISTENERS and key not in should_have for key in has)
 
 
 def operating(system: System, thing: Configured) -> str:
