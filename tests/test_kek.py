@@ -35,6 +35,13 @@ SECRET: Final = b"a very private payload"
 CHEAP: Final = kek.Cost(iterations=1, lanes=1, memory=64)
 
 
+@pytest.fixture(autouse=True)
+def _a_passphrase_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process; what it costs in truth is pki/test_kek's, and commands pay it."""
+    real = kek.Cost
+    monkeypatch.setattr(kek, "Cost", lambda *given: real(*(given or (CHEAP.iterations, CHEAP.lanes, CHEAP.memory))))
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     (tmp_path / "data").mkdir()

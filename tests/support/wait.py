@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 PATIENCE: Final = 30.0  # Seconds. Generous, because it only costs time when the test is about to fail.
-PAUSE: Final = 0.02
+PAUSE: Final = 0.01  # At first; then longer and longer, for whoever is asked has to work for each answer.
+LONGEST_PAUSE: Final = 0.1
 
 
 def eventually(check: Callable[[], T], within: float = PATIENCE) -> T:
@@ -16,6 +17,7 @@ def eventually(check: Callable[[], T], within: float = PATIENCE) -> T:
     "Not yet" is a falsy answer, a failed assertion, or an OSError such as a refused connection.
     """
     deadline = time.monotonic() + within
+    pause = PAUSE
     while True:
         seen: object
         try:
@@ -28,7 +30,8 @@ def eventually(check: Callable[[], T], within: float = PATIENCE) -> T:
             seen = answer
         if time.monotonic() > deadline:
             raise AssertionError(f"still not so after {within:g} s; last seen: {seen!r}")
-        time.sleep(PAUSE)
+        time.sleep(pause)
+        pause = min(pause * 1.3, LONGEST_PAUSE)
 
 
 def eventually_passes(check: Callable[[], object], within: float = PATIENCE) -> None:
