@@ -166,7 +166,8 @@ def test_among_many_listeners_one_is_found_by_its_name(visitor: Visitor, door: L
     assert len(page.root.one("select", id="field-listener_id").every("option")) == 50
     found = page.form("/console/explain").send(listener_id=None, listener="gate 59", look="search")
     options = found.root.one("select", id="field-listener_id").every("option")
-    assert [("selected" in one.attrs, one.text) for one in options] == [(True, "gate 59 · HTTPS:10059")]
+    assert [one.text for one in options if "selected" in one.attrs] == ["gate 59 · HTTPS:10059"]
+    assert len(options) < 10
     assert door.name
 
 

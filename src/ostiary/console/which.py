@@ -6,7 +6,7 @@ from typing import Final
 from ostiary.console.visit import Visit
 from ostiary.errors import NotFound
 from ostiary.model.listener import Listener
-from ostiary.model.query import Query
+from ostiary.model.query import Page, Query
 from ostiary.ops import listeners
 
 FEW: Final = 50
@@ -30,7 +30,7 @@ class Which:
 
 
 def which(visit: Visit, *, search: str | None = None, chosen: str | None = None) -> Which:
-    """As the visit asks: `listener_id` is the one, `listener` are words to find it by. Found alone, it is chosen."""
+    """As the visit asks: `listener_id` is the one, `listener` are words to find it by. Called so, or found alone, it is chosen."""
     given = {name: visit.form.text(name) or visit.query.get(name, "") for name in ("listener_id", "listener")}
     words = (given["listener"] if search is None else search)[:200].strip()
     wanted = (given["listener_id"] if chosen is None else chosen)[:255].strip()
@@ -39,9 +39,16 @@ def which(visit: Visit, *, search: str | None = None, chosen: str | None = None)
         visit.caller,
         Query(filters=_TLS, limit=FEW, sort=(("name", False),), search=tuple(words.split())),
     )
-    found = _one(visit, wanted) if wanted else page.items[0] if words and len(page.items) == 1 and not page.more else None
+    found = _one(visit, wanted) if wanted else _meant(page, words)
     options = page.items if found is None or found in page.items else (found, *page.items)
     return Which(options, found, wanted if found is None else "", words, page.more or bool(words))
+
+
+def _meant(page: Page[Listener], words: str) -> Listener | None:
+    """The one that the words leave no doubt of. They also find ids that begin so."""
+    called = [one for one in page.items if one.name.casefold() == words.casefold()]
+    alone = page.items if len(page.items) == 1 and not page.more else ()
+    return next(iter(called if len(called) == 1 else alone), None) if words else None
 
 
 def _one(visit: Visit, listener_id: str) -> Listener | None:
