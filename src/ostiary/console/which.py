@@ -30,7 +30,7 @@ class Which:
 
 
 def which(visit: Visit, *, search: str | None = None, chosen: str | None = None) -> Which:
-    """As the visit asks: `listener_id` is the one, `listener` are words to find it by. Called so, or found alone, it is chosen."""
+    """As the visit asks: `listener_id` is the one, `listener` are words that find it, by its whole name or alone."""
     given = {name: visit.form.text(name) or visit.query.get(name, "") for name in ("listener_id", "listener")}
     words = (given["listener"] if search is None else search)[:200].strip()
     wanted = (given["listener_id"] if chosen is None else chosen)[:255].strip()
