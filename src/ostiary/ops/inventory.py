@@ -75,7 +75,8 @@ def ending(system: System, caller: Caller, within: Sequence[timedelta]) -> tuple
     caller.must("certificate:read")
     at = system.clock()
     with system.store.read() as reader:
-        return inventory.ending(reader, at, [at + span for span in within])
+        every = [profile.name for profile in profiles.all_effective(reader)]
+        return inventory.ending(reader, every, at, [at + span for span in within])
 
 
 def _is_for_servers(profile: Profile) -> bool:

@@ -29,19 +29,16 @@ def of_series(reader: Reader, series_id: str, at: datetime, since: datetime, sho
     """Who is left on the certificates of a series, at this time; lately is after `since`. `show` of them, last seen first."""
     good = _good(series_id, at)
     lately = or_(_TABLE.c.last_seen >= since, _TABLE.c.created_at >= since)
-
-    def count(*conditions: ColumnElement[bool]) -> int:
-        statement = select(func.count()).select_from(_TABLE).where(*conditions)
-        return int(reader.connection.execute(statement).scalar_one())
-
-    active = count(good, lately)
-    last = reader.connection.execute(select(func.max(_TABLE.c.last_seen)).where(good)).scalar()
+    seen = _TABLE.c.last_seen >= since
+    # All at once: who has a successor is asked of every certificate there is.
+    counts = select(func.count(), func.count().filter(lately), func.count().filter(seen), func.max(_TABLE.c.last_seen))
+    every, active, lately_seen, last = reader.connection.execute(counts.where(good)).one()
     order = (func.coalesce(_TABLE.c.last_seen, _TABLE.c.created_at).desc(), _TABLE.c.id)
     rows = reader.connection.execute(select(_TABLE).where(good, lately).order_by(*order).limit(show)).mappings()
     return Left(
-        active=active,
-        seen=count(good, _TABLE.c.last_seen >= since),
-        dormant=count(good) - active,
+        active=int(active),
+        seen=int(lately_seen),
+        dormant=int(every) - int(active),
         last_seen=last,
         some=tuple(from_row(CERTIFICATE, row) for row in rows),
     )
