@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Final
 
 from cryptography import x509
@@ -71,12 +72,14 @@ def expiries(system: System, caller: Caller, weeks: int = 26) -> tuple[Expiring,
 
 
 def ending(system: System, caller: Caller, within: Sequence[timedelta]) -> tuple[int, ...]:
-    """How many certificates of those in force end within each of these times."""
+    """How many certificates of those in force end within each of these times, which grow."""
     caller.must("certificate:read")
     at = system.clock()
+    ends = [at, *(at + span for span in within)]
     with system.store.read() as reader:
-        every = [profile.name for profile in profiles.all_effective(reader)]
-        return inventory.ending(reader, every, at, [at + span for span in within])
+        # Profile by profile: so the counting is done in an index (ix_certificates_live), and looks at no row.
+        each = [inventory.expiring(reader, profile.name, ends) for profile in profiles.all_effective(reader)]
+    return tuple(accumulate(map(sum, zip(*each, strict=True))))
 
 
 def _is_for_servers(profile: Profile) -> bool:

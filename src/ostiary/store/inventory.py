@@ -50,14 +50,6 @@ def _between(ends: int) -> Select[Any]:
     )
 
 
-def ending(reader: Reader, profiles: Sequence[str], after: datetime, before: Sequence[datetime]) -> tuple[int, ...]:
-    """How many certificates of these profiles, of those that are in force, end between that time and each of these."""
-    # With the profile named, the counting is done in an index (ix_certificates_live), and looks at no row.
-    live = and_(_TABLE.c.profile.in_(profiles), _TABLE.c.revoked_at.is_(None), _TABLE.c.not_after >= after)
-    counts = (select(func.count()).where(live, _TABLE.c.not_after < end).scalar_subquery() for end in before)
-    return tuple(map(int, reader.connection.execute(select(*counts)).one()))
-
-
 def authorities_expiring(reader: Reader, ends: Sequence[datetime]) -> tuple[int, ...]:
     """How many authorities, of those that are in force, expire between each of these moments and the next."""
     table = tables.authorities
