@@ -1,6 +1,7 @@
 """A client of the real application, in this process."""
 
 import asyncio
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -11,6 +12,9 @@ from fastapi import FastAPI
 from ostiary.api.app import create_app
 from ostiary.ops.system import System
 from support.systems import FakeClock, a_system, sqlite_url
+
+# httpx would look for it through all folders of packages, with each request.
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]  # None is how Python notes what cannot be imported
 
 TOKEN: Final = "correct-horse-battery-staple-0123456789"
 
