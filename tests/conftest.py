@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Playwright, sync_playwright
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from support import postgres as throwaway
@@ -71,6 +72,13 @@ def postgres() -> Iterator[Postgres]:
 def postgres_url(postgres: Postgres) -> str:
     """An empty PostgreSQL database of this test's own."""
     return postgres.fresh_database()
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    """What drives browsers; there can be one in a process."""
+    with sync_playwright() as running:
+        yield running
 
 
 @pytest.fixture

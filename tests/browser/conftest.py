@@ -1,10 +1,10 @@
-"""A real browser, and a town to look at in it."""
+"""A real browser, and a town to look at in it: each started once, for tests that leave what others look at as it was."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 from support.browsers import PATIENCE, Home, chromium
 from support.served import TOKEN, served
@@ -28,20 +28,14 @@ class Place:
         page.wait_for_url(f"{self.url}/console/balancers")
 
 
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser of somebody who holds no certificate."""
     with chromium(playwright, Home(tmp_path_factory.mktemp("home"))) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with a_town(tmp_path_factory.mktemp("town")) as town, served(town.system) as url:
         yield Place(town, url)

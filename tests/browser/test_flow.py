@@ -198,21 +198,15 @@ class Visitor:
         return sum(path == "/" for _method, path in self.backend.asked)
 
 
-@contextmanager
-def at_the_door(browser: Browser, port: int, backend: Backend) -> Iterator[Visitor]:
-    page = browser.new_page(ignore_https_errors=True)  # who the server is, is another test's business
-    yield Visitor(page, f"https://127.0.0.1:{port}/", backend)
-    page.context.close()
-
-
 @dataclass
 class House:
     """An ostiary that began with an empty directory; what lives there, and who comes: Ann will hold certificates, Bob never."""
 
     ostiary: Ostiary
-    ann: Browser
-    bob: Browser
+    browser: Browser
     home: Home
+    holder: Page
+    stranger: Page
     ports: Iterator[int]
     links: Iterator[str]
 
@@ -235,7 +229,9 @@ def house(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> I
     for home in (ann, bob):
         home.shows(*(f"https://127.0.0.1:{port}" for port in ports))
     with Ostiary(folder) as ostiary, chromium(playwright, ann) as hers, chromium(playwright, bob) as his:
-        yield House(ostiary, hers, his, ann, iter(ports), links(ostiary))
+        # Who the server is, is another test's business.
+        holder, stranger = (browser.new_page(ignore_https_errors=True) for browser in (hers, his))
+        yield House(ostiary, hers, ann, holder, stranger, iter(ports), links(ostiary))
 
 
 VARIANTS: Final[dict[str, dict[str, Any]]] = {
@@ -250,11 +246,8 @@ def test_from_an_empty_directory_to_a_refused_and_an_admitted_request(
     house: House, backend: Backend, tmp_path: Path, variant: str
 ) -> None:
     options, ca, balancer, port = VARIANTS[variant], f"Partners, {variant}", f"shop, {variant}", next(house.ports)
-    with (
-        opened(house.ann, **options) as page,
-        at_the_door(house.ann, port, backend) as holder,
-        at_the_door(house.bob, port, backend) as stranger,
-    ):
+    holder, stranger = (Visitor(page, f"https://127.0.0.1:{port}/", backend) for page in (house.holder, house.stranger))
+    with opened(house.browser, **options) as page:
         person = Person(page, options["locale"], f"http://{house.ostiary.listen}", options.get("java_script_enabled", True))
         person.signs_in(next(house.links))
         person.creates_a_ca(ca)

@@ -1,6 +1,5 @@
 """The page where a browser makes the key: Debian's chromium enrols, and what it saves opens everywhere and lets its holder in."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,18 +8,17 @@ from typing import Final
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright
 
 from support.backend import Backend
+from support.browsers import Home, chromium, opened
 from support.grants import WithDoor
 from support.stack import Door
 from support.tls_clients import Refused, TLSClient
 
 pytestmark = pytest.mark.live
 
-CHROMIUM: Final = "/usr/bin/chromium"
 PASSWORD: Final = 'pa$$ "word" ~\\'
-PATIENCE: Final = 120_000  # milliseconds; costs time only where the test is about to fail
 
 
 @pytest.fixture(scope="module")
@@ -40,41 +38,24 @@ def inner(house: WithDoor, inside: Backend, people: str) -> Door:
 
 
 @pytest.fixture(scope="module")
-def home(house: WithDoor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(house: WithDoor, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A user's home whose browser trusts the door's authority, as a person would have installed it."""
-    made = tmp_path_factory.mktemp("home")
-    database = made / ".pki/nssdb"
-    database.mkdir(parents=True)
-    subprocess.run(["certutil", "-N", "-d", f"sql:{database}", "--empty-password"], check=True, timeout=60)
-    trust = ["certutil", "-A", "-d", f"sql:{database}", "-t", "C,,", "-n", "ostiary", "-i", str(house.server_ca)]
-    subprocess.run(trust, check=True, timeout=60)
+    made = Home(tmp_path_factory.mktemp("home"))
+    made.trust(house.server_ca)
     return made
 
 
 @pytest.fixture(scope="module")
-def browser(home: Path) -> Iterator[BrowserContext]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch_persistent_context(
-            home / "profile",
-            executable_path=CHROMIUM,
-            args=["--no-sandbox"] if os.geteuid() == 0 else [],  # its sandbox does not work for root
-            env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
-        )
-        yield opened
-        opened.close()
+def browser(playwright: Playwright, home: Home) -> Iterator[Browser]:
+    with chromium(playwright, home) as running:
+        yield running
 
 
 @pytest.fixture
-def page(browser: BrowserContext) -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """A page that must have nothing to complain of: no error, nothing that its policy forbids."""
-    opened = browser.new_page()
-    opened.set_default_timeout(PATIENCE)
-    complaints: list[str] = []
-    opened.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None)
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    yield opened
-    opened.close()
-    assert complaints == []
+    with opened(browser) as page:
+        yield page
 
 
 def fill(page: Page, password: str, again: str | None = None) -> None:
@@ -143,13 +124,10 @@ def test_the_page_uses_nothing_up_and_says_so_when_the_grant_is_spent(house: Wit
     assert house.call("GET", f"/v1/tokens/{grant['id']}")["token"]["status"] == "USED"
 
 
-def test_without_scripts_the_page_shows_the_commands(house: WithDoor, people: str, browser: BrowserContext) -> None:
+def test_without_scripts_the_page_shows_the_commands(house: WithDoor, people: str, browser: Browser) -> None:
     grant = house.grant(people)
-    page = browser.new_page()
-    session = browser.new_cdp_session(page)
-    session.send("Emulation.setScriptExecutionDisabled", {"value": True})
-    page.goto(grant["url"])
-    shown = page.inner_text("main")
+    with opened(browser, java_script_enabled=False) as page:
+        page.goto(grant["url"])
+        shown = page.inner_text("main")
     assert grant["command"] in shown
     assert "Password" not in shown
-    page.close()

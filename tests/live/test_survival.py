@@ -221,7 +221,8 @@ def test_killed_while_writing_everything_acknowledged_is_there_and_the_record_is
     assert acknowledged <= names
     verification = ostiary.call("GET", "/v1/audit/verify")["verification"]
     assert verification["problem"] is None
-    assert verification["entries"] == len(names) == ostiary.revision()
+    assert ostiary.revision() == len(names)
+    assert verification["entries"] == len(names) + 2  # each start has made a link to sign in with
     assert tmp_path.exists()
 
 

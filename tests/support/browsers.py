@@ -90,7 +90,7 @@ def chromium(playwright: Playwright, home: Home) -> Iterator[Browser]:
 @contextmanager
 def opened(browser: Browser, *, hosts: Collection[str] = (), answers: Collection[int] = (), **options: Any) -> Iterator[Page]:
     """A page in a context of its own, looked after (`watched`). `options` are Playwright's for a context."""
-    context = browser.new_context(**options)
+    context = browser.new_context(**{"reduced_motion": "reduce", **options})  # what moves is drawn anew all the time
     try:
         with watched(context, hosts=hosts, answers=answers) as page:
             yield page
