@@ -40,7 +40,7 @@ def test_sqlite_waits_until_the_disk_has_what_is_committed(tmp_path: Path) -> No
 def test_the_newest_is_the_one_that_alembic_calls_so() -> None:
     config = Config()
     config.set_main_option("script_location", str(engine_module.MIGRATIONS))
-    assert ScriptDirectory.from_config(config).get_heads() == [engine_module._newest()]
+    assert ScriptDirectory.from_config(config).get_heads() == [engine_module.newest()]
 
 
 def test_a_database_of_a_newer_ostiary_is_refused_not_guessed_at(url: str) -> None:

@@ -84,28 +84,37 @@ def _upgrade(engine: Engine, to: str) -> None:
     with engine.execution_options(writes=True).begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7681)")  # two control planes starting together
-        if to == "head" and _versions(connection) == [_newest()]:
-            return
-        from alembic import command  # noqa: PLC0415 (slow to load, and only where there is something to change)
-        from alembic.config import Config  # noqa: PLC0415 (likewise)
-        from alembic.util import CommandError  # noqa: PLC0415 (likewise)
-
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, to)
-        except CommandError as error:
-            raise Unavailable(f"the database was made by another version of ostiary: {error}") from error
+        if to != "head" or _at(connection) != [newest()]:
+            bring(connection, to)
 
 
-def _versions(connection: Connection) -> list[str]:
+def bring(connection: Connection, to: str) -> None:
+    """Bring the database to a schema, within the transaction that this connection is in. Raises `Unavailable`."""
+    from alembic import command  # noqa: PLC0415 (slow to load, and only where there is something to change)
+    from alembic.config import Config  # noqa: PLC0415 (likewise)
+    from alembic.util import CommandError  # noqa: PLC0415 (likewise)
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, to)
+    except CommandError as error:
+        raise Unavailable(f"the database was made by another version of ostiary: {error}") from error
+
+
+def _at(connection: Connection) -> list[str]:
     """Which migration the database is at, as Alembic writes it down; none when it is empty."""
     if not inspect(connection).has_table("alembic_version"):
         return []
     return list(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
 
 
-def _newest() -> str:
-    """The newest migration there is: files are named by their number."""
-    return max(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("0*.py"))
+def newest() -> str:
+    """The newest migration there is."""
+    return max(versions())
+
+
+def versions() -> frozenset[str]:
+    """Every migration there is: files are named by their number."""
+    return frozenset(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("0*.py"))

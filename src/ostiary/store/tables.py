@@ -189,11 +189,59 @@ sign_in_links = _resource(
     Column("secret_sha256", String(64), nullable=False, unique=True),
     Column("expires_at", UTCDateTime, nullable=False),
 )
+house_settings = _resource("house_settings")
+reviews = _resource(
+    "reviews",
+    Column("subject", String(16), nullable=False, index=True),
+    Column("until", UTCDateTime, nullable=False),
+)
 rotations = _resource(
     "rotations",
     Column("from_series_id", String(36), nullable=False, index=True),
     Column("to_series_id", String(36), nullable=False),
     Column("state", String(16), nullable=False, index=True),
+)
+
+notification_targets = _resource(
+    "notification_targets",
+    Column("sealed", LargeBinary, nullable=False),
+    UniqueConstraint("name"),
+)
+# What each target was told and still holds, by warning; what it is to be told, in order; and how far it is.
+told_warnings = Table(
+    "told_warnings",
+    metadata,
+    Column("target_id", ForeignKey("notification_targets.id"), primary_key=True),
+    Column("warning_id", String(64), primary_key=True),
+    Column("rank", Integer, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    Column("document", Document, nullable=False),  # the warning as it was told
+)
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("target_id", ForeignKey("notification_targets.id"), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # WAITING, SENT, DEAD
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("next_at", UTCDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("refused", Boolean, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("error", Text),
+    Column("finished_at", UTCDateTime),
+    UniqueConstraint("target_id", "sequence"),
+    Index("ix_notifications_state", "state", "target_id", "sequence"),
+)
+notification_marks = Table(
+    "notification_marks",
+    metadata,
+    Column("target_id", ForeignKey("notification_targets.id"), primary_key=True),
+    Column("digest_at", UTCDateTime),  # when it was last told what was gathered
+    Column("audit_sequence", BigInteger, nullable=False),  # up to here it was told what is on record
+    Column("failing_since", UTCDateTime),
 )
 
 # What authorities say of certificates, and what gateways saw of them: facts, many of them, none with a history of its own.
@@ -253,7 +301,7 @@ sightings = Table(
     Column("serial", String(64), nullable=False),
     Column("subject", Text, nullable=False),
     Column("issuer", Text, nullable=False),
-    Column("not_after", UTCDateTime),
+    Column("not_after", UTCDateTime, index=True),
     Column("certificate", Text),  # PEM, where a gateway told it
     Column("first_seen", UTCDateTime, nullable=False),
     Column("last_seen", UTCDateTime, nullable=False, index=True),
@@ -400,6 +448,28 @@ head = Table(
     Column("status_sequence", BigInteger, nullable=False),  # what gateways must hear of besides revisions: revocations, lists
     Column("audit_sequence", BigInteger, nullable=False),
     Column("audit_hash", String(64), nullable=False),
+    # The last entry that was removed for its age: the record begins after it.
+    Column("pruned_sequence", BigInteger, nullable=False, server_default="0"),
+    Column("pruned_hash", String(64), nullable=False, server_default="0" * 64),
+)
+# Keys that heads of the record are signed with, newest last.
+audit_keys = Table(
+    "audit_keys",
+    metadata,
+    Column("id", String(64), primary_key=True),  # SHA-256 of the public key
+    Column("public_key", Text, nullable=False),  # PEM
+    Column("sealed_key", LargeBinary, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+)
+# Where the record stood, and our word for it.
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UTCDateTime, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("key_id", ForeignKey("audit_keys.id"), nullable=False),
+    Column("signature", Text, nullable=False),  # base64
 )
 revisions = Table(
     "revisions",
@@ -434,4 +504,17 @@ audit = Table(
     Index("ix_audit_actor_sequence", "actor", "sequence"),
     Index("ix_audit_action_sequence_actor", "action", "sequence", "actor"),
     Index("ix_audit_resource_id_sequence", "resource_id", "sequence"),
+)
+
+# Each time that all this came out of a backup. What was said after that backup was made is not in here.
+restores = Table(
+    "restores",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("at", UTCDateTime, nullable=False),
+    Column("made_at", UTCDateTime, nullable=False),  # the backup
+    Column("backup_sha256", String(64), nullable=False),
+    Column("status_sequence", BigInteger, nullable=False),  # what was said of certificates since has a larger one
+    Column("least_number", String(50), nullable=False),  # of any list that is signed since, decimal
+    Column("numbers", Document, nullable=False),  # of the lists in the backup, by authority, decimal
 )
