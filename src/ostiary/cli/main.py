@@ -39,6 +39,7 @@ class _Commands(WithLater):
         Later("rehearsal", "rehearsals", "Who would have been refused, where that is rehearsed; nobody is."),
         Later("audit", "audit", "See the record of every change, and prove that it is whole."),
         Later("revision", "revisions", "See the history of the configuration, and go back."),
+        Later("settings", "settings", "What is decided about this ostiary as a whole, such as how long the record is kept."),
         Later("kek", "kek", "Protect or change the key that opens all other keys at rest (while stopped)."),
     )
 

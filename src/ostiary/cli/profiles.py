@@ -8,6 +8,7 @@ from urllib.parse import quote
 import typer
 
 from ostiary.cli.client import Failed, connect
+from ostiary.cli.fields import Set, fields_of
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
 
@@ -21,10 +22,6 @@ Name = Annotated[str, typer.Argument(help="Its name.")]
 File = Annotated[
     Path | None,
     typer.Option("--file", help="The fields as JSON, as `profile show --json` tells.", exists=True, dir_okay=False),
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="FIELD=VALUE, VALUE as JSON or plain text, such as max_lifetime=P30D; may be given again."),
 ]
 
 
@@ -94,20 +91,7 @@ def _path(name: str) -> str:
 
 def _fields(file: Path | None, given: list[str] | None) -> dict[str, Any]:
     """What the file says, and over it what the options say."""
-    fields = _read(file) if file else {}
-    for text in given or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise Failed(f"--set {text}: write FIELD=VALUE")
-        fields[name.strip().replace("-", "_")] = _value(value)
-    return fields
-
-
-def _value(text: str) -> Any:
-    try:
-        return json_format.loads(text)
-    except ValueError:
-        return text
+    return {**(_read(file) if file else {}), **fields_of(given)}
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ostiary.model.access import AccessException, AccessRule
 from ostiary.model.authority import Authority, Certificate
 from ostiary.model.balancer import LoadBalancer
 from ostiary.model.health import HealthMonitor
+from ostiary.model.house import HouseSettings
 from ostiary.model.listener import Listener
 from ostiary.model.pool import Member, Pool
 from ostiary.model.profile import Profile
@@ -88,6 +89,7 @@ DEEDS: Final[Mapping[str, str]] = {
     "session:end": _("Signed out, or ended a session"),
     "session:lapse": _("A session came to its end"),
     "session:refuse": _("Sign-ins were refused"),
+    "settings:update": _("Changed the settings"),
     "sign-in-link:create": _("Made a sign-in link"),
     "sign-in-link:forget": _("A sign-in link came to its end"),
     "token:create": _("Created a token"),
@@ -126,6 +128,7 @@ SORTS: Final[Mapping[str, Sort]] = {
     "user": Sort(_("User"), User, "/console/people/users/{id}"),
     "session": Sort(_("Session"), Session),
     "sign_in_link": Sort(_("Sign-in link"), SignInLink),
+    "house_settings": Sort(_("Settings"), HouseSettings, "/console/settings"),
     "secret": Sort(_("Secret"), Secret),
     "container": Sort(_("Server certificate"), Container, "/console/server-certificates/{id}"),
     "kek": Sort(_("Key-encryption key")),

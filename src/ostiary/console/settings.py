@@ -1,21 +1,25 @@
-"""The system as it runs, which option of the start says so, how to back it up; and how the reader wants to read."""
+"""What is decided about the whole; the system as it runs, which option of the start says so; and how the reader wants to read."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 from zoneinfo import available_timezones
 
 from starlette.responses import Response
 
-from ostiary.console.visit import Visit, page
+from ostiary.console import forms
+from ostiary.console.attempts import NOT_YET, Attempt, attempt
+from ostiary.console.forms import Control, Filled
+from ostiary.console.visit import Visit, action, page
 from ostiary.model.denial import LONGEST_KEPT as REFUSALS_KEPT
+from ostiary.model.house import HouseSettings
 from ostiary.model.house_door import HouseDoorKind
 from ostiary.model.session import LINK_LIFETIME, SESSION_IDLE, SESSION_LIFETIME
 from ostiary.model.token import ACCESS_LIFETIME, GRANT_LIFETIME
 from ostiary.model.traffic import HOURS_KEPT, MINUTES_KEPT
-from ostiary.ops import setup
+from ostiary.ops import house_settings, setup
 from ostiary.ops.setup import Setup
 from ostiary.web.words import _
 
@@ -23,6 +27,11 @@ from ostiary.web.words import _
 _REGIONS: Final = (
     "Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific",
 )  # fmt: skip
+
+
+PLACE: Final = "/console/settings"
+# What the settings are about, in the order in which they stand: by the group of their fields.
+GROUPS: Final = {"record": _("The audit record")}
 
 
 @dataclass(frozen=True)
@@ -45,14 +54,57 @@ class Limit:
 
 def show(visit: Visit) -> Response:
     """All of it on one page."""
+    return visit.page("settings.html", **_behind(visit))
+
+
+def edit(visit: Visit) -> Response:
+    """The pop-up in which people decide."""
+    decided = house_settings.get(visit.system, visit.caller)
+    return _popup(visit, decided, _form(visit, decided))
+
+
+def save(visit: Visit) -> Response:
+    """Take what was sent."""
+    decided = house_settings.get(visit.system, visit.caller)
+    done = attempt(visit, "house_settings", lambda: _update(visit, decided))
+    if done.is_done:
+        return visit.see(PLACE, visit.say(_("The settings were saved.")))
+    newest = house_settings.get(visit.system, visit.caller)
+    return _popup(visit, newest, forms.typed(_form(visit, newest), visit.form, done.errors), done)
+
+
+def _update(visit: Visit, decided: HouseSettings) -> None:
+    values = forms.decoded(visit, HouseSettings, _form(visit, decided), visit.form)
+    changes = forms.differing(decided, {name: value for name, value in values.items() if visit.form.has(name)})
+    house_settings.update(visit.system, visit.caller, changes, since=visit.form.seen(decided.revision))
+
+
+def _form(visit: Visit, decided: HouseSettings) -> Filled:
+    return forms.made(visit, HouseSettings, forms.settable(HouseSettings, later=True), dict(decided))
+
+
+def _popup(visit: Visit, decided: HouseSettings, form: Filled, done: Attempt = NOT_YET) -> Response:
+    about = {"form": form, "revision": done.seen(visit, decided), "meanwhile": done.meanwhile, "groups": _grouped(visit, form)}
+    return visit.page("settings_edit.html", done.status, **_behind(visit), **about)
+
+
+def _grouped(visit: Visit, form: Filled) -> list[tuple[str, tuple[Control, ...]]]:
+    """The fields with the title of what they are about."""
+    return [(visit.say(title), found) for group, title in GROUPS.items() if (found := form.together(group))]
+
+
+def _behind(visit: Visit) -> dict[str, Any]:
+    """What the page shows, also behind the pop-up."""
     shown = setup.show(visit.system, visit.caller)
-    return visit.page(
-        "settings.html",
-        facts=_facts(visit, shown),
-        limits=[Limit(visit.say(title), _exactly(visit, lasts)) for title, lasts in _LIMITS],
-        setup=shown,
-        zones=zones(),
-    )
+    decided = house_settings.get(visit.system, visit.caller)
+    return {
+        "decided": _grouped(visit, _form(visit, decided)),
+        "facts": _facts(visit, shown),
+        "limits": [Limit(visit.say(title), _exactly(visit, lasts)) for title, lasts in _LIMITS],
+        "setup": shown,
+        "zones": zones(),
+        "back": PLACE,
+    }
 
 
 _LIMITS: Final = (
@@ -124,4 +176,8 @@ def zones() -> tuple[tuple[str, tuple[str, ...]], ...]:
     return (("UTC", ("UTC",)), *((region, tuple(names)) for region, names in by_region))
 
 
-ROUTES: Final = (page("/console/settings", show, may="settings:read", current="settings"),)
+ROUTES: Final = (
+    page(PLACE, show, may="settings:read", current="settings"),
+    page(f"{PLACE}/edit", edit, may="settings:update", current="settings"),
+    action(f"{PLACE}/edit", save, may="settings:update", current="settings"),
+)

@@ -22,6 +22,8 @@ ROLES: dict[str, frozenset[str]] = {
             "-user:*",
             "user:read",
             "-session:others",
+            "-settings:*",
+            "settings:read",
             "-secret:decrypt",
         }
     ),

@@ -6,14 +6,18 @@ from typing import Generic, TypeVar
 from sqlalchemy import Table
 
 from ostiary.model.access import AccessException, AccessRule
+from ostiary.model.approval import Approval, BreakGlass
 from ostiary.model.authority import Authority, Certificate
 from ostiary.model.balancer import LoadBalancer
 from ostiary.model.health import HealthMonitor
+from ostiary.model.house import HouseSettings
 from ostiary.model.listener import Listener
+from ostiary.model.notification import NotificationTarget
 from ostiary.model.pool import Member, Pool
 from ostiary.model.profile import Profile
 from ostiary.model.request import CertificateRequest
 from ostiary.model.resource import Resource
+from ostiary.model.review import Review
 from ostiary.model.rotation import Rotation
 from ostiary.model.secret import Container, Secret
 from ostiary.model.session import Session, SignInLink
@@ -46,6 +50,13 @@ TOKEN = Kind("token", "Token", Token, tables.tokens, configured=False)
 USER = Kind("user", "User", User, tables.users, configured=False)
 SESSION = Kind("session", "Session", Session, tables.sessions, configured=False)
 SIGN_IN_LINK = Kind("sign_in_link", "Sign-in link", SignInLink, tables.sign_in_links, configured=False)
+APPROVAL = Kind("approval", "Approval", Approval, tables.approvals, configured=False)
+BREAK_GLASS = Kind("break_glass", "Break-glass", BreakGlass, tables.break_glasses, configured=False)
+HOUSE_SETTINGS = Kind("house_settings", "Settings", HouseSettings, tables.house_settings, configured=False)
+REVIEW = Kind("review", "Review", Review, tables.reviews, configured=False)
+NOTIFICATION_TARGET = Kind(
+    "notification_target", "Notification target", NotificationTarget, tables.notification_targets, configured=False
+)
 SECRET = Kind("secret", "Secret", Secret, tables.secrets, configured=False)
 CONTAINER = Kind("container", "Container", Container, tables.containers, configured=False)
 LOAD_BALANCER = Kind("loadbalancer", "Load Balancer", LoadBalancer, tables.load_balancers)
@@ -67,6 +78,11 @@ KINDS: tuple[Kind[Resource], ...] = (  # type: ignore[assignment]  # a tuple of 
     USER,
     SESSION,
     SIGN_IN_LINK,
+    NOTIFICATION_TARGET,
+    REVIEW,
+    HOUSE_SETTINGS,
+    APPROVAL,
+    BREAK_GLASS,
     SECRET,
     CONTAINER,
     LOAD_BALANCER,

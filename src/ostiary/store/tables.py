@@ -195,6 +195,19 @@ reviews = _resource(
     Column("subject", String(16), nullable=False, index=True),
     Column("until", UTCDateTime, nullable=False),
 )
+approvals = _resource(
+    "approvals",
+    Column("status", String(16), nullable=False, index=True),
+    Column("requested_by", String(255), nullable=False),
+    Column("fingerprint", String(64), nullable=False, index=True),
+    Column("expires_at", UTCDateTime, nullable=False),
+)
+break_glasses = _resource(
+    "break_glasses",
+    Column("state", String(16), nullable=False, index=True),
+    Column("begun_by", String(255), nullable=False),
+    Column("ends_at", UTCDateTime, nullable=False),
+)
 rotations = _resource(
     "rotations",
     Column("from_series_id", String(36), nullable=False, index=True),

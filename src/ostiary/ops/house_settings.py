@@ -1,0 +1,42 @@
+"""What people decide about this ostiary as a whole: one thing, which is there from the beginning.
+
+Going back to an earlier revision leaves it as it is: it says who must agree to what and what is kept, and nobody gets around
+that by going back.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ostiary.model.house import HouseSettings
+from ostiary.ops.caller import Caller
+from ostiary.ops.change import change
+from ostiary.ops.edit import edited
+from ostiary.ops.meanwhile import refuse_if_overtaken
+from ostiary.ops.system import System
+from ostiary.store.kinds import HOUSE_SETTINGS
+from ostiary.store.store import Reader
+
+ID: Final = "house"
+
+
+def read(reader: Reader) -> HouseSettings:
+    """As they are in force; the defaults until somebody decides otherwise."""
+    return reader.get(HOUSE_SETTINGS, ID) or HouseSettings(id=ID)
+
+
+def get(system: System, caller: Caller) -> HouseSettings:
+    """As they are in force."""
+    caller.must("settings:read")
+    with system.store.read() as reader:
+        return read(reader)
+
+
+def update(system: System, caller: Caller, changes: Mapping[str, Any], *, since: int | None = None) -> HouseSettings:
+    """Change them; None puts a field back. With `since`, raises `Overtaken` if others changed the same after that revision."""
+    with change(system, caller, "settings:update") as transaction:
+        before = read(transaction)
+        refuse_if_overtaken(transaction, HOUSE_SETTINGS, before, since)
+        after = edited(before, changes)
+        if transaction.get(HOUSE_SETTINGS, ID) is not None:
+            return transaction.replace(HOUSE_SETTINGS, before, after)
+        return before if after == before else transaction.insert(HOUSE_SETTINGS, after)
