@@ -7,6 +7,7 @@ and a change that another control plane committed to the same database is found 
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from time import perf_counter
 from typing import Final
 
 import structlog
@@ -69,9 +70,10 @@ class Publisher:
             return
         self._problem = ""
         newest, configuration, translated = wanted
-        self._system.fleet.want(configuration, translated)
-        self._system.effects.published(*newest, {key: resource.version for key, resource in translated.resources.items()})
-        self._publish(translated)
+        with self._system.meters.publish_seconds.timed():
+            self._system.fleet.want(configuration, translated)
+            self._system.effects.published(*newest, {key: resource.version for key, resource in translated.resources.items()})
+            self._publish(translated)
         self._published, self._roster, self._good_until = newest, configuration.roster, configuration.good_until
         log.info("published", revision=newest[0], status=newest[1], resources=len(translated.resources))
 
@@ -84,6 +86,9 @@ class Publisher:
             if newest == self._published and roster is self._roster and not ended and not self._lists.is_due(now):
                 return None
             self._lists.begin(now)
+            began = perf_counter()
             wanted = desired(reader, self._system.sealer, now, roster, self._lists)
             wanted = wanted.model_copy(update={"doors": house_doors.desired(reader, self._system, self._lists)})
-        return newest, wanted, snapshot(wanted)
+        translated = snapshot(wanted)
+        self._system.meters.build_seconds.add(perf_counter() - began)
+        return newest, wanted, translated

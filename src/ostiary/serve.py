@@ -144,7 +144,7 @@ async def _running(
         admin_id=people.admin_id(token),
         setup=shown,
     )
-    source = Source(partial(_heard, system), RELAY)
+    source = Source(partial(_heard, system), RELAY, system.meters.answers)
     vigil = Vigil(partial(streams.to_end, system))
     publisher, upkeep = Publisher(system, partial(_publish, source, vigil)), Upkeep(system)
     waiting += [publisher.wake, upkeep.wake]

@@ -1,51 +1,79 @@
-"""/metrics: numbers for a monitoring system, in the form of Prometheus."""
+"""/metrics: numbers for a monitoring system, in the forms of Prometheus and OpenMetrics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+from prometheus_client import exposition as plain
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from ostiary.api.declared import Sys, Who, described, may
 from ostiary.api.queries import parameters
-from ostiary.ops.measures import Measures, measures
+from ostiary.measuring import Distribution, Family
+from ostiary.ops.measures import measures
 
 router = APIRouter(tags=["metrics"])
 
-_GAUGES: Final = {
-    "ostiary_revision": ("Number of the newest revision of the configuration.", "revision"),
-    "ostiary_status_sequence": ("How often revocations and lists have changed.", "status_sequence"),
-    "ostiary_gateways": ("Gateways that were heard of since the control plane started.", "gateways"),
-    "ostiary_gateways_connected": ("Gateways that are connected.", "connected"),
-    "ostiary_clients_seen": ("Certificates that were let in, at each listener.", "clients"),
-    "ostiary_clients_many_addresses": ("Of these, those used from many addresses within a day.", "crowded"),
-    "ostiary_denials_forgotten": ("Refusals that are counted, but no longer on record one by one.", "forgotten"),
-}
+_OPENMETRICS: Final = "application/openmetrics-text"
+_KINDS: Final = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
 
 
 @router.get("/metrics", dependencies=[may("metrics:read")], **described(200))
 def metrics(request: Request, system: Sys, caller: Who) -> Response:
-    """Tell a monitoring system how things are."""
+    """Tell a monitoring system how things are, in the form it asks for."""
     parameters(request, ())
     registry = CollectorRegistry()
     registry.register(_Now(measures(system, caller)))
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_1_0_0)
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    # Only these two, whatever the header holds: the library's own choice writes what it finds there into the answer.
+    if _OPENMETRICS in request.headers.get("accept", ""):
+        content, kind = openmetrics.generate_latest(registry), openmetrics.CONTENT_TYPE_LATEST  # type: ignore[no-untyped-call]  # theirs
+    else:
+        content, kind = plain.generate_latest(registry), plain.CONTENT_TYPE_PLAIN_0_0_4
+    return Response(content, media_type=kind)
 
 
 class _Now(Collector):
-    """The numbers of one moment: they are read from the database, not counted here, so that replicas agree."""
+    """The numbers of one moment."""
 
-    def __init__(self, measured: Measures) -> None:
-        self._measured = measured
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = families
 
     def collect(self) -> Iterator[Metric]:
-        for name, (words, field) in _GAUGES.items():
-            yield GaugeMetricFamily(name, words, value=getattr(self._measured, field))
-        refused = CounterMetricFamily("ostiary_denials", "Refusals.", labels=("listener", "code", "stage"))
-        for one in self._measured.denials:
-            refused.add_metric((one.listener_id, one.code, one.stage), one.count)
-        yield refused
+        yield from map(_metric, self._families)
+
+
+def _metric(family: Family) -> Metric:
+    if family.kind == "histogram":
+        histogram = HistogramMetricFamily(family.name, family.words, labels=family.labels)
+        for labels, value in family.samples:
+            if isinstance(value, Distribution):
+                histogram.add_metric(labels, _buckets(value), value.sum)
+        return histogram
+    if family.kind == "info":
+        about = InfoMetricFamily(family.name, family.words, labels=())
+        for labels, _ in family.samples:
+            about.add_metric((), dict(zip(family.labels, labels, strict=True)))
+        return about
+    numbers: CounterMetricFamily | GaugeMetricFamily = _KINDS[family.kind](family.name, family.words, labels=family.labels)
+    for labels, value in family.samples:
+        if not isinstance(value, Distribution):
+            numbers.add_metric(labels, value)
+    return numbers
+
+
+def _buckets(value: Distribution) -> list[tuple[str, float]]:
+    ends = [*map(floatToGoString, value.bounds), "+Inf"]
+    return [(end, float(count)) for end, count in zip(ends, value.upto, strict=True)]

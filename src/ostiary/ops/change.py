@@ -33,6 +33,7 @@ def change(system: System, caller: Caller, action: str) -> Iterator[Transaction]
         revision = transaction.bump(caller.name, action)
         moved = range(status + 1, transaction.status_sequence() + 1)
         moment = system.effects.moment()
+    system.meters.recorded(action, transaction.changed)
     system.effects.committed("revision", [revision], moment)
     system.effects.committed("revocation", moved, moment)
     # Only now: nobody may act on what could still be undone.

@@ -14,9 +14,12 @@ from typing import Final
 
 from ostiary.clock import Clock, now
 from ostiary.envoy.resources import Key
+from ostiary.measuring import Spread
 from ostiary.model.effect import Changed
 from ostiary.store.effects import Mark
 
+# Upper ends in seconds: milliseconds where the gateway is near, and up to hours where it was away.
+EFFECT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 _COMMITS: Final = 100_000  # remembered until they are written
 _WAITING: Final = 10_000  # publications that a gateway has not acknowledged yet, told apart
 
@@ -30,6 +33,7 @@ class Publication:
     number: int
     holds: Mark
     changed: Mapping[Key, str | None]
+    moment: float  # monotonic
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Effects:
     """What was committed and published, and who has it; safe from any thread. `ops.effects_kept` puts it on record."""
 
     def __init__(self, clock: Clock = now, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.acknowledged = Spread("gateway", bounds=EFFECT_SECONDS)  # from publishing until it was acknowledged
         self._clock = clock
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -87,7 +92,7 @@ class Effects:
             changed |= dict.fromkeys(before.keys() - versions.keys())
             for key, version in changed.items():
                 self._given.setdefault(key, {before.get(key): 0})[version] = self._count
-            publication = Publication(self._count, self._holds, changed)
+            publication = Publication(self._count, self._holds, changed, self._monotonic())
             for gateway_id, gateway in self._gateways.items():
                 if not gateway.is_behind:
                     gateway.waiting.append((publication, dict(changed)))
@@ -130,6 +135,8 @@ class Effects:
             if open_ones:
                 break
             gateway.waiting.popleft()
+            if publication.changed:
+                self.acknowledged.add(self._monotonic() - publication.moment, gateway_id)
             reached = publication.holds
         if reached is not None:
             self._note(gateway_id, reached)

@@ -45,9 +45,11 @@ def write(system: System) -> int:
     """Put on record what was measured since; says how many numbers."""
     total = 0
     while waiting := system.effects.applied():
-        count, done = system.store.record(lambda facts, waiting=waiting: _written(facts, system.effects, waiting))  # type: ignore[misc]
+        found, done = system.store.record(lambda facts, waiting=waiting: _written(facts, system.effects, waiting))  # type: ignore[misc]
         system.effects.written(done)
-        total += count
+        for one in found:
+            system.meters.effect_seconds.add(one.milliseconds / 1000, one.gateway_id, one.changed)
+        total += len(found)
     return total
 
 
@@ -56,9 +58,9 @@ def forget_old(system: System) -> int:
     return system.store.record(lambda facts: stored.forget(facts, facts.at - _KEPT))
 
 
-def _written(facts: Facts, effects: Effects, waiting: list[Applied]) -> tuple[int, int]:
-    """As many as fit into one transaction: how many numbers, and how many of those that wait are done with."""
-    count = 0
+def _written(facts: Facts, effects: Effects, waiting: list[Applied]) -> tuple[list[Effect], int]:
+    """As many as fit into one transaction: the numbers, and how many of those that wait are done with."""
+    written: list[Effect] = []
     for done, applied in enumerate(waiting):
         before = stored.mark(facts, applied.gateway_id)
         if before is None:
@@ -75,10 +77,10 @@ def _written(facts: Facts, effects: Effects, waiting: list[Applied]) -> tuple[in
             status=_reached(revocations, before.status, applied.holds.status),
         )
         stored.set_mark(facts, applied.gateway_id, reached)
-        count += len(found)
+        written += found
         if len(revocations) == _AT_ONCE or len(revisions) == _AT_ONCE:
-            return count, done  # there is more of this one
-    return count, len(waiting)
+            return written, done  # there is more of this one
+    return written, len(waiting)
 
 
 def _reached(found: list[tuple[int, datetime]], before: int, upto: int) -> int:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from ostiary.ops.caller import Caller
 from ostiary.ops.record import entry
 from ostiary.ops.system import System
-from ostiary.store.store import Facts
+from ostiary.store.store import Change, Facts
 
 T = TypeVar("T")
 
@@ -23,19 +23,22 @@ def record(system: System, caller: Caller, action: str, work: Callable[[Facts], 
     """
     caller.must(action)
     moved = range(0)
+    changes: list[Change] = []
     moment = system.effects.moment()
 
     def recorded(facts: Facts) -> T:
-        nonlocal moved, moment
+        nonlocal moved, changes, moment
         first, status = len(facts.changed), facts.status_sequence()
         done = work(facts)
-        for changed in facts.changed[first:]:
+        changes = facts.changed[first:]
+        for changed in changes:
             facts.append_audit(entry(caller, action, changed, None))
         moved = range(status + 1, facts.status_sequence() + 1)
         moment = system.effects.moment()
         return done
 
     done = system.store.record(recorded)
+    system.meters.recorded(action, changes)
     if moved:
         system.effects.committed("revocation", moved, moment)
         system.committed(0)

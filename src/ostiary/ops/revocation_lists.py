@@ -47,6 +47,7 @@ def sign_list(
         # RFC 5280 5.2.6: only a complete list says where the deltas to it are.
         news = {"base_number": base[0]} if base else {"freshest": freshest}
         der = crl.sign(issuer, number, this_update, next_update, counted, **news)
+        system.meters.lists_signed.add()
         made = RevocationList(
             authority_id=authority.id,
             kind=kind,  # type: ignore[arg-type]  # a literal, below

@@ -12,6 +12,7 @@ from ostiary.ops.custodians import Custodians
 from ostiary.ops.effects import Effects
 from ostiary.ops.failed_sign_ins import FailedSignIns
 from ostiary.ops.fleet import Fleet
+from ostiary.ops.meters import Meters
 from ostiary.ops.setup import Setup
 from ostiary.ops.verifying import Verifying
 from ostiary.ops.watch import Watch
@@ -44,6 +45,7 @@ class System:
     watch: Watch = field(default_factory=Watch)  # of imported authorities' lists and responders
     effects: Effects = field(default_factory=Effects)  # how soon changes are in force at each gateway
     counting: Counting = field(default_factory=Counting)  # how much comes through, see ops.traffic
+    meters: Meters = field(default_factory=Meters)  # of our own work
     admin_id: str = "admin-"  # what stands for the admin token on record, see ops.people
     failed_sign_ins: FailedSignIns = field(default_factory=FailedSignIns)
     verifying: Verifying = field(default_factory=Verifying)

@@ -35,8 +35,9 @@ class GroupCommit(Generic[TX]):
     Nobody is told of success before the commit. When the work of one fails, that of the others is done again without it.
     """
 
-    def __init__(self, begin: Callable[[], AbstractContextManager[TX]]) -> None:
+    def __init__(self, begin: Callable[[], AbstractContextManager[TX]], shared: Callable[[int], None] = lambda _: None) -> None:
         self._begin = begin
+        self._shared = shared  # told how many shared a transaction, once it is committed
         self._waiting: deque[_Task[TX]] = deque()  # appending and taking from a deque is atomic
         self._turn = threading.Lock()
         self._last = 1  # how many shared the last transaction
@@ -71,6 +72,7 @@ class GroupCommit(Generic[TX]):
         except BaseException as error:  # noqa: BLE001 (it is raised where the work came from)
             self._failed(batch, error)
         else:
+            self._shared(len(batch))
             for task in batch:
                 task.done = True
 

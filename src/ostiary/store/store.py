@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from time import perf_counter
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from ostiary.errors import Conflict, NotFound, Unavailable
+from ostiary.measuring import Spread, Tally
 from ostiary.model.query import Page, Query
 from ostiary.model.reference import parse, references
 from ostiary.model.resource import Resource
@@ -396,6 +398,19 @@ class Later(Generic[R]):
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Timings:
+    """How the database does: seconds of a writing transaction, from waiting for its turn to its end, and of its commit alone.
+
+    `batches`: how many shared a transaction of facts. `unavailable`: how often there was no answer.
+    """
+
+    transactions: Spread = field(default_factory=lambda: Spread("kind"))
+    commits: Spread = field(default_factory=lambda: Spread("kind"))
+    batches: Spread = field(default_factory=lambda: Spread(bounds=(1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)))
+    unavailable: Tally = field(default_factory=Tally)
+
+
 class Store:
     """The database. Safe to use from many threads."""
 
@@ -406,22 +421,22 @@ class Store:
         is_server = engine.dialect.name == "postgresql"
         self._reader = engine.execution_options(isolation_level="REPEATABLE READ") if is_server else engine
         self._clock = clock
-        self._batches: GroupCommit[Facts] = GroupCommit(self._facts)
+        self.timings = Timings()
+        self._batches: GroupCommit[Facts] = GroupCommit(self._facts, self.timings.batches.add)
         self._counter = itertools.count(1)
         self.commits = 0  # differs after each commit of this process: whoever keeps what they read compares it
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
         """Read, as of one moment."""
-        with _reachable(), self._reader.connect() as connection, connection.begin():
+        with self._reachable(), self._reader.connect() as connection, connection.begin():
             yield Reader(connection)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """Write; committed when the block ends, undone whole when it raises."""
-        with _reachable(), self._writer.begin() as connection:
+        with self._writing("change") as connection:
             yield Transaction(connection, self._clock())
-        self.commits = next(self._counter)
 
     def record(self, work: Callable[[Facts], T]) -> T:
         """Do `work` in one transaction together with what others ask for at the same time; returns once it is committed.
@@ -432,11 +447,29 @@ class Store:
 
     @contextmanager
     def _facts(self) -> Iterator[Facts]:
-        with _reachable(), self._writer.begin() as connection:
+        with self._writing("facts") as connection:
             facts = Facts(connection, self._clock())
             yield facts
             facts.close()
+
+    @contextmanager
+    def _writing(self, kind: str) -> Iterator[Connection]:
+        began = perf_counter()
+        with self._reachable(), self._writer.begin() as connection:
+            yield connection
+            done = perf_counter()
+        end = perf_counter()
         self.commits = next(self._counter)
+        self.timings.commits.add(end - done, kind)
+        self.timings.transactions.add(end - began, kind)
+
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            self.timings.unavailable.add()
+            raise Unavailable("The database does not answer; try again.") from error
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -455,11 +488,3 @@ def _conflicts(kind: Kind[Any]) -> Iterator[None]:
         yield
     except IntegrityError as error:
         raise Conflict(f"This {kind.title} clashes with one that exists, or is still in use.") from error
-
-
-@contextmanager
-def _reachable() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        raise Unavailable("The database does not answer; try again.") from error

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from ostiary.envoy.resources import Key, Snapshot
+from ostiary.envoy.resources import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ROUTE, SECRET, Key, Snapshot
+from ostiary.measuring import OTHER, Tally
 from ostiary.xds.stream import ENVOY, Etiquette, Rejection, Request, Send, Stream
 
 _NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
@@ -26,20 +27,34 @@ class StreamState:
     changed: frozenset[Key] = frozenset()
 
 
+# What messages are about, as a monitoring system calls it.
+TYPES: Final = {
+    LISTENER: "listener",
+    ROUTE: "route",
+    CLUSTER: "cluster",
+    ENDPOINT: "endpoint",
+    SECRET: "secret",
+    EXTENSION: "extension",
+}
+
 OnChange = Callable[[str, StreamState], None]
 
 
 class Conversation:
     """One connected gateway. Messages for it wait in `outbox`, in order; None means that a newer connection took its place."""
 
-    def __init__(self, gateway_id: str, etiquette: Etiquette, changed: Callable[["Conversation"], None]) -> None:
+    def __init__(self, gateway_id: str, etiquette: Etiquette, changed: Callable[["Conversation"], None], answers: Tally) -> None:
         self.gateway_id = gateway_id
         self.stream = Stream(etiquette)
         self.outbox: asyncio.Queue[Send | None] = asyncio.Queue()
         self._changed = changed
+        self._answers = answers
 
     def hear(self, request: Request) -> None:
         """Take one message from the gateway."""
+        if request.nonce:
+            answer = "ack" if request.error is None else "nack"
+            self._answers.add(self.gateway_id, TYPES.get(request.type_url, OTHER), answer)
         self.send(self.stream.hear(request))
         self._changed(self)
 
@@ -53,11 +68,13 @@ class Source:
     """The resources that every listener should have. To be used from its event loop only.
 
     `on_change(gateway_id, state)` is told when a gateway connects, answers or goes; answers of one turn of the loop, at once.
+    `answers` counts each answer, by gateway, type and whether it accepts (ack) or refuses (nack).
     """
 
-    def __init__(self, on_change: OnChange, etiquette: Etiquette = ENVOY) -> None:
+    def __init__(self, on_change: OnChange, etiquette: Etiquette = ENVOY, answers: Tally | None = None) -> None:
         self._on_change = on_change
         self._etiquette = etiquette
+        self._answers = answers or Tally("gateway", "type", "answer")
         self._snapshot: Snapshot | None = None
         self._conversations: dict[str, Conversation] = {}
         self._to_tell: dict[Conversation, None] = {}
@@ -80,7 +97,7 @@ class Source:
         former = self._conversations.get(gateway_id)
         if former is not None:
             former.outbox.put_nowait(None)
-        conversation = Conversation(gateway_id, self._etiquette, self._tell_soon)
+        conversation = Conversation(gateway_id, self._etiquette, self._tell_soon, self._answers)
         if self._snapshot is not None:
             conversation.send(conversation.stream.publish(self._snapshot.resources))
         self._conversations[gateway_id] = conversation
