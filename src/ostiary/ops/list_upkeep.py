@@ -8,7 +8,7 @@ from ostiary.errors import Refusal
 from ostiary.ops.revocation_lists import sign_list
 from ostiary.ops.signing import open_issuer
 from ostiary.ops.system import System
-from ostiary.store import revocations
+from ostiary.store import restores, revocations
 from ostiary.store.kinds import AUTHORITY
 from ostiary.store.store import Facts, Reader
 
@@ -72,12 +72,14 @@ def _due(reader: Reader, at: datetime, only: str | None = None) -> Iterable[tupl
     """The authorities whose list is due, and whether time is the reason (then it is the base of deltas to come)."""
     lists = revocations.lists_without_content(reader, None if only is None else [only])
     changes = revocations.last_changes(reader, only)
+    least = restores.least_number(reader)
     for authority in reader.all(AUTHORITY, **({"id": only} if only else {})):
         if not authority.has_key or authority.cross_of is not None or at >= authority.not_after:
             continue
         current = lists.get((authority.id, "complete"))
         # A list that ends with its authority cannot be made any longer.
-        if current is None or (at >= current.half_life and current.next_update < authority.not_after):
+        is_late = current is not None and at >= current.half_life and current.next_update < authority.not_after
+        if current is None or is_late or current.number < least:
             yield authority.id, True
         elif changes.get(authority.id, 0) > current.sequence:
             yield authority.id, False

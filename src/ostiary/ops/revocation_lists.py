@@ -10,7 +10,7 @@ from ostiary.ops.system import System
 from ostiary.pki import crl
 from ostiary.pki.issue import Issuer
 from ostiary.pki.urls import below
-from ostiary.store import revocations
+from ostiary.store import restores, revocations
 from ostiary.store.store import Transaction
 
 # Envoy refuses every client of an authority whose list has ended, so a list outlives by days the longest time in which nobody
@@ -36,7 +36,7 @@ def sign_list(
     held = revocations.lists_without_content(transaction, [authority.id])
     before, delta = held.get((authority.id, "complete")), held.get((authority.id, "delta"))
     freshest = below(system.public_url, authority.id).delta or None
-    number = _next_number(before, transaction.at)
+    number = _next_number(before, restores.least_number(transaction), transaction.at)
     this_update = max(transaction.at.replace(microsecond=0) - BACKDATE, authority.not_before)
     next_update = min(transaction.at.replace(microsecond=0) + lifetime, authority.not_after)
     expired_since = before.this_update if before else authority.not_before
@@ -79,9 +79,9 @@ def _base(before: RevocationList | None, delta: RevocationList | None) -> tuple[
     return (before.number, before.sequence) if before is not None else None
 
 
-def _next_number(before: RevocationList | None, at: datetime) -> int:
-    """Above the last, and above all that were signed before a backup was restored: by then time has gone on."""
-    return max(before.number + 1 if before else 0, int(at.timestamp() * 1000))
+def _next_number(before: RevocationList | None, least: int, at: datetime) -> int:
+    """Above the last, and above all that were signed before a backup was restored, however slow the clock is since."""
+    return max(before.number + 1 if before else 0, least, int(at.timestamp() * 1000))
 
 
 class _Counted:

@@ -37,6 +37,7 @@ from sqlalchemy.exc import DBAPIError
 from ostiary.errors import Conflict, Invalid, Unavailable
 from ostiary.store import tables
 from ostiary.store.engine import bring, newest, versions
+from ostiary.store.restores import is_there, move_on
 from ostiary.store.store import Facts, Reader
 
 FIELD: Final = "file"
@@ -143,12 +144,22 @@ def refuse_unless_empty(engine: Engine) -> None:
         )
 
 
+def holds_restore(engine: Engine, restore_id: str) -> bool:
+    """Whether the database holds what the restore of this id was to fill it with. A transaction filled it, or did not."""
+    try:
+        with engine.connect() as connection:
+            return inspect(connection).has_table(tables.restores.name) and is_there(connection, restore_id)
+    except DBAPIError as error:
+        why = str(error.orig).strip().partition("\n")[0]
+        raise Unavailable(f"--database: it cannot be used: {why}") from error
+
+
 @contextmanager
 def filled(engine: Engine, at_schema: str, given: Iterable[bytes], at: datetime) -> Iterator[Facts]:
     """A database made from lines, at the newest schema, in one transaction that is committed when the block ends.
 
     The tables are made as they were when the lines were written; the migrations since then bring them, and what is in them,
-    forward. Raises `Invalid` for lines that are not what `lines` gives.
+    forward. Revision and status sequence are moved on. Raises `Invalid` for lines that are not what `lines` gives.
     """
     if at_schema not in versions():
         raise Invalid(FIELD, f"a newer ostiary made it (its schema is {at_schema[:16]!r}); use that one, or a newer one still.")
@@ -158,6 +169,7 @@ def filled(engine: Engine, at_schema: str, given: Iterable[bytes], at: datetime)
             _fill(connection, given)
             if at_schema != newest():
                 bring(connection, "head")
+            move_on(connection, at)
             facts = Facts(connection, at)
             yield facts
             facts.close()

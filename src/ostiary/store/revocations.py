@@ -57,6 +57,13 @@ def last_changes(reader: Reader, only: str | None = None) -> dict[str, int]:
     return {name: int(sequence) for name, sequence in reader.connection.execute(statement) if sequence is not None}
 
 
+def standing(reader: Reader, authority_id: str) -> dict[str, tuple[str, int]]:
+    """Of every certificate that this authority ever revoked, by serial number: why, and the sequence of when that was said."""
+    statement = select(_TABLE.c.serial, _TABLE.c.reason, _TABLE.c.sequence).where(_TABLE.c.authority_id == authority_id)
+    rows = reader.connection.execute(statement.execution_options(yield_per=_ROWS_AT_ONCE))
+    return {serial: (reason, int(sequence)) for serial, reason, sequence in rows}
+
+
 def in_force_since(reader: Reader, since: datetime, at: datetime) -> tuple[str, ...]:
     """The fingerprints of certificates, unexpired `at` this time, revoked at `since` or later, and not released."""
     return tuple(reader.connection.execute(select(_TABLE.c.fingerprint_sha256).where(_in_force(since, at))).scalars())
