@@ -27,12 +27,16 @@ from ostiary.asgi.doors import CONSOLE_KNOCK, KNOCK, AtTheDoor
 from ostiary.clock import now
 from ostiary.console.app import Console, beside
 from ostiary.envoy.resources import Snapshot
-from ostiary.errors import Conflict, Unavailable
+from ostiary.errors import Conflict, Refusal, Unavailable
+from ostiary.files import replace_private
 from ostiary.gateway import client as keeper
+from ostiary.gateway import exports
 from ostiary.gateway.log_tail import LogTail, from_keeper
 from ostiary.ops import (
     denials,
     effects_kept,
+    gateway_numbers,
+    heads,
     house_doors,
     people,
     rehearsals,
@@ -43,6 +47,7 @@ from ostiary.ops import (
     streams,
     traffic,
 )
+from ostiary.ops.anchor import Anchor
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.paths import Paths
@@ -96,6 +101,8 @@ def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info") 
     hardening.keep_memory_off_disk()
     logs.configure(log_level)
     os.umask(0o077)  # whatever we write is ours alone
+    for target in settings.recording.exports:
+        exports.check(target)
     with home.held(settings.data_dir):
         passphrase = home.passphrase(settings, getpass if sys.stdin.isatty() else None)  # before signals are ours: Ctrl-C ends it
         asyncio.run(_serve(settings, ready, passphrase))
@@ -143,6 +150,7 @@ async def _running(
         public_url=settings.public_url,
         admin_id=people.admin_id(token),
         setup=shown,
+        anchor=Anchor(paths.audit_head),
     )
     source = Source(partial(_heard, system), RELAY, system.meters.answers)
     vigil = Vigil(partial(streams.to_end, system))
@@ -171,8 +179,10 @@ async def _running(
         vigil,
         partial(_turned_away, system),
         partial(_rehearsed, system),
+        partial(gateway_numbers.told, system),
     )
     async with hearing, _tasks(*parts) as failed:
+        await asyncio.to_thread(_leave_word, settings, paths)
         gateway_log = LogTail(paths.keeper_log, from_keeper)
         await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
         async with _tasks(_keep_gateway(paths), _join(gateway_log)) as gateway_failed:
@@ -181,8 +191,35 @@ async def _running(
         for server, _ in servers:
             server.should_exit = True
         system.signers.close()
+        with contextlib.suppress(Unavailable):
+            await asyncio.to_thread(gateway_numbers.write, system)
         if not settings.leave_gateway:
             await asyncio.to_thread(keeper.stop, settings.data_dir)
+    await asyncio.to_thread(_sign_off, system)
+
+
+def _sign_off(system: System) -> None:
+    """Sign where the record stands at the end, whenever the last head was signed."""
+    try:
+        heads.sign(system)
+    except Refusal as refused:
+        log.error("the head of the record could not be signed", problem=str(refused))  # noqa: TRY400 (the words say it all)
+
+
+def _leave_word(settings: Settings, paths: Paths) -> None:
+    """For the keeper, which may be running already: how the access record is kept, and where it is sent to."""
+    for target in settings.recording.exports:
+        if not target.tls and not _is_near(target.host):
+            log.warning("the access record is sent without TLS: others on the network can read and change it", target=target.name)
+    paths.prepare()
+    replace_private(paths.recording, settings.recording.dump())
+
+
+def _is_near(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _sign_in(system: System, url: str) -> str:

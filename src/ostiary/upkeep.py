@@ -11,10 +11,14 @@ import structlog
 
 from ostiary.errors import Refusal
 from ostiary.ops import (
+    approvals,
+    break_glass,
     denials,
     effects_kept,
     exceptions,
     foreign_status,
+    gateway_numbers,
+    heads,
     idempotency,
     list_upkeep,
     rehearsals,
@@ -53,13 +57,19 @@ GROWTH: Final[Chores] = (("rolled to the next issuing CA", series.roll_due),)
 # Each minute: what hurries nobody, and last what takes a while.
 LEISURE: Final[Chores] = (
     ("let requests lapse that nobody decided", requests.lapse_due),
+    ("ended emergencies whose time was over", break_glass.lapse_due),
+    ("let approvals lapse that nobody decided or used", approvals.lapse_due),
     ("forgot idempotency keys", idempotency.forget_old),
     ("forgot tokens that expired long ago", tokens.forget_old),
     ("ended sessions whose time was over", sessions.forget_old),
+    ("signed where the record stands", heads.sign_due),
+    ("removed old entries from the record", heads.prune_due),
     ("forgot sign-in links that nobody followed", sign_in_links.forget_old),
     ("put on record who could not sign in", sessions.tell_refused),
     ("forgot how soon old changes were in force", effects_kept.forget_old),
     ("forgot old refusals; they stay counted", denials.forget_old),
+    ("wrote down what gateways count", gateway_numbers.write),
+    ("forgot what gateways counted that are no more", gateway_numbers.forget_old),
     ("forgot what old rehearsals found", rehearsals.forget_old),
     ("made hours of what was counted by the minute, and forgot old ones", traffic.forget_old),
     ("read PKCS#12 files ahead", served.read_ahead),

@@ -65,4 +65,4 @@ def test_a_listener_counts_what_its_address_and_its_traffic_count() -> None:
 
 @pytest.mark.parametrize(("said", "seconds"), [("4s", 4.0), ("0.5s", 0.5), (None, None), ("later", None)])
 def test_how_long_envoy_has_run(said: str | None, seconds: float | None) -> None:
-    assert report._seconds(said) == seconds
+    assert report.seconds(said) == seconds

@@ -45,6 +45,10 @@ class Admin:
         answer = await self._json(f"/stats?{urlencode({'format': 'json', 'usedonly': '', 'filter': pattern})}")
         return {one["name"]: int(one["value"]) for one in answer["stats"] if isinstance(one.get("value"), int)}
 
+    async def text(self, path: str, query: dict[str, str]) -> str:
+        """A page as it is."""
+        return (await self._asked("GET", f"{path}?{urlencode(query)}")).decode(errors="replace")
+
     async def drain(self, seconds: float) -> None:
         """Take leave of every client: finish what they asked, tell them to close. Returns when they have, or after `seconds`."""
         await self._asked("POST", "/drain_listeners?graceful&skip_exit")

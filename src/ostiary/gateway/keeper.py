@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from typing import Any, Final
@@ -11,7 +12,7 @@ import structlog
 from ostiary.clock import now
 from ostiary.envoy.resources import Key, Snapshot
 from ostiary.files import write_private
-from ostiary.gateway import engine, report
+from ostiary.gateway import engine, numbers, report
 from ostiary.gateway.access_log import AccessLog, collecting
 from ostiary.gateway.admin import Admin, NoAnswer
 from ostiary.gateway.denied import Denied
@@ -24,13 +25,14 @@ from ostiary.gateway.last_good import LastGood
 from ostiary.gateway.ledger import Contents, Ledger
 from ostiary.gateway.log_tail import LogTail
 from ostiary.gateway.memory import Memory
+from ostiary.gateway.record import Record
 from ostiary.gateway.seen import Seen
 from ostiary.gateway.stale import Alarms, Given, Staleness, is_alarm
 from ostiary.gateway.streams import Streams
 from ostiary.ids import new_id
 from ostiary.paths import Paths
 from ostiary.xds import wire
-from ostiary.xds.client import Call, Gone, calling, reporting
+from ostiary.xds.client import Call, Gone, calling, reporting, tell
 from ostiary.xds.server import listening
 from ostiary.xds.source import Source, StreamState
 from ostiary.xds.stream import ENVOY, Request
@@ -43,6 +45,7 @@ _RECONNECT_PAUSE: Final = (0.05, 1.0)
 _INTRODUCTION: Final = 2.0
 _TAIL_EVERY: Final = 0.2
 _REPORT_EVERY: Final = 1.0
+_NUMBERS_EVERY: Final = 5.0  # as often as Envoy adds up how long requests took
 _RETRY_EVERY: Final = 0.25
 _SAVE_LAZILY: Final = 0.25
 _LOOK_EVERY: Final = 0.5
@@ -67,7 +70,8 @@ class Keeper:
         self._seen = Forwarding(wire.SEEN, Memory(paths.sightings, Seen))
         self._denied = Forwarding(wire.DENIED, Memory(paths.denials, Denied), a_round=1)  # a flood must not flood the database
         self._rehearsed = Forwarding(wire.REHEARSED, Memory(paths.rehearsals, _rehearsals), a_round=2)  # nor what is no flood
-        self._journal = Journal(paths.access_log)
+        self._record = Record(paths, self._gateway_id)
+        self._journal = Journal(self._record.shelf, self._gateway_id)
         self._streams = Streams()
         self._ending = Ending(self._streams, self._journal)
         self._access_log = AccessLog(self._journal, self._seen.told, self._denied.told, self._streams, self._rehearsed.told)
@@ -90,6 +94,7 @@ class Keeper:
         """Keep Envoy until told to stop; then drain and stop it."""
         if self._ledger.whole:
             self._give(self._staleness.given(self._ledger.resources(), now()))
+        await asyncio.to_thread(self._record.learn)
         async with (
             listening(self._paths.keeper_socket, self._source),
             collecting(self._paths.access_log_socket, self._take),
@@ -107,6 +112,7 @@ class Keeper:
                     self._measure(),
                     self._read_log(),
                     self._write_down(),
+                    self._keep_record(),
                     self._ending.watch(),
                 )
             ]
@@ -125,6 +131,7 @@ class Keeper:
             await self._store()
         self._access_log.second()
         self._journal.close()
+        await asyncio.to_thread(self._record.stop)
         await self._seen.save()
         await self._denied.save()
         await self._rehearsed.save()
@@ -174,11 +181,17 @@ class Keeper:
         while True:
             await asyncio.sleep(_FORWARD_EVERY)
             self._access_log.second()
-            await asyncio.to_thread(self._journal.sync)
             if not self._following:
                 await self._seen.save_news()
                 await self._denied.save_news()
                 await self._rehearsed.save_news()
+
+    async def _keep_record(self) -> None:
+        """What is written down: on the disk for good, compressed, sent on; and what is said about that meanwhile."""
+        while True:
+            await asyncio.sleep(_FORWARD_EVERY)
+            await asyncio.to_thread(self._record.learn)
+            await asyncio.to_thread(self._record.upkeep)
 
     # Towards Envoy.
 
@@ -267,6 +280,7 @@ class Keeper:
             group.create_task(self._speak(call))
             group.create_task(reporting(channel, self._reports))
             group.create_task(self._forward(channel))
+            group.create_task(self._tell_numbers(channel))
             group.create_task(self._ending.talk(self._gateway_id, channel))
 
     async def _forward(self, channel: Any) -> None:
@@ -276,6 +290,27 @@ class Keeper:
             await self._seen.hand_over(channel, self._gateway_id, now().timestamp())
             await self._denied.hand_over(channel, self._gateway_id, now().timestamp())
             await self._rehearsed.hand_over(channel, self._gateway_id, now().timestamp())
+
+    async def _tell_numbers(self, channel: Any) -> None:
+        """Tell what is counted, for a monitoring system."""
+        envoy, known = Admin(self._paths.admin_socket), numbers.Numbers()
+        while True:
+            pid = self._pid()
+            with contextlib.suppress(NoAnswer):
+                counted, whole, uptime = await numbers.measured(envoy)
+                if pid is not None and pid == self._pid():  # else some of it may be another Envoy's
+                    about = {
+                        "whole": whole,
+                        "keeper": {"pid": os.getpid(), "restarts": self._restarts, "streams_ended": dict(self._streams.cut)},
+                    }
+                    for message in known.news(pid, uptime, counted):
+                        if not await tell(channel, wire.NUMBERS, self._gateway_id, {**message, **about}):
+                            break
+                        known.taken(message)
+            await asyncio.sleep(_NUMBERS_EVERY)
+
+    def _pid(self) -> int | None:
+        return self._engine.process.pid if self._engine else None
 
     async def _listen(self, call: Call, dialogue: Dialogue) -> None:
         while True:
@@ -299,9 +334,9 @@ class Keeper:
     async def _measure(self) -> None:
         envoy = Admin(self._paths.admin_socket)
         while True:
-            pid = self._engine.process.pid if self._engine else None
-            told = report.about(self._gateway_id, pid, self._restarts, self._last_error)
+            told = report.about(self._gateway_id, self._pid(), self._restarts, self._last_error)
             told |= report.stale(self._given.stale)
+            told |= self._record.told()
             told |= report.streams(len(self._streams), self._streams.cut, self._ending.unable)
             with contextlib.suppress(NoAnswer):
                 told |= await report.measured(envoy)

@@ -8,11 +8,10 @@ from typing import Any, Final
 
 from ostiary.gateway.admin import Admin
 from ostiary.gateway.stale import Stale
+from ostiary.model.numbers import HANDSHAKE_FAILURES
 
-# What can go wrong in a handshake. Each failure is counted once: a chain that was judged, and found wanting, is no other error.
-_FAILED: Final = ("connection_error", "fail_verify_error", "fail_verify_no_cert", "fail_verify_san", "fail_verify_cert_hash")
 _FILTER: Final = (
-    rf"^(listener\..*(downstream_cx_(total|active)|\.ssl\.(handshake|{'|'.join(_FAILED)}))"
+    rf"^(listener\..*(downstream_cx_(total|active)|\.ssl\.(handshake|{'|'.join(HANDSHAKE_FAILURES)}))"
     r"|(http|tcp)\.listener/.*(downstream_(cx_([rt]x_bytes_)?total|rq_(total|[45]xx))|\.rq_total)"
     r"|access_logs\.open_telemetry_access_log\.logs_dropped)$"
 )
@@ -25,7 +24,7 @@ async def measured(envoy: Admin) -> dict[str, Any]:
     return {
         "version": str(info.get("version", "")).split("/")[1:2][0] if "/" in str(info.get("version")) else None,
         "state": info.get("state"),
-        "uptime": _seconds(info.get("uptime_current_epoch")),
+        "uptime": seconds(info.get("uptime_current_epoch")),
         "members": members(await envoy.clusters()),
         "listeners": listeners(await envoy.listeners(), counted),
         "records_dropped": counted.get("access_logs.open_telemetry_access_log.logs_dropped", 0),
@@ -74,33 +73,33 @@ def listeners(listening: dict[str, Any], counted: dict[str, int]) -> dict[str, d
     What speaks TCP knows no requests: its connections are counted in their place. `admitted` are those that passed every check.
     """
     return {
-        one["name"]: _counters(one["name"], _scope(one["local_address"]), counted)
+        one["name"]: _counters(one["name"], scope(one["local_address"]), counted)
         for one in listening.get("listener_statuses", [])
         if "socket_address" in one.get("local_address", {})
     }
 
 
-def _counters(name: str, scope: str, counted: dict[str, int]) -> dict[str, int]:
+def _counters(name: str, its_scope: str, counted: dict[str, int]) -> dict[str, int]:
     def total(*suffixes: str) -> int:
         return sum(counted.get(f"{kind}.{name}.{suffix}", 0) for kind in ("http", "tcp") for suffix in suffixes)
 
     connections = counted.get(f"tcp.{name}.downstream_cx_total", 0)
     return {
-        "active_connections": counted.get(f"{scope}.downstream_cx_active", 0),
-        "total_connections": counted.get(f"{scope}.downstream_cx_total", 0),
+        "active_connections": counted.get(f"{its_scope}.downstream_cx_active", 0),
+        "total_connections": counted.get(f"{its_scope}.downstream_cx_total", 0),
         "bytes_in": total("downstream_cx_rx_bytes_total"),
         "bytes_out": total("downstream_cx_tx_bytes_total"),
         "request_errors": total("downstream_rq_4xx", "downstream_rq_5xx"),
-        "handshakes": counted.get(f"{scope}.ssl.handshake", 0),
-        "failed_handshakes": sum(counted.get(f"{scope}.ssl.{failure}", 0) for failure in _FAILED),
+        "handshakes": counted.get(f"{its_scope}.ssl.handshake", 0),
+        "failed_handshakes": sum(counted.get(f"{its_scope}.ssl.{failure}", 0) for failure in HANDSHAKE_FAILURES),
         "requests": counted.get(f"http.{name}.downstream_rq_total", 0) + connections,
         # The router, last of all filters, counts what came through the others.
         "admitted": counted.get(f"http.{name}.rq_total", 0) + connections,
     }
 
 
-def _seconds(duration: Any) -> float | None:
-    """Of a duration as protobuf writes it in JSON, such as 4s; None where there is none."""
+def seconds(duration: Any) -> float | None:
+    """Seconds of a duration as protobuf writes it in JSON, such as 4s; None where there is none."""
     try:
         return float(str(duration).removesuffix("s"))
     except ValueError:
@@ -115,8 +114,8 @@ def _place(address: dict[str, Any]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _scope(address: dict[str, Any]) -> str:
-    # Envoy names a listener's statistics after its address, colons replaced.
+def scope(address: dict[str, Any]) -> str:
+    """What the names of a listener's statistics begin with: its address, colons replaced."""
     return "listener." + _place(address).replace(":", "_")
 
 

@@ -1,6 +1,6 @@
 """What a monitoring system is told of the whole: the configuration, the record, authorities, clients, refusals, gateways, work.
 
-Each part is a function in `PARTS`. What is on record is read there, so that replicas agree; what this process counts comes from its
+Each part is a function in `PARTS`. What is on record is read there, so that replicas agree; what this process counts is in its
 `Meters`. docs/monitoring.md describes each metric; a test compares it with a real scrape.
 """
 
@@ -13,6 +13,7 @@ from typing import Final
 
 from ostiary.measuring import OTHER, Family, counter, gauge, info
 from ostiary.model.denial import Total
+from ostiary.ops import gateway_measures
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.store import denials, measured, sightings
@@ -113,6 +114,7 @@ def _fleet(moment: Moment) -> Iterator[Family]:
     yield moment.system.effects.acknowledged.family("ostiary_xds_acknowledged_seconds", words)
     words = "Seconds from the commit of a change until it was in force at the gateway."
     yield meters.effect_seconds.family("ostiary_time_to_effect_seconds", words)
+    yield from gateway_measures.families(moment.system, moment.listeners)
 
 
 def _work(moment: Moment) -> Iterator[Family]:

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from ostiary.clock import Clock, now
 from ostiary.kept import Kept
 from ostiary.model.house_door import HouseDoor, HouseDoorKind
+from ostiary.ops.adding_up import GatewayNumbers
+from ostiary.ops.anchor import Anchor
 from ostiary.ops.answers import Answers
 from ostiary.ops.counting import Counting
 from ostiary.ops.custodians import Custodians
 from ostiary.ops.effects import Effects
+from ostiary.ops.emergencies import Emergencies
 from ostiary.ops.failed_sign_ins import FailedSignIns
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.meters import Meters
@@ -45,10 +48,13 @@ class System:
     watch: Watch = field(default_factory=Watch)  # of imported authorities' lists and responders
     effects: Effects = field(default_factory=Effects)  # how soon changes are in force at each gateway
     counting: Counting = field(default_factory=Counting)  # how much comes through, see ops.traffic
+    gateway_numbers: GatewayNumbers = field(default_factory=GatewayNumbers)  # what they count, for a monitoring system
     meters: Meters = field(default_factory=Meters)  # of our own work
     admin_id: str = "admin-"  # what stands for the admin token on record, see ops.people
     failed_sign_ins: FailedSignIns = field(default_factory=FailedSignIns)
+    emergencies: Emergencies = field(default_factory=Emergencies)  # see ops.break_glass
     verifying: Verifying = field(default_factory=Verifying)
+    anchor: Anchor = field(default_factory=Anchor)  # the last signed head of the record, where the database is not
     setup: Setup = field(default_factory=Setup)  # how it was started, for people to see
 
     def door(self, kind: HouseDoorKind) -> HouseDoor | None:

@@ -151,7 +151,14 @@ certificates = _resource(
     Column("not_after", UTCDateTime, nullable=False, index=True),
     Column("revoked_at", UTCDateTime, index=True),
     Column("last_seen", UTCDateTime, index=True),
+    Column("replaces", String(36)),  # the certificate it renewed
     UniqueConstraint("authority_id", "serial"),
+    Index(
+        "ix_certificates_replaces",
+        "replaces",
+        sqlite_where=text("replaces IS NOT NULL"),
+        postgresql_where=text("replaces IS NOT NULL"),
+    ),
     Index("ix_certificates_updated_at", "updated_at"),
     # Counts what is in force by when it ends, without touching a row: for a picture, of a million certificates too.
     Index(
@@ -407,6 +414,14 @@ traffic_refusals = Table(
 # How far each gateway's own counters are in there.
 traffic_marks = Table(
     "traffic_marks",
+    metadata,
+    Column("gateway_id", String(255), primary_key=True),
+    Column("at", UTCDateTime, nullable=False),
+    Column("document", Document, nullable=False),
+)
+# What each gateway counted for a monitoring system, added up over all of its Envoys.
+gateway_numbers = Table(
+    "gateway_numbers",
     metadata,
     Column("gateway_id", String(255), primary_key=True),
     Column("at", UTCDateTime, nullable=False),

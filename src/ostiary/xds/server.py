@@ -39,14 +39,15 @@ async def listening(
     vigil: Vigil | None = None,
     on_denied: OnBatch | None = None,
     on_rehearsed: OnBatch | None = None,
+    on_numbers: OnBatch | None = None,
 ) -> AsyncIterator[None]:
     """Answer on `socket` for as long as the block runs (`serving`).
 
     `on_report(gateway_id, report)` hears how keepers are. `on_seen(gateway_id, batch)` hears who was seen, `on_denied` who was
-    refused and `on_rehearsed` who would have been, in another thread; what returns without raising is acknowledged, so it has to
-    be on record by then. `vigil` says which long streams end.
+    refused, `on_rehearsed` who would have been and `on_numbers` what was counted, in another thread; what returns without raising
+    is acknowledged, so it has to be on record by then. `vigil` says which long streams end.
     """
-    hearers = ((wire.SEEN, on_seen), (wire.DENIED, on_denied), (wire.REHEARSED, on_rehearsed))
+    hearers = ((wire.SEEN, on_seen), (wire.DENIED, on_denied), (wire.REHEARSED, on_rehearsed), (wire.NUMBERS, on_numbers))
     on_batch = {what: hear for what, hear in hearers if hear is not None}
     async with serving(socket, _handlers(source, on_report, on_batch, vigil)):
         yield

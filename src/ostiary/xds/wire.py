@@ -22,6 +22,7 @@ REPORT: Final = "Report"
 SEEN: Final = "Seen"
 DENIED: Final = "Denied"
 REHEARSED: Final = "Rehearsed"
+NUMBERS: Final = "Numbers"
 STREAMS: Final = "Streams"
 
 # Certificates with their chains and CRLs travel in one message each; gRPC's default of 4 MiB is too little for a large CRL. The
