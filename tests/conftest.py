@@ -74,9 +74,9 @@ def postgres_url(postgres: Postgres) -> str:
     return postgres.fresh_database()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """What drives browsers; there can be one in a process."""
+    """What drives browsers. No longer than that: while it is there, nothing else in this process can run an event loop."""
     with sync_playwright() as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""A real browser, and a town to look at in it: each started once, for tests that leave what others look at as it was."""
+"""A real browser, and a town to look at in it: one of each for the tests of a file, which leave it as it was."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ class Place:
         page.wait_for_url(f"{self.url}/console/balancers")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser of somebody who holds no certificate."""
     with chromium(playwright, Home(tmp_path_factory.mktemp("home"))) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with a_town(tmp_path_factory.mktemp("town")) as town, served(town.system) as url:
         yield Place(town, url)
