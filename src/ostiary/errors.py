@@ -59,3 +59,15 @@ class Unavailable(Refusal):
 
 class TooMany(Refusal):
     """Too many attempts in a short time; later there may be fewer."""
+
+
+class Awaits(Refusal):
+    """It was not done: another person has to agree first, and can. `approval` is what waits for them, as it is shown."""
+
+    def __init__(self, approval_id: str, approval: Mapping[str, object]) -> None:
+        super().__init__(
+            f"Not done yet: another person has to agree. It waits as approval {approval_id}. They look at it in the console, or "
+            f"with `ostiary approval show {approval_id}`, and agree with `ostiary approval approve {approval_id}`."
+        )
+        self.approval_id = approval_id
+        self.approval = approval

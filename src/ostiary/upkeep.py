@@ -15,12 +15,12 @@ from ostiary.ops import (
     break_glass,
     denials,
     effects_kept,
-    exceptions,
     foreign_status,
     gateway_numbers,
     heads,
     idempotency,
     list_upkeep,
+    outbox,
     rehearsals,
     relint,
     requests,
@@ -32,6 +32,7 @@ from ostiary.ops import (
     status_fetch,
     tokens,
     traffic,
+    watching,
 )
 from ostiary.ops.system import System
 
@@ -49,6 +50,12 @@ CHORES: Final[Chores] = (("signed revocation lists", list_upkeep.sign_due),)
 NEWS: Final[Chores] = (
     ("fetched revocation lists of imported authorities", status_fetch.fetch_due),
     ("learned who is refused, or is no longer, by an imported authority", foreign_status.learn_due),
+)
+
+# Other people's servers take as long as they take, too.
+TOLD: Final[Chores] = (
+    ("put on its way what is on record and cannot wait", watching.hear),
+    ("sent notifications", outbox.send_due),
 )
 
 # Where certificates are asked for by the hundred, an issuing CA has signed its share within seconds.
@@ -74,12 +81,12 @@ LEISURE: Final[Chores] = (
     ("made hours of what was counted by the minute, and forgot old ones", traffic.forget_old),
     ("read PKCS#12 files ahead", served.read_ahead),
     ("found certificates that break a rule", relint.look_over),
+    ("put on its way what people should know", watching.look),
+    ("forgot notifications that were sent long ago", outbox.forget_old),
 )
 
-# What somebody has to see to; said when it changes, not each minute.
+# What somebody has to look into; said when it changes, not each minute. All else that people should know: `ops.watching`.
 ALARMS: Final[tuple[tuple[str, Callable[[System], tuple[str, ...]]], ...]] = (
-    ("revocation lists end soon and their keys are offline: bring these back", list_upkeep.ending),
-    ("access exceptions end within days, and then a certificate is needed: renew or delete them", exceptions.ending),
     ("certificates are used from many addresses: they may have been copied", sightings.crowded),
 )
 
@@ -101,6 +108,7 @@ class Upkeep:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._rounds(CHORES, ROUND_SECONDS, self._changed))
             group.create_task(self._rounds(NEWS, NEWS_SECONDS, asyncio.Event()))
+            group.create_task(self._rounds(TOLD, NEWS_SECONDS, asyncio.Event()))
             group.create_task(self._rounds(GROWTH, NEWS_SECONDS, asyncio.Event()))
             group.create_task(self._rounds(LEISURE, ROUND_SECONDS, asyncio.Event()))
             group.create_task(self._watch())

@@ -11,6 +11,7 @@ from ostiary.model.resource import Resource
 
 TokenKind = Literal["enrolment", "access"]
 Role = Literal["admin", "operator", "auditor"]
+TokenRole = Literal["admin", "operator", "auditor", "monitor"]  # the last is a program's: it reads the metrics and nothing else
 Lifetime = Annotated[timedelta, Field(ge=timedelta(minutes=1), le=timedelta(days=366))]
 
 # How long a token is good for when nobody says: a grant is handed over and used, access is renewed with the seasons.
@@ -32,7 +33,7 @@ class Token(Resource):
     created_by: Text = setting("", "Who made it.", derived=True)
     expires_at: datetime = setting(description="Until when it is good.", derived=True, label="Expires")
 
-    role: Role | None = setting(None, "What may be done with it; of access only.", derived=True)
+    role: TokenRole | None = setting(None, "What may be done with it; of access only.", derived=True)
 
     authority_id: str | None = setting(None, "The authority that is to sign.", derived=True)
     profile: Text = setting("", "What kind of certificate it is good for.", derived=True)
@@ -43,6 +44,8 @@ class Token(Resource):
         None, "How long the certificate is to be valid; null is the profile's own.", derived=True
     )
     uses: int = setting(0, "How many certificates it is good for.", derived=True, label="How many certificates")
+    let_in_by: tuple[Text, ...] = setting((), "Whoever made it, and who let them in.", derived=True, label="Let in by")
+    break_glass_id: str | None = setting(None, "The emergency in which it was made.", derived=True, label="Made in an emergency")
     used_for: tuple[Use, ...] = setting((), "The certificates it was used for.", derived=True, label="Used for")
 
     @property
@@ -56,7 +59,7 @@ class NewToken(Data):
 
     name: Text = setting("", "A name for people; of access, who or what it is for, as the record will call them.")
     project_id: Text = setting("", "The project that owns it.")
-    role: Role | None = setting(None, "Makes it a key to the API: admin, operator or auditor.")
+    role: TokenRole | None = setting(None, "Makes it a key to the API: admin, operator, auditor or monitor.")
     expires_in: Lifetime | None = setting(
         None,
         "How long it is good, an ISO 8601 duration such as PT1H; empty is an hour for a grant and 90 days for access.",

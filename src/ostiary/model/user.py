@@ -26,3 +26,7 @@ class User(Resource):
     certificate: Annotated[Holders, AfterValidator(_somebodys)] = setting(
         description="Which certificate is theirs; at least one condition, and no other user's may fit it too."
     )
+    let_in_by: tuple[Text, ...] = setting((), "Who made or changed them, and who let these in.", derived=True, label="Let in by")
+    break_glass_id: str | None = setting(
+        None, "The emergency in which they were let in or changed.", derived=True, label="Let in in an emergency"
+    )

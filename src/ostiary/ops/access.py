@@ -11,10 +11,12 @@ from ostiary.model.access import RULES_PER_LISTENER, AccessRule, Holders
 from ostiary.model.listener import Listener
 from ostiary.model.query import Page, Query
 from ostiary.ops import profiles
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_balancer
 from ostiary.ops.edit import edited
 from ostiary.ops.meanwhile import refuse_if_overtaken
+from ostiary.ops.narrowing import takes_all_of
 from ostiary.ops.system import System
 from ostiary.store import access as stored
 from ostiary.store import groups
@@ -26,6 +28,7 @@ _IN_ORDER: Final = (("listener_id", False), ("position", False))
 _MEANING: Final = ("action", "certificate", "hosts", "paths", "methods", "sources", "not_before", "not_after", "shadow")
 
 
+@asks()
 def create(system: System, caller: Caller, rule: AccessRule) -> AccessRule:
     """Add a rule to a listener, at its position or at the end. Raises `Invalid`, and `Conflict` for one that is there already."""
     with change(system, caller, "access-rule:create") as transaction:
@@ -56,6 +59,7 @@ def find(system: System, caller: Caller, query: Query) -> Page[AccessRule]:
         return reader.find(ACCESS_RULE, in_order(query))
 
 
+@asks(changes=AccessRule)
 def update(system: System, caller: Caller, rule_id: str, changes: Mapping[str, Any], *, since: int | None = None) -> AccessRule:
     """Change a rule; another `position` moves it, and None moves it to the end.
 
@@ -79,6 +83,7 @@ def update(system: System, caller: Caller, rule_id: str, changes: Mapping[str, A
         return stored
 
 
+@asks()
 def delete(system: System, caller: Caller, rule_id: str) -> None:
     """Remove a rule; those after it move up."""
     with change(system, caller, "access-rule:delete") as transaction:
@@ -147,7 +152,7 @@ def warnings(rule: AccessRule, listener: Listener, others: Sequence[AccessRule],
     for earlier in others:
         if earlier.id == rule.id or (earlier.position or 0) > (rule.position or 0):
             continue
-        if not earlier.shadow and _takes_all_of(earlier, rule):
+        if not earlier.shadow and takes_all_of(earlier, rule):
             yield f"It never decides: '{earlier.name}' at position {earlier.position} fits all that it fits, and comes before it."
             return
 
@@ -183,19 +188,6 @@ def _meaning(rule: AccessRule) -> dict[str, Any]:
     said = {name: getattr(rule, name) for name in _MEANING}
     said["certificate"] = {name: frozenset(values) for name, values in rule.certificate}
     return {name: frozenset(value) if isinstance(value, tuple) else value for name, value in said.items()}
-
-
-def _takes_all_of(earlier: AccessRule, rule: AccessRule) -> bool:
-    """Whether whatever fits `rule` fits `earlier` too, as far as can be told without comparing patterns."""
-    if earlier.not_before and (rule.not_before is None or rule.not_before < earlier.not_before):
-        return False
-    if earlier.not_after and (rule.not_after is None or rule.not_after > earlier.not_after):
-        return False
-    if earlier.action == "ALLOW" and rule.action == "DENY" and (earlier.paths or earlier.methods):
-        return False  # what denies is read more widely (access.patterns)
-    asked = [(getattr(earlier, name), getattr(rule, name)) for name in ("hosts", "paths", "methods", "sources")]
-    asked += [(values, getattr(rule.certificate, name)) for name, values in earlier.certificate]
-    return all(not wide or (narrow and set(narrow) <= set(wide)) for wide, narrow in asked)
 
 
 def _number(transaction: Transaction, rules: Sequence[AccessRule | None]) -> None:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ostiary.ops import gateways
+from ostiary.model.approval import BreakGlass
+from ostiary.ops import break_glass, gateways
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 
@@ -18,12 +19,16 @@ class RefusedListener:
 
 @dataclass(frozen=True)
 class Alarms:
-    """`refusing`: ids of listeners whose clients are refused because revocation lists have ended; `allowing`: let in still."""
+    """`refusing`: ids of listeners whose clients are refused because revocation lists have ended; `allowing`: let in still.
+
+    `emergencies`: somebody does without others' approval.
+    """
 
     no_gateway: bool = False
     refusing: tuple[str, ...] = ()
     allowing: tuple[str, ...] = ()
     refused: tuple[RefusedListener, ...] = ()
+    emergencies: tuple[BreakGlass, ...] = ()
 
 
 def raised(system: System, caller: Caller) -> Alarms:
@@ -37,6 +42,7 @@ def raised(system: System, caller: Caller) -> Alarms:
         refusing=tuple(sorted(refusing)),
         allowing=tuple(sorted(allowing - refusing)),
         refused=_refused(system),
+        emergencies=break_glass.open_now(system),
     )
 
 

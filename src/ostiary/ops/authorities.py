@@ -5,6 +5,7 @@ from ostiary.model.authority import Authority, NewAuthority
 from ostiary.model.query import Page, Query
 from ostiary.model.status_check import StatusCheckState
 from ostiary.ops import status_fetch
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.secrets import refuse_if_held
@@ -16,6 +17,7 @@ from ostiary.store.kinds import AUTHORITY, CERTIFICATE, ROTATION
 from ostiary.store.store import Transaction
 
 
+@asks()
 def create(system: System, caller: Caller, wanted: NewAuthority) -> Authority:
     """Make an authority with a key that stays here, encrypted, or in a token."""
     caller.must("authority:create")
@@ -52,6 +54,7 @@ def status(system: System, caller: Caller, authority: Authority) -> tuple[tuple[
         return reader.ids(AUTHORITY, series_id=authority.series_id), status_fetch.state(system, reader, authority)
 
 
+@asks()
 def delete(system: System, caller: Caller, authority_id: str) -> None:
     """Remove an authority that nothing trusts and that has signed nothing still on record; with those it was imported with."""
     with change(system, caller, "authority:delete") as transaction:

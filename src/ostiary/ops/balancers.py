@@ -9,6 +9,7 @@ from ostiary.model.balancer import LoadBalancer
 from ostiary.model.query import Page, Query
 from ostiary.model.whole import WholeBalancer, WholeListener, WholePool
 from ostiary.ops import listeners, pools, populated
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.edit import edited
@@ -20,6 +21,7 @@ from ostiary.store.kinds import LISTENER, LOAD_BALANCER, POOL
 DEFAULT_ADDRESS = "127.0.0.1"
 
 
+@asks()
 def create(
     system: System,
     caller: Caller,
@@ -66,6 +68,7 @@ def update(
         return transaction.replace(LOAD_BALANCER, before, edited(before, changes))
 
 
+@asks()
 def delete(system: System, caller: Caller, balancer_id: str, *, cascade: bool = False) -> None:
     """Remove a load balancer; with `cascade`, all that belongs to it. Raises `Invalid` when it has children otherwise."""
     with change(system, caller, "loadbalancer:delete") as transaction:

@@ -24,11 +24,19 @@ ROLES: dict[str, frozenset[str]] = {
             "-session:others",
             "-settings:*",
             "settings:read",
+            # Where it is told what we warn of, networks of ours among it.
+            "-notification-target:*",
+            "notification-target:read",
+            "-break-glass:*",
+            "break-glass:read",
             "-secret:decrypt",
+            "-backup:*",
         }
     ),
     # Signing in and out changes nothing of what they look at.
-    "auditor": frozenset({"*:read", "audit:*", "session:begin", "session:end", "sign-in-link:create"}),
+    "auditor": frozenset({"*:read", "audit:*", "break-glass:review", "session:begin", "session:end", "sign-in-link:create"}),
+    # A program that asks for numbers, and whose token lies on another machine.
+    "monitor": frozenset({"metrics:read"}),
     # Not people: whoever shows a grant, and whoever shows the certificate that is to be renewed.
     "enrolling": frozenset({"certificate:enroll"}),
     "holder": frozenset({"certificate:renew"}),
@@ -36,14 +44,28 @@ ROLES: dict[str, frozenset[str]] = {
 
 
 @dataclass(frozen=True)
+class Clearance:
+    """Who agreed that something is done which somebody else asked for. It is believed only as far as the store says the same."""
+
+    approval_id: str
+    approver: "Caller"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Caller:
-    """Who asks: proven by the edge that let them in. `source` is their address; `session_id` that of the session they are in."""
+    """Who asks: proven by the edge that let them in. `source` is their address; `session_id` that of the session they are in.
+
+    `justification` is what they say of why, where another person has to agree; `clearance` that one did (`ops.approvals`).
+    """
 
     name: str
     role: str
     source: str = ""
     request_id: str = ""
     session_id: str | None = field(default=None, compare=False)
+    justification: str = field(default="", compare=False)
+    clearance: Clearance | None = field(default=None, compare=False, repr=False)
 
     def must(self, action: str) -> None:
         """Raises `Denied` unless this caller may do that."""

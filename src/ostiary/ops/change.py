@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from ostiary.envoy.snapshot import snapshot
 from ostiary.model.fields import Private
+from ostiary.ops import gate
 from ostiary.ops.caller import Caller
 from ostiary.ops.record import entry
 from ostiary.ops.system import System
@@ -18,18 +19,20 @@ from ostiary.store.store import Transaction
 def change(system: System, caller: Caller, action: str) -> Iterator[Transaction]:
     """Make a change as `caller`; all of it happens or none.
 
-    Raises `Denied` when the caller may not, and `Invalid` when the result could not be carried out by the engine:
-    the translation is pure, so it is tried here, before anything is committed.
+    Raises `Denied` when the caller may not, and `Invalid` when the result could not be carried out by the engine: the translation
+    is pure, so it is tried here, before anything is committed. Raises `Stopped` when another person has to agree (`ops.gate`).
     """
     caller.must(action)
     with system.store.write() as transaction:
-        status = transaction.status_sequence()
+        status, house = transaction.status_sequence(), gate.settings(transaction)
         yield transaction
         if not transaction.changed:
             return
         snapshot(desired(transaction, system.sealer, transaction.at, lists=Unread()))
+        gate.look(system, transaction, caller, action, house)
         for changed in transaction.changed:
-            transaction.append_audit(entry(caller, action, changed, transaction.next_revision))
+            said = entry(caller, action, changed, transaction.next_revision)
+            transaction.append_audit({**said, **transaction.remarks})
         revision = transaction.bump(caller.name, action)
         moved = range(status + 1, transaction.status_sequence() + 1)
         moment = system.effects.moment()

@@ -7,6 +7,7 @@ from ostiary.ids import new_id
 from ostiary.model.authority import Authority
 from ostiary.model.cross_sign import CrossSign
 from ostiary.model.fields import Private
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.signing import certificates_above, limits, open_issuer, parsed, store_authority, the_parent
@@ -16,6 +17,7 @@ from ostiary.pki.urls import below
 from ostiary.store.kinds import AUTHORITY
 
 
+@asks()
 def cross_sign(system: System, caller: Caller, authority_id: str, wanted: CrossSign) -> Authority:
     """The authority's second certificate. It has no key of its own: the authority itself signs, lists and answers.
 

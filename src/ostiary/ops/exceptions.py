@@ -12,6 +12,7 @@ from ostiary.ids import new_id
 from ostiary.model.access import LONGEST_EXCEPTION, AccessException
 from ostiary.model.query import Page, Query
 from ostiary.ops.access import listener_of, touch
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.edit import edited
@@ -27,6 +28,7 @@ _MEANING: Final = ("kind", "paths", "sources")
 _EVERYTHING: Final = "/*"
 
 
+@asks()
 def create(system: System, caller: Caller, exception: AccessException) -> AccessException:
     """Add an exception to a listener. Raises `Invalid`, and `Conflict` for one that is there already."""
     with change(system, caller, "access-exception:create") as transaction:
@@ -59,6 +61,7 @@ def find(system: System, caller: Caller, query: Query) -> Page[AccessException]:
         return reader.find(ACCESS_EXCEPTION, query)
 
 
+@asks(changes=AccessException)
 def update(
     system: System, caller: Caller, exception_id: str, changes: Mapping[str, Any], *, since: int | None = None
 ) -> AccessException:
@@ -92,6 +95,7 @@ def end(system: System, caller: Caller, exception_id: str) -> AccessException:
         return stored
 
 
+@asks()
 def delete(system: System, caller: Caller, exception_id: str) -> None:
     """Remove an exception: a certificate is needed again, at once."""
     with change(system, caller, "access-exception:delete") as transaction:

@@ -29,10 +29,11 @@ def record(system: System, caller: Caller, action: str, work: Callable[[Facts], 
     def recorded(facts: Facts) -> T:
         nonlocal moved, changes, moment
         first, status = len(facts.changed), facts.status_sequence()
+        facts.remarks = {}
         done = work(facts)
         changes = facts.changed[first:]
         for changed in changes:
-            facts.append_audit(entry(caller, action, changed, None))
+            facts.append_audit({**entry(caller, action, changed, None), **facts.remarks})
         moved = range(status + 1, facts.status_sequence() + 1)
         moment = system.effects.moment()
         return done

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ostiary.model.house import HouseSettings
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.edit import edited
@@ -31,6 +32,7 @@ def get(system: System, caller: Caller) -> HouseSettings:
         return read(reader)
 
 
+@asks(changes=HouseSettings)
 def update(system: System, caller: Caller, changes: Mapping[str, Any], *, since: int | None = None) -> HouseSettings:
     """Change them; None puts a field back. With `since`, raises `Overtaken` if others changed the same after that revision."""
     with change(system, caller, "settings:update") as transaction:

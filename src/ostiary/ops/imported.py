@@ -1,5 +1,6 @@
 """Authorities whose key is elsewhere: import them, say how their status is to be learned, take their revocation lists."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,8 @@ from ostiary.model.authority import Authority, TrustedAuthority
 from ostiary.model.fields import Private
 from ostiary.model.revocation import ListSource, RevocationList
 from ostiary.model.status_check import StatusCheck
+from ostiary.ops import gate
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.edit import edited
@@ -26,12 +29,13 @@ from ostiary.pki.names import fingerprint_sha256, subject_text
 from ostiary.pki.trusted_bundle import arranged, refuse_unless_all_can_be_checked
 from ostiary.store import foreign, revocations
 from ostiary.store.kinds import AUTHORITY
-from ostiary.store.store import Change, Reader, Transaction
+from ostiary.store.store import Change, Facts, Reader, Transaction
 
 Held = Mapping[tuple[str, str], RevocationList]
 Found = tuple[ForeignList, str | None]  # a list, and the address it was fetched from
 
 
+@asks()
 def import_bundle(system: System, caller: Caller, wanted: TrustedAuthority) -> Authority:
     """Trust one or many CA certificates whose keys are elsewhere, under one name. Returns the first, a root where there is one.
 
@@ -84,6 +88,7 @@ def update(
         return transaction.require(AUTHORITY, authority_id)
 
 
+@asks(repeats=True)
 def upload(system: System, caller: Caller, authority_id: str, data: bytes, *, force: bool = False) -> Authority:
     """Take revocation lists of an imported authority, and of those imported with it: one in DER, or any number in PEM.
 
@@ -98,12 +103,14 @@ def upload(system: System, caller: Caller, authority_id: str, data: bytes, *, fo
     given: list[Found] = [(one, None) for one in found]
     if not any(parsed(authority) in one.signers for one in found):
         raise Invalid("crl", f"none of these lists is that of {authority.subject}")
-    record(
-        system,
-        caller,
-        "authority:upload",
-        lambda facts: keep(facts, caller, held, given, "uploaded", force=force, strict=True),
-    )
+
+    def work(facts: Facts) -> int:
+        if force:  # an older list may say less
+            needs = gate.why(facts, "LOWER_PROTECTION", "older_list", authority.name or authority.subject)
+            gate.ask(facts, caller, "authority:upload", needs, about=[authority_id, hashlib.sha256(data).hexdigest()])
+        return keep(facts, caller, held, given, "uploaded", force=force, strict=True)
+
+    record(system, caller, "authority:upload", work)
     with system.store.read() as reader:
         authority = reader.require(AUTHORITY, authority_id)
         is_complete = not without_list(reader, held, system.clock())

@@ -14,6 +14,8 @@ from ostiary.model.authority import Authority, KeySpec
 from ostiary.model.fields import Private
 from ostiary.model.key_transfer import AuthorityWithKey, KeyExport
 from ostiary.model.revocation import Revocation, RevocationList
+from ostiary.ops import gate
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, sealed
 from ostiary.ops.facts import record
@@ -30,7 +32,7 @@ from ostiary.pki.trust_rules import is_self_issued
 from ostiary.store import foreign, revocations
 from ostiary.store.kinds import AUTHORITY
 from ostiary.store.material import authority_context
-from ostiary.store.store import Change, Reader, Transaction
+from ostiary.store.store import Change, Facts, Reader, Transaction
 
 # A list from elsewhere says a serial number and nothing more of the certificate. No certificate has this fingerprint.
 _NO_FINGERPRINT: Final = "0" * 64
@@ -52,6 +54,7 @@ class ExportedKey:
     content: str = field(repr=False)
 
 
+@asks(repeats=True)
 def export_key(system: System, caller: Caller, authority_id: str, wanted: KeyExport) -> ExportedKey:
     """The authority's key, encrypted under the caller's passphrase; with `remove` it is not here any more once this returns.
 
@@ -66,10 +69,16 @@ def export_key(system: System, caller: Caller, authority_id: str, wanted: KeyExp
     if wanted.remove:
         return ExportedKey(_removed(system, caller, authority, wanted), content)
     told = _told(authority, wanted)
-    record(system, caller, "authority:export-key", lambda facts: facts.append_audit(entry(caller, *told, None)))
+
+    def work(facts: Facts) -> None:
+        _ask(facts, caller, authority, wanted)
+        facts.append_audit({**entry(caller, *told, None), **facts.remarks})
+
+    record(system, caller, "authority:export-key", work)
     return ExportedKey(authority, content)
 
 
+@asks(repeats=True)
 def import_with_key(system: System, caller: Caller, wanted: AuthorityWithKey) -> Authority:
     """Have an authority sign here. One that is here without its key gets it back; its certificate must be the very same.
 
@@ -88,6 +97,13 @@ def import_with_key(system: System, caller: Caller, wanted: AuthorityWithKey) ->
             _take_over(transaction, authority, lists[0].der if lists else current.der)  # type: ignore[union-attr]  # see above
         sign_list(system, transaction, authority, issuer)
         return authority
+
+
+def _ask(transaction: Transaction, caller: Caller, authority: Authority, wanted: KeyExport) -> None:
+    """Whether another person has to agree. The passphrase is only the caller's: it may be another one when they come again."""
+    needs = gate.why(transaction, "KEY_EXPORT", "authority_key", authority.name or authority.subject)
+    about = [authority.id, wanted.format, wanted.remove, wanted.list_lifetime_days]
+    gate.ask(transaction, caller, "authority:export-key", needs, about=about)
 
 
 def _exportable(reader: Reader, authority_id: str) -> Authority:
@@ -114,11 +130,13 @@ def _removed(system: System, caller: Caller, authority: Authority, wanted: KeyEx
     """The authority without its key, whose last revocation list will hold for long."""
     with change(system, caller, "authority:export-key") as transaction:
         held = _exportable(transaction, authority.id)
+        _ask(transaction, caller, held, wanted)
         if held.sealed_key != authority.sealed_key:
             raise Conflict(f"The key of authority {authority.id} was changed meanwhile; try again.")
         # Nobody can sign another before the key is back, and the engine refuses every client once a list has ended.
         sign_list(system, transaction, held, open_issuer(system, held), timedelta(days=wanted.list_lifetime_days))
-        transaction.append_audit(entry(caller, *_told(held, wanted), transaction.next_revision))
+        said = entry(caller, *_told(held, wanted), transaction.next_revision)
+        transaction.append_audit({**said, **transaction.remarks})
         offline = transaction.replace(AUTHORITY, held, held.model_copy(update={"sealed_key": Private(b"")}))
     system.custody.forget(authority.id)
     system.desks.clear()

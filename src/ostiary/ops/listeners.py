@@ -12,6 +12,7 @@ from ostiary.model.query import Page, Query
 from ostiary.model.rules import listener_is_coherent, pool_fits, port_is_free, taken_ports
 from ostiary.model.whole import WholePool, pools_are_not_too_large
 from ostiary.ops import house_doors, pools, server_certificates
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_balancer
 from ostiary.ops.edit import edited
@@ -24,6 +25,7 @@ from ostiary.store.kinds import ACCESS_EXCEPTION, ACCESS_RULE, LISTENER, LOAD_BA
 from ostiary.store.store import Transaction
 
 
+@asks()
 def create(system: System, caller: Caller, listener: Listener, *, with_pool: WholePool | None = None) -> Listener:
     """Add a listener, with a new default pool if one is given, to a load balancer."""
     if with_pool is not None:
@@ -114,6 +116,7 @@ def first_of(system: System, caller: Caller, balancer_ids: Sequence[str], each: 
     return {balancer_id: tuple(listeners) for balancer_id, listeners in its.items()}
 
 
+@asks(changes=Listener)
 def update(system: System, caller: Caller, listener_id: str, changes: Mapping[str, Any], *, since: int | None = None) -> Listener:
     """Change a listener. With `since`, the revision that the caller saw, raises `Overtaken` if others changed it since."""
     with change(system, caller, "listener:update") as transaction:
@@ -134,6 +137,7 @@ def update(system: System, caller: Caller, listener_id: str, changes: Mapping[st
         return stored
 
 
+@asks()
 def delete(system: System, caller: Caller, listener_id: str) -> None:
     """Remove a listener; its port is closed."""
     with change(system, caller, "listener:delete") as transaction:

@@ -8,6 +8,7 @@ from ostiary.ids import new_id
 from ostiary.model.fields import traits
 from ostiary.model.pool import Member, Pool
 from ostiary.model.query import Page, Query
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_pool
 from ostiary.ops.edit import edited
@@ -17,6 +18,7 @@ from ostiary.store.kinds import MEMBER, POOL
 from ostiary.store.store import Reader, Transaction
 
 
+@asks()
 def create(system: System, caller: Caller, pool_id: str, member: Member) -> Member:
     """Add a member to a pool."""
     with change(system, caller, "member:create") as transaction:
@@ -41,6 +43,7 @@ def find(system: System, caller: Caller, pool_id: str, query: Query) -> Page[Mem
         return reader.find(MEMBER, query, pool_id=pool_id)
 
 
+@asks(changes=Member)
 def update(
     system: System, caller: Caller, pool_id: str, member_id: str, changes: Mapping[str, Any], *, since: int | None = None
 ) -> Member:
@@ -54,6 +57,7 @@ def update(
         return stored
 
 
+@asks()
 def delete(system: System, caller: Caller, pool_id: str, member_id: str) -> None:
     """Remove a member."""
     with change(system, caller, "member:delete") as transaction:
@@ -62,6 +66,7 @@ def delete(system: System, caller: Caller, pool_id: str, member_id: str) -> None
         touch_pool(transaction, pool_id, pool.loadbalancer_id)
 
 
+@asks()
 def replace(
     system: System, caller: Caller, pool_id: str, members: Sequence[Member], *, additive_only: bool = False
 ) -> tuple[Member, ...]:

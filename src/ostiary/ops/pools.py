@@ -11,6 +11,7 @@ from ostiary.model.query import Page, Query
 from ostiary.model.rules import pool_fits, pool_is_coherent
 from ostiary.model.whole import WholePool, pools_are_not_too_large
 from ostiary.ops import members, monitors
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_balancer, touch_pool
 from ostiary.ops.edit import edited
@@ -22,6 +23,7 @@ from ostiary.store.kinds import HEALTH_MONITOR, LISTENER, LOAD_BALANCER, MEMBER,
 from ostiary.store.store import Transaction
 
 
+@asks()
 def create(
     system: System,
     caller: Caller,
@@ -97,6 +99,7 @@ def find(system: System, caller: Caller, query: Query) -> Page[Pool]:
         return reader.find(POOL, query)
 
 
+@asks(changes=Pool)
 def update(system: System, caller: Caller, pool_id: str, changes: Mapping[str, Any], *, since: int | None = None) -> Pool:
     """Change a pool. `since` as in `listeners.update`."""
     with change(system, caller, "pool:update") as transaction:
@@ -110,6 +113,7 @@ def update(system: System, caller: Caller, pool_id: str, changes: Mapping[str, A
         return stored
 
 
+@asks()
 def delete(system: System, caller: Caller, pool_id: str) -> None:
     """Remove a pool with its members and monitor; listeners that used it have no default pool then."""
     with change(system, caller, "pool:delete") as transaction:

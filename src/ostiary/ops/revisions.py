@@ -8,6 +8,7 @@ from ostiary.errors import Conflict, Invalid
 from ostiary.model.listener import Listener
 from ostiary.model.reference import parse
 from ostiary.ops import access, listeners, server_certificates
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.material import check_listener, check_pool
@@ -116,6 +117,7 @@ def _differs(one: Change) -> bool:
     return any(before.get(name) != after.get(name) for name in (before.keys() | after.keys()) - _NOTED)
 
 
+@asks()
 def revert(system: System, caller: Caller, number: int, *, seen: int | None = None) -> int:
     """Put load balancers, listeners with their rules, pools, members and monitors back to how they were after revision `number`.
 

@@ -1,10 +1,16 @@
 """Revocation: one certificate or many, hold and release. Acknowledged once on record; the lists follow within moments."""
 
-from datetime import datetime
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from ostiary.errors import Conflict, Invalid
+from ostiary.model.approval import CHANGES_SHOWN, Why
 from ostiary.model.authority import Authority, Certificate
 from ostiary.model.revocation import HOLD, RELEASED, Matching, Revocation, Revoke
+from ostiary.ops import gate
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
 from ostiary.ops.facts import record
@@ -13,13 +19,15 @@ from ostiary.ops.signing import parsed
 from ostiary.ops.system import System
 from ostiary.pki import crl
 from ostiary.pki.names import serial_hex
-from ostiary.store import matching, revocations
+from ostiary.store import doings, matching, revocations
 from ostiary.store.kinds import AUTHORITY, CERTIFICATE
-from ostiary.store.store import Facts, Transaction
+from ostiary.store.store import Change, Facts, Transaction
 
+_AT_ONCE: Final = timedelta(hours=1)  # what one person revokes within that is done at once, however many calls it takes
 BATCH = 500  # certificates revoked in one transaction: others get their turn between
 
 
+@asks()
 def revoke(system: System, caller: Caller, certificate_id: str, wanted: Revoke, once: Once | None = None) -> Certificate:
     """Revoke a certificate, put it on hold, or release it from hold. Expired ones too: their key may have signed things.
 
@@ -28,7 +36,14 @@ def revoke(system: System, caller: Caller, certificate_id: str, wanted: Revoke, 
 
     def work(facts: Facts) -> Certificate:
         certificate = facts.require(CERTIFICATE, certificate_id)
-        return once_only(facts, caller, once, CERTIFICATE, lambda: _revoked(facts, certificate, wanted))
+
+        def make() -> Certificate:
+            if certificate.revoked_at is None and wanted.reason != RELEASED:
+                about = [certificate_id, wanted.reason]
+                gate.ask(facts, caller, "certificate:revoke", _many(facts, caller, 1), [_told(certificate, wanted)], about)
+            return _revoked(facts, certificate, wanted)
+
+        return once_only(facts, caller, once, CERTIFICATE, make)
 
     return record(system, caller, "certificate:revoke", work)
 
@@ -41,6 +56,7 @@ def preview(system: System, caller: Caller, which: Matching, *, show: int = 20) 
         return matching.count(reader, which), matching.first(reader, which, show)
 
 
+@asks()
 def revoke_matching(system: System, caller: Caller, which: Matching, wanted: Revoke, expected: int) -> int:
     """Revoke all that match and are not revoked yet, those on hold too; says how many.
 
@@ -55,12 +71,14 @@ def revoke_matching(system: System, caller: Caller, which: Matching, wanted: Rev
         ids = matching.ids(reader, which)
     if len(ids) != expected:
         raise Conflict(f"{len(ids)} certificates match now, not {expected}; look at the preview again.", "expected")
+    remarks = _agreed(system, caller, ids, wanted)
 
     def batch(some: tuple[str, ...]) -> int:
         def work(facts: Facts) -> int:
             open_ones = [
                 one for one in (facts.get(CERTIFICATE, each) for each in some) if one and one.revocation_reason in {None, HOLD}
             ]
+            facts.remarks = remarks
             for certificate in open_ones:
                 _revoked(facts, certificate, wanted)
             return len(open_ones)
@@ -70,6 +88,7 @@ def revoke_matching(system: System, caller: Caller, which: Matching, wanted: Rev
     return sum(batch(ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
 
 
+@asks()
 def revoke_authority(system: System, caller: Caller, authority_id: str, wanted: Revoke) -> Authority:
     """Revoke an intermediate by the authority that signed it: it signs no more, and no listener trusts it any longer."""
     if wanted.reason in {RELEASED, HOLD}:
@@ -84,6 +103,35 @@ def revoke_authority(system: System, caller: Caller, authority_id: str, wanted: 
         _put(transaction, authority.parent_id, serial, authority.fingerprint_sha256, authority.not_after, wanted)
         news = {"revoked_at": transaction.at, "revocation_reason": wanted.reason}
         return transaction.replace(AUTHORITY, authority, authority.model_copy(update=news))
+
+
+def _agreed(system: System, caller: Caller, ids: Sequence[str], wanted: Revoke) -> dict[str, Any]:
+    """What the record is to say of each: that another person agreed to all of it, or that there was an emergency."""
+
+    def work(facts: Facts) -> dict[str, Any]:
+        some = [one for one in (facts.get(CERTIFICATE, each) for each in ids[:CHANGES_SHOWN]) if one is not None]
+        about = [wanted.reason, hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()]
+        changes = [_told(one, wanted) for one in some]
+        gate.ask(facts, caller, "certificate:revoke", _many(facts, caller, len(ids)), changes, about)
+        return facts.remarks
+
+    with system.store.read() as reader:
+        is_on = "MASS_REVOCATION" in gate.settings(reader).approval_needed_for
+    return record(system, caller, "certificate:revoke", work) if is_on else {}
+
+
+def _many(facts: Facts, caller: Caller, count: int) -> tuple[Why, ...]:
+    """Whether these are too many for one person, with those that they revoked within the last hour."""
+    most = gate.settings(facts).mass_revocation_threshold
+    here = sum(one.kind == CERTIFICATE.name and bool((one.after or {}).get("revoked_at")) for one in facts.changed)
+    lately = doings.count(facts, caller.name, "certificate:revoke", facts.at - _AT_ONCE) + here
+    return gate.why(facts, "MASS_REVOCATION", "many_revoked", count=count) if count + lately > most else ()
+
+
+def _told(certificate: Certificate, wanted: Revoke) -> Change:
+    """What becomes of a certificate, in so much that people know which one it is."""
+    its = {name: getattr(certificate, name) for name in ("name", "subject", "serial", "owner", "revocation_reason")}
+    return Change(CERTIFICATE.name, certificate.id, its, {**its, "revocation_reason": wanted.reason})
 
 
 def _revoked(facts: Facts, certificate: Certificate, wanted: Revoke) -> Certificate:

@@ -11,6 +11,7 @@ from ostiary.model.listener import Listener
 from ostiary.model.query import Page, Query
 from ostiary.model.reference import parse
 from ostiary.model.rotation import Rotation
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, touch_balancer
 from ostiary.ops.listeners import trust_stamped
@@ -45,6 +46,7 @@ class Progress:
         return self.active + self.strangers
 
 
+@asks()
 def start(system: System, caller: Caller, from_id: str, to_id: str) -> Rotation:
     """Add the new authority beside the old on every listener and pool that trusts it. Nobody is refused by this."""
     with change(system, caller, "rotation:start") as transaction:
@@ -73,6 +75,7 @@ def progress(system: System, caller: Caller, rotation_id: str, *, show: int = 20
         return _progress(reader, reader.require(ROTATION, rotation_id), system.clock(), show)
 
 
+@asks()
 def finish(system: System, caller: Caller, rotation_id: str, *, force: bool = False) -> Rotation:
     """Remove the old authority from every listener and pool: they trust the new one alone.
 
@@ -99,6 +102,7 @@ def finish(system: System, caller: Caller, rotation_id: str, *, force: bool = Fa
         return transaction.replace(ROTATION, rotation, rotation.model_copy(update=news))
 
 
+@asks()
 def undo(system: System, caller: Caller, rotation_id: str) -> Rotation:
     """Take the new authority off again, or, after the end, put the old one back in its place."""
     with change(system, caller, "rotation:undo") as transaction:

@@ -1,15 +1,24 @@
 """Secrets: store, read, delete. Payloads are encrypted before they reach the database."""
 
+import re
+from typing import Final
+
 from ostiary.errors import Conflict, Invalid
 from ostiary.ids import new_id
 from ostiary.model.query import Page, Query
 from ostiary.model.secret import Secret
+from ostiary.ops import gate
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, sealed
+from ostiary.ops.facts import record
 from ostiary.ops.system import System
 from ostiary.store.kinds import SECRET, Kind, R
 from ostiary.store.material import secret_context
 from ostiary.store.store import Transaction
+
+_LABEL: Final = re.compile(rb"-----BEGIN ([^\n\r]{0,64}?)-----")
+_PUBLIC: Final = frozenset({b"CERTIFICATE", b"TRUSTED CERTIFICATE", b"X509 CRL", b"PUBLIC KEY"})
 
 
 def create(system: System, caller: Caller, secret: Secret) -> Secret:
@@ -29,12 +38,23 @@ def get(system: System, caller: Caller, secret_id: str) -> Secret:
         return reader.require(SECRET, secret_id)
 
 
+@asks(repeats=True)
 def payload(system: System, caller: Caller, secret_id: str) -> bytes:
     """The payload in the clear, for a caller who may have it."""
     caller.must("secret:decrypt")
     with system.store.read() as reader:
         secret = reader.require(SECRET, secret_id)
-    return system.sealer.open(secret.payload, secret_context(secret_id))
+        needs = gate.why(reader, "KEY_EXPORT", "secret", secret.name or secret_id)
+    plain = system.sealer.open(secret.payload, secret_context(secret_id))
+    if needs and not _is_public(plain):
+        record(system, caller, "secret:decrypt", lambda facts: gate.ask(facts, caller, "secret:decrypt", needs, about=secret_id))
+    return plain
+
+
+def _is_public(plain: bytes) -> bool:
+    """Whether it is certificates, revocation lists and public keys in PEM: told by what it is, not by what it is called."""
+    labels = _LABEL.findall(plain)
+    return bool(labels) and set(labels) <= _PUBLIC
 
 
 def find(system: System, caller: Caller, query: Query) -> Page[Secret]:

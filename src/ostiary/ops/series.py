@@ -10,6 +10,7 @@ from typing import Final
 
 from ostiary.errors import Invalid
 from ostiary.model.authority import Authority, NewAuthority, SubjectName
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.change import change
 from ostiary.ops.signing import make_authority, parsed
@@ -54,6 +55,7 @@ def _is_below_revoked(reader: Reader, authority: Authority) -> bool:
     return parent is not None and (parent.revoked_at is not None or _is_below_revoked(reader, parent))
 
 
+@asks()
 def roll(system: System, caller: Caller, authority_id: str) -> Authority:
     """Have a new issuing CA take over under the same name. Raises `Invalid` when nobody here can sign it."""
     with change(system, caller, "authority:roll") as transaction:

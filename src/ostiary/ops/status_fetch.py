@@ -17,6 +17,7 @@ from ostiary.model.authority import Authority
 from ostiary.model.revocation import RevocationList
 from ostiary.model.status_check import StatusCheck, StatusCheckState, StatusState
 from ostiary.ops import imported, seen
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.edit import edited
 from ostiary.ops.facts import record
@@ -53,6 +54,7 @@ class Looked:
     there: frozenset[str]
 
 
+@asks(changes=Authority)
 def update(system: System, caller: Caller, authority_id: str, changes: Mapping[str, Any]) -> Authority:
     """Change an authority; where it is to be checked by lists, they are fetched at once with the new settings.
 

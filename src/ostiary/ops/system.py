@@ -1,6 +1,6 @@
 """What every use case needs, put together once in `serve`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ostiary.clock import Clock, now
@@ -17,6 +17,7 @@ from ostiary.ops.failed_sign_ins import FailedSignIns
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.meters import Meters
 from ostiary.ops.setup import Setup
+from ostiary.ops.since import Since
 from ostiary.ops.verifying import Verifying
 from ostiary.ops.watch import Watch
 from ostiary.pki.sealing import Sealer
@@ -55,7 +56,9 @@ class System:
     emergencies: Emergencies = field(default_factory=Emergencies)  # see ops.break_glass
     verifying: Verifying = field(default_factory=Verifying)
     anchor: Anchor = field(default_factory=Anchor)  # the last signed head of the record, where the database is not
+    since: Since = field(default_factory=Since)  # of warnings, see ops.watching
     setup: Setup = field(default_factory=Setup)  # how it was started, for people to see
+    keepsakes: Callable[[], Mapping[str, bytes]] = dict  # the small files that belong into a backup, see ops.backups
 
     def door(self, kind: HouseDoorKind) -> HouseDoor | None:
         """The door of that kind; None where there is none."""

@@ -14,7 +14,8 @@ from ostiary.ids import new_id
 from ostiary.model.fields import Private
 from ostiary.model.query import Page, Query
 from ostiary.model.token import ACCESS_LIFETIME, GRANT_LIFETIME, NewToken, Token
-from ostiary.ops import people, profiles
+from ostiary.ops import apart, gate, people, profiles
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.desk import at as desk_at
 from ostiary.ops.facts import record
@@ -36,6 +37,7 @@ _SECRET_BYTES: Final = 24
 _SHOWN_AFTERWARDS: Final = timedelta(days=30)
 
 
+@asks(repeats=True)
 def create(system: System, caller: Caller, wanted: NewToken) -> tuple[Token, Private]:
     """Make a token; with it comes its secret, which is not kept and cannot be shown again."""
     caller.must("token:create")
@@ -46,7 +48,10 @@ def create(system: System, caller: Caller, wanted: NewToken) -> tuple[Token, Pri
     def work(facts: Facts) -> Token:
         if token.role is not None:
             people.refuse_name(facts, token.name, token.role, facts.at, of=Token)
-        return facts.insert(TOKEN, token, secret_sha256=digest(bytes(secret)))
+            about = [token.name, token.role, token.project_id, str(wanted.expires_in)]
+            needs = gate.why(facts, "NEW_PERSON", "new_token", f"{token.name} ({token.role})")
+            gate.ask(facts, caller, "token:create", needs, about=about)
+        return facts.insert(TOKEN, token.model_copy(update=apart.let_in(facts, caller)), secret_sha256=digest(bytes(secret)))
 
     return record(system, caller, "token:create", work), secret
 

@@ -14,8 +14,9 @@ from ostiary.ids import new_id
 from ostiary.model.authority import Certificate
 from ostiary.model.query import Page, Query
 from ostiary.model.user import User
-from ostiary.ops import certificates, people
+from ostiary.ops import apart, certificates, gate, people
 from ostiary.ops.access import check_holders
+from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.edit import edited
 from ostiary.ops.explained import noted
@@ -25,18 +26,29 @@ from ostiary.ops.vouched import refuse_unless_vouched
 from ostiary.store.access import retired, signers
 from ostiary.store.kinds import AUTHORITY, USER
 from ostiary.store.material import Materials
-from ostiary.store.store import Facts, Reader
+from ostiary.store.rows import public
+from ostiary.store.store import Change, Facts, Reader
 
 
+@asks()
 def create(system: System, caller: Caller, wanted: User) -> User:
     """Add a user. Raises `Invalid`, and `Conflict` when the name is another person's."""
 
     def work(facts: Facts) -> User:
         people.refuse_name(facts, wanted.name, wanted.role, facts.at, of=User)
         check_holders(facts, wanted.certificate)
-        return facts.insert(USER, wanted.model_copy(update={"id": new_id()}))
+        made = wanted.model_copy(update={"id": new_id()})
+        _ask(facts, caller, "user:create", None, made)
+        return facts.insert(USER, made.model_copy(update=apart.let_in(facts, caller)))
 
     return record(system, caller, "user:create", work)
+
+
+def _ask(facts: Facts, caller: Caller, action: str, before: User | None, after: User) -> None:
+    """Whether another person has to agree that somebody comes in, or otherwise than before."""
+    needs = gate.why(facts, "NEW_PERSON", "new_user" if before is None else "user_changed", f"{after.name} ({after.role})")
+    told = Change(USER.name, after.id, None if before is None else public(before), public(after))
+    gate.ask(facts, caller, action, needs, [told])
 
 
 def get(system: System, caller: Caller, user_id: str) -> User:
@@ -53,6 +65,7 @@ def find(system: System, caller: Caller, query: Query) -> Page[User]:
         return reader.find(USER, query)
 
 
+@asks(changes=User)
 def update(system: System, caller: Caller, user_id: str, changes: Mapping[str, Any]) -> User:
     """Change a user's role or certificate. Whoever is signed in by what is no longer so is signed in no longer."""
 
@@ -61,7 +74,10 @@ def update(system: System, caller: Caller, user_id: str, changes: Mapping[str, A
         after = edited(before, changes)
         people.refuse_role(facts, after, facts.at)
         check_holders(facts, after.certificate, before.certificate)
-        return facts.replace(USER, before, after)
+        if after == before:
+            return before
+        _ask(facts, caller, "user:update", before, after)
+        return facts.replace(USER, before, after.model_copy(update=apart.let_in(facts, caller, before)))
 
     return record(system, caller, "user:update", work)
 

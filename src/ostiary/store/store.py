@@ -218,6 +218,7 @@ class Transaction(Reader):
         self._audit_sequence = int(locked["audit_sequence"])
         self._audit_hash = str(locked["audit_hash"])
         self.changed: list[Change] = []
+        self.remarks: dict[str, Any] = {}  # what each entry of the record is to say beside: who agreed, or that nobody did
         self._touched: dict[tuple[str, str], Kind[Any]] = {}
 
     def insert(self, kind: Kind[R], thing: R, **columns: Any) -> R:
