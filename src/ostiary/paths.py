@@ -121,6 +121,21 @@ class Paths:
         return self.gateway / "rehearsals"
 
     @property
+    def recording(self) -> Path:
+        """How the access record is kept and where it is sent to, for the keeper; `ostiary up` writes it. Holds no secret."""
+        return self.gateway / "recording.json"
+
+    @property
+    def exports(self) -> Path:
+        """How far the access record was sent on."""
+        return self.gateway / "exports.json"
+
+    @property
+    def audit_head(self) -> Path:
+        """The last signed head of the record."""
+        return self.data_dir / "audit-head"
+
+    @property
     def logs(self) -> Path:
         """What our processes wrote."""
         return self.data_dir / "logs"
@@ -132,7 +147,7 @@ class Paths:
 
     @property
     def access_log(self) -> Path:
-        """Requests and connections, a JSON object a line; older ones beside it, with a number."""
+        """Requests and connections, a JSON object a line: a link to the file that grows; those before it are beside it."""
         return self.logs / "access.jsonl"
 
     @property

@@ -31,6 +31,7 @@ from ostiary.errors import Conflict, Refusal, Unavailable
 from ostiary.files import replace_private
 from ostiary.gateway import client as keeper
 from ostiary.gateway import exports
+from ostiary.gateway.known_lists import known_lists
 from ostiary.gateway.log_tail import LogTail, from_keeper
 from ostiary.ops import (
     denials,
@@ -38,7 +39,9 @@ from ostiary.ops import (
     gateway_numbers,
     heads,
     house_doors,
+    list_upkeep,
     people,
+    recall,
     rehearsals,
     server_certificates,
     setup,
@@ -48,7 +51,7 @@ from ostiary.ops import (
     traffic,
 )
 from ostiary.ops.anchor import Anchor
-from ostiary.ops.caller import Caller
+from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.system import System
 from ostiary.paths import Paths
 from ostiary.pki.sealing import Sealer
@@ -150,12 +153,14 @@ async def _running(
         public_url=settings.public_url,
         admin_id=people.admin_id(token),
         setup=shown,
+        keepsakes=partial(home.keepsakes, settings),
         anchor=Anchor(paths.audit_head),
     )
     source = Source(partial(_heard, system), RELAY, system.meters.answers)
     vigil = Vigil(partial(streams.to_end, system))
     publisher, upkeep = Publisher(system, partial(_publish, source, vigil)), Upkeep(system)
     waiting += [publisher.wake, upkeep.wake]
+    await asyncio.to_thread(_recall, system, paths)
     await asyncio.to_thread(house_doors.prepare, system)
     console = Console(system, admin_token(token))
     api = create_app(system, token=token)
@@ -220,6 +225,18 @@ def _is_near(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _recall(system: System, paths: Paths) -> None:
+    """Before a gateway is told anything: a database that came out of a backup must not take back what the gateway knows."""
+    for one in recall.recall(system, SYSTEM, known_lists(paths)):
+        log.error("the gateway knew of revocations that the database had forgotten; they are on record again", **one.model_dump())
+    if recall.is_behind(system):
+        try:
+            list_upkeep.sign_due(system)
+        except Refusal as refusal:
+            # No gateway gets an older list for it: the newest that is known is published, until its key is there again.
+            log.error("not every revocation list could be signed anew after the restore", problem=str(refusal))  # noqa: TRY400
 
 
 def _sign_in(system: System, url: str) -> str:

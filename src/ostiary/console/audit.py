@@ -89,7 +89,7 @@ def export(visit: Visit) -> Response:
 
 def verify(visit: Visit) -> Response:
     """Begin to prove the whole record. However long it takes, the page that shows how far it is comes at once."""
-    visit.system.verifying.start(visit.system.store, visit.caller, visit.system.clock)
+    visit.system.verifying.start(visit.system, visit.caller)
     return visit.see("/console/audit/verification")
 
 

@@ -2,19 +2,25 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
 from ostiary.errors import NotFound
 from ostiary.model.audit import AuditSearch
+from ostiary.ops import heads
 from ostiary.ops.caller import Caller
-from ostiary.ops.chain import Verification, ended, followed
+from ostiary.ops.chain import Verification
 from ostiary.ops.system import System
+from ostiary.ops.verifying import pieces
+from ostiary.pki.head_signing import Head
 from ostiary.store import audit as stored
+from ostiary.store import heads as stored_heads
 from ostiary.store.store import AuditRow
 
 _AT_ONCE: Final = 1000  # entries that are read in one transaction where all are
-_EVERYTHING: Final = AuditSearch()
+_OURS: Final = "ostiary"  # the name that lines have which are no entries
+EVERYTHING: Final = AuditSearch()
 # What every entry says; of one that cannot be read, nothing.
 _SAID: Final = {
     "sequence": 0,
@@ -65,28 +71,66 @@ def actions(system: System, caller: Caller) -> tuple[str, ...]:
         return stored.actions(reader)
 
 
-def export(system: System, caller: Caller, wanted: AuditSearch = _EVERYTHING) -> Iterator[bytes]:
-    """Entries that fit, oldest first, as JSON lines; in pieces, so that neither memory nor the database is held for long."""
+def export(system: System, caller: Caller, wanted: AuditSearch = EVERYTHING) -> Iterator[bytes]:
+    """Entries that fit, oldest first, as JSON lines, with the heads that were signed of them: `audit_verifier` checks them alone.
+
+    In pieces, so that neither memory nor the database is held for long. That it was handed out is on record, and the last entry.
+    """
     caller.must("audit:read")
-    return _exported(system, wanted)
+    until = heads.exported(system, caller, _asked(wanted))
+    return _exported(system, caller, wanted, until)
 
 
-def _exported(system: System, wanted: AuditSearch) -> Iterator[bytes]:
-    reached = 0
+def _exported(system: System, caller: Caller, wanted: AuditSearch, until: Head) -> Iterator[bytes]:
+    with system.store.read() as reader:
+        begins_after, begins_hash = stored_heads.begins_after(reader)
+        keys = [{"id": key.id, "public_key": key.public_key} for key in stored_heads.keys(reader)]
+    is_selection = wanted != EVERYTHING
+    begin = {"begins_after": begins_after, "begins_hash": begins_hash, "selection": is_selection, "wanted": _asked(wanted)}
+    by = {"at": until.at.isoformat(), "by": caller.name}
+    yield _line({_OURS: "audit-export", "version": 1, **by, **begin, "keys": keys})
+    reached, count = begins_after, 0
+    with system.store.read() as reader:
+        first = stored_heads.at(reader, begins_after)
+    if first is not None and not is_selection:
+        yield _line(_head_line(first))
     while True:
         with system.store.read() as reader:
-            rows = stored.page(reader, wanted, limit=_AT_ONCE, after=reached)
+            rows = stored.page(reader, wanted, limit=_AT_ONCE, after=reached, until=until.sequence)
+            signed = stored_heads.between(reader, reached, rows[0].sequence) if rows and not is_selection else ()
         if not rows:
-            return
-        reached = rows[0].sequence
-        yield "".join(f"{json.dumps(_shown(row), ensure_ascii=False)}\n" for row in reversed(rows)).encode()
+            break
+        reached, count = rows[0].sequence, count + len(rows)
+        its_heads = {head.sequence: head for head in signed}
+        for row in reversed(rows):
+            yield _line(_shown(row))
+            if row.sequence in its_heads:
+                yield _line(_head_line(its_heads[row.sequence]))
+    if is_selection:
+        yield _line(_head_line(until))
+    yield _line({_OURS: "audit-end", "entries": count})
+
+
+def _asked(wanted: AuditSearch) -> dict[str, object]:
+    said = {name: value for name, value in asdict(wanted).items() if value is not None}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in said.items()}
+
+
+def _head_line(head: Head) -> dict[str, object]:
+    return {_OURS: "audit-head", **asdict(head), "at": head.at.isoformat()}
+
+
+def _line(said: dict[str, Any]) -> bytes:
+    return f"{json.dumps(said, ensure_ascii=False)}\n".encode()
 
 
 def verify(system: System, caller: Caller) -> Verification:
-    """Walk the whole chain. Streams, so the memory it needs does not grow with the record."""
+    """Walk the whole chain, in pieces: the memory it needs does not grow with the record."""
     caller.must("audit:verify")
-    with system.store.read() as reader:
-        return ended(followed(Verification(), reader.audit_entries()), reader.audit_head())
+    verified = Verification()
+    for verified, _written in pieces(system):  # noqa: B007 (the last is the whole)
+        pass
+    return verified
 
 
 def _shown(row: AuditRow) -> dict[str, Any]:

@@ -21,9 +21,15 @@ _SKEW: Final = timedelta(hours=1)
 
 
 def page(
-    reader: Reader, search: AuditSearch, *, limit: int, before: int | None = None, after: int | None = None
+    reader: Reader,
+    search: AuditSearch,
+    *,
+    limit: int,
+    before: int | None = None,
+    after: int | None = None,
+    until: int | None = None,
 ) -> tuple[AuditRow, ...]:
-    """Entries that fit, newest first: the newest before that sequence; with `after`, those that follow it next."""
+    """Entries that fit, newest first: the newest before that sequence; with `after`, those that follow next, until `until`."""
     statement = _SHOWN.where(*_asked(reader, search)).limit(limit)
     if after is not None:
         statement = statement.where(_AUDIT.c.sequence > after).order_by(_AUDIT.c.sequence)
@@ -31,6 +37,8 @@ def page(
         statement = statement.order_by(_AUDIT.c.sequence.desc())
     if before is not None:
         statement = statement.where(_AUDIT.c.sequence < before)
+    if until is not None:
+        statement = statement.where(_AUDIT.c.sequence <= until)
     found = tuple(AuditRow(*row) for row in reader.connection.execute(statement))
     return found[::-1] if after is not None else found
 

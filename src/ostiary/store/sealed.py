@@ -8,7 +8,9 @@ from sqlalchemy import Table, select
 
 from ostiary.pki.sealing import Sealer
 from ostiary.store import tables
+from ostiary.store.heads import key_context
 from ostiary.store.material import authority_context, secret_context
+from ostiary.store.notifications import target_context
 from ostiary.store.statuses import signer_context
 from ostiary.store.store import Reader, Transaction
 
@@ -28,7 +30,9 @@ class Place:
 PLACES: Final = (
     Place(tables.secrets, "payload", "id", secret_context),
     Place(tables.authorities, "sealed_key", "id", authority_context),
+    Place(tables.audit_keys, "sealed_key", "id", key_context),
     Place(tables.ocsp_signers, "sealed_key", "authority_id", signer_context),
+    Place(tables.notification_targets, "sealed", "id", target_context),
 )
 
 
