@@ -1,10 +1,17 @@
 """/metrics: what a monitoring system reads."""
 
+import re
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.client import Client
-from ostiary.ops import denials, measures, sightings
+from ostiary.api.declared import May, declaration
+from ostiary.api.openapi import routes
+from ostiary.errors import Denied
+from ostiary.model.token import NewToken
+from ostiary.ops import denials, measures, sessions, sightings, tokens
+from support.systems import ADMIN
 
 ALICE = "a" * 64
 LABELS = ("listener", "code", "stage")
@@ -62,3 +69,33 @@ def test_there_are_never_more_series_than_so_many(client: Client, monkeypatch: p
 
 def test_a_token_is_needed(client: Client) -> None:
     assert client.get("/metrics", headers={"X-Auth-Token": "wrong"}).status_code == 401
+
+
+def test_a_token_that_reads_the_metrics_does_nothing_else(client: Client) -> None:
+    token, secret = tokens.create(client.system, ADMIN, NewToken(role="monitor", name="prometheus"))
+    monitor = {"X-Auth-Token": bytes(secret).decode()}
+    assert client.get("/metrics", headers=monitor).status_code == 200
+    closed = [one for one in routes(client.app) if isinstance(declaration(one.dependencies), May) and one.path != "/metrics"]
+    assert len(closed) > 60
+    for route in closed:
+        path = re.sub(r"\{[^}]*\}", "x", route.path)
+        for method in route.methods or ():
+            assert client.request(method, path, headers=monitor).status_code == 403, (method, path)
+    with pytest.raises(Denied):
+        sessions.by_token(client.system, bytes(secret), is_admin_token=False, source="192.0.2.7", request_id="req-1")
+    tokens.delete(client.system, ADMIN, token.id)
+    assert client.get("/metrics", headers=monitor).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", "text/plain; version=0.0.4; charset=utf-8"),
+        ("text/plain;version=1.0.0;escaping=allow-utf-8", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/openmetrics-text;version=1.0.0,*/*;q=0.1", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        ("application/openmetrics-text;version=a\tb", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    ],
+)
+def test_the_form_is_one_of_two_whatever_is_asked_for(client: Client, accept: str, kind: str) -> None:
+    reply = client.get("/metrics", headers={"Accept": accept})
+    assert (reply.status_code, reply.headers["content-type"]) == (200, kind)

@@ -35,7 +35,7 @@ def create(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     lifetime: Annotated[str, typer.Option(help="How long the certificate is valid, such as 90d; default is the profile's.")] = "",
     uses: Annotated[int, typer.Option(min=1, max=1000, help="How many certificates it is good for.")] = 1,
     expires: Annotated[str, typer.Option(help="How long the token is good: 30m, 1h, 7d.")] = "",
-    role: Annotated[str, typer.Option(help="Make a key to the API in place of a grant: admin, operator or auditor.")] = "",
+    role: Annotated[str, typer.Option(help="A key to the API in place of a grant: admin, operator, auditor or monitor.")] = "",
     qr: Annotated[bool, typer.Option("--qr", help="Draw the link as a QR code.")] = False,
     data_dir: DataDir = None,
     json: Json = False,
@@ -43,7 +43,7 @@ def create(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     """Make a grant, and show the command, the link or the QR code to use it with. It is shown this once.
 
     Examples: `ostiary token create --profile device --name sensor-7 --group field --expires 1h --qr`,
-    `ostiary token create --role operator --name bob`
+    `ostiary token create --role operator --name bob`, `ostiary token create --role monitor --name prometheus --expires 365d`
     """
     client = connect(data_dir)
     wanted: dict[str, Any] = {"expires_in": _span(expires, "--expires")} if expires else {}

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from ostiary.console import forms, lists
 from ostiary.console.forms import Filled, Wrong
-from ostiary.console.people import behind, own_id, role_words, tab_link, token_state
+from ostiary.console.people import behind, own_id, tab_link, token_role_words, token_state
 from ostiary.console.visit import Visit, action, page
 from ostiary.errors import Conflict, Invalid
 from ostiary.model.token import ACCESS_LIFETIME, NewToken, Token
@@ -29,7 +29,7 @@ def make(visit: Visit) -> Response:
         token, secret = tokens.create(visit.system, visit.caller, wanted)
     except (Invalid, Conflict, Wrong) as error:
         return _popup(visit, forms.typed(form, visit.form, forms.wrong(visit, error)), 422)
-    return visit.page("people_token_made.html", token=token, secret=bytes(secret).decode(), roles=role_words(visit))
+    return visit.page("people_token_made.html", token=token, secret=bytes(secret).decode(), roles=token_role_words(visit))
 
 
 def show(visit: Visit) -> Response:
@@ -38,7 +38,8 @@ def show(visit: Visit) -> Response:
     asked = [("certificate", use.certificate_id) for use in found.used_for[: lists.PAGE]]
     asked += [("authority", found.authority_id)] if found.authority_id else []
     names = named(visit.system, visit.caller, asked)
-    return visit.page("people_token.html", token=found, state=token_state(visit, found), names=names, roles=role_words(visit))
+    roles = token_role_words(visit)
+    return visit.page("people_token.html", token=found, state=token_state(visit, found), names=names, roles=roles)
 
 
 def ask_delete(visit: Visit) -> Response:
@@ -58,7 +59,7 @@ def delete(visit: Visit) -> Response:
 
 def _new_token(visit: Visit) -> Filled:
     values = {"role": "auditor", "expires_in": ACCESS_LIFETIME}
-    made = forms.made(visit, NewToken, ("name", "role", "expires_in"), values, role=tuple(role_words(visit).items()))
+    made = forms.made(visit, NewToken, ("name", "role", "expires_in"), values, role=tuple(token_role_words(visit).items()))
     helps = {"name": visit.say(_("Who or what it is for: the record calls them so."))}
     return Filled({name: replace(one, help=helps.get(name, "")) for name, one in made.controls.items()})
 

@@ -33,6 +33,8 @@ ROLES: Final = (
     ("operator", _("Operator: does what happens from day to day")),
     ("admin", _("Administrator: does everything")),
 )
+# Of a token alone: nobody signs in with it.
+_MONITOR: Final = ("monitor", _("Monitor: reads the metrics and nothing else"))
 # What people want to know of a role, each with an action that stands for it; the answers are those of `ops.caller`.
 ABILITIES: Final = (
     (_("See everything but keys and secrets"), "listener:read"),
@@ -75,7 +77,7 @@ def behind(visit: Visit, wanted: str) -> dict[str, Any]:
     offered = {name: visit.say(title) for name, title, may in TABS if visit.can(may)}
     tab = wanted if wanted in offered else next(iter(offered))
     shown = {"tokens": _tokens, "users": _users, "sessions": _sessions, "grants": _grants, "roles": _roles}[tab](visit)
-    return {"tab": tab, "tabs": offered, "roles": role_words(visit), "back": tab_link(tab), **shown}
+    return {"tab": tab, "tabs": offered, "roles": token_role_words(visit), "back": tab_link(tab), **shown}
 
 
 def _tokens(visit: Visit) -> dict[str, Any]:
@@ -103,7 +105,8 @@ def _sessions(visit: Visit) -> dict[str, Any]:
 
 def _roles(visit: Visit) -> dict[str, Any]:
     callers = [Caller("", role) for role, _text in ROLES]
-    return {"rows": [(visit.say(sentence), [_may(caller, doing) for caller in callers]) for sentence, doing in ABILITIES]}
+    rows = [(visit.say(sentence), [_may(caller, doing) for caller in callers]) for sentence, doing in ABILITIES]
+    return {"roles": role_words(visit), "rows": rows}
 
 
 def _may(caller: Caller, doing: str) -> bool:
@@ -147,8 +150,14 @@ def _how_words(visit: Visit) -> dict[str, str]:
 
 
 def role_words(visit: Visit) -> dict[str, str]:
-    """What each role means."""
+    """What each role of a person means."""
     return {role: visit.say(text) for role, text in ROLES}
+
+
+def token_role_words(visit: Visit) -> dict[str, str]:
+    """What each role of a token means."""
+    monitor, text = _MONITOR
+    return {**role_words(visit), monitor: visit.say(text)}
 
 
 def tab_link(name: str) -> str:

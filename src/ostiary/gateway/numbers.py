@@ -69,7 +69,7 @@ async def measured(envoy: Admin) -> tuple[dict[str, Told], dict[str, float], flo
     listening = await envoy.listeners()
     counted = await envoy.counters(_FILTER)
     latency = read_latency(await envoy.text("/stats/prometheus", {"usedonly": "", "filter": _LATENCY}))
-    whole = {
+    whole: dict[str, float] = {
         "listeners_draining": counted.get("listener_manager.total_listeners_draining", 0),
         "records_dropped": counted.get("access_logs.open_telemetry_access_log.logs_dropped", 0),
     }
@@ -80,7 +80,8 @@ def of_listeners(
     listening: Mapping[str, Any], counted: Mapping[str, int], latency: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Told]:
     """By the listener's id: its counters and its gauges, in the order of `model.numbers`."""
-    found, ends = {}, _certificate_ends(counted)
+    found: dict[str, Told] = {}
+    ends = _certificate_ends(counted)
     for one in listening.get("listener_statuses", []):
         if "socket_address" not in one.get("local_address", {}):
             continue

@@ -11,7 +11,7 @@ from typing import Final
 
 from ostiary.errors import Conflict, Denied
 from ostiary.model.session import Session, SignInLink
-from ostiary.model.token import Role, Token
+from ostiary.model.token import Role, Token, TokenRole
 from ostiary.model.user import User
 from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.system import System
@@ -48,6 +48,8 @@ def holder(token: Token) -> Standing:
     """Whoever holds this access token. Raises `Denied` for one that opens no API."""
     if token.role is None:
         raise Denied("This token enrols a certificate and opens nothing else.")
+    if token.role == "monitor":
+        raise Denied("This token reads the metrics and opens nothing else.")
     return Standing(token.name, token.role, token_id=token.id)
 
 
@@ -60,7 +62,7 @@ def standing(reader: Reader, system: System, caller: Caller, at: datetime) -> St
     token = next((one for one in reader.all(TOKEN, name=caller.name) if _is_good(one, caller, at)), None)
     user = next((one for one in reader.all(USER, name=caller.name) if one.role == caller.role), None)
     role = token.role if token is not None else user.role if user is not None else None
-    if role is None:
+    if role is None or role == "monitor":
         raise Denied(f"There is nobody called {caller.name} ({caller.role}).")
     return Standing(caller.name, role, token.id if token is not None else None, user.id if user is not None else None)
 
@@ -96,7 +98,7 @@ def is_elsewhere(system: System, thing: Session | SignInLink) -> bool:
     return _is_admin(thing) and thing.token_id != system.admin_id
 
 
-def refuse_name(reader: Reader, name: str, role: Role, at: datetime, *, of: type[Token] | type[User]) -> None:
+def refuse_name(reader: Reader, name: str, role: TokenRole, at: datetime, *, of: type[Token] | type[User]) -> None:
     """Whether a token or a user may have this name: nobody's, or the same person's. Raises `Conflict`.
 
     Two people under one name could not be told apart by the record, nor by a rule that asks for two people.
