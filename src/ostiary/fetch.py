@@ -103,6 +103,44 @@ def system_addresses(host: str, port: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+def addresses(host: str, port: int, allow: Sequence[Network] = (), resolve: Resolve = system_addresses) -> tuple[str, ...]:
+    """The addresses of a server that somebody named, where all of them may be asked. Raises `NotFetched`.
+
+    For whoever then speaks something else than HTTP: exactly these are to be connected to.
+    """
+    if not _is_host(host):
+        raise NotFetched("there is no host name that can be asked.")
+    return tuple(map(str, _judged(_Target("https", host, port, ""), allow, resolve)))
+
+
+def deliver(
+    url: str,
+    *,
+    post: Post,
+    headers: Mapping[str, str],
+    limits: Limits,
+    allow: Sequence[Network] = (),
+    resolve: Resolve = system_addresses,
+    tls: ssl.SSLContext | None = None,
+) -> int:
+    """Hand something to `url` by POST; the status of the answer. What is in it is not looked at, and no redirect followed.
+
+    Without TLS only to networks in `allow`. Any port, as whoever gave the address said which. Raises `NotFetched`.
+    """
+    target = _target(url)
+    judged = _judged(target, allow, resolve)
+    if target.scheme == "http" and not all(_within(one, allow) for one in judged):
+        raise NotFetched(f"{target.place}: http is not encrypted, and that address is not in your own networks; use https.")
+    every = [*_headers(post, None, None), *((name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items())]
+    answer = _ask(target, judged, post, every, limits, _Deadline(limits.seconds), tls, _status)
+    return answer.status
+
+
+def place_of(url: str) -> str:
+    """Where a URL leads, without what might be secret in it. Raises `NotFetched` for what is none."""
+    return _target(url).place
+
+
 def fetch(
     url: str,
     *,
@@ -125,8 +163,8 @@ def fetch(
     target, asked_as = _target(url), url
     for _ in range(REDIRECTS_MAX + 1):
         _refuse_port(target, limits)
-        addresses = _judged(target, allow, resolve)
-        answer = _ask(target, addresses, post, headers, limits, deadline, tls)
+        judged = _judged(target, allow, resolve)
+        answer = _ask(target, judged, post, headers, limits, deadline, tls, _read)
         if answer.location is None:
             return Fetched(answer.body, answer.etag, answer.last_modified, asked_as)
         if post is not None and answer.status not in _KEEPS_METHOD:
@@ -285,7 +323,7 @@ def _judged(target: _Target, allow: Sequence[Network], resolve: Resolve) -> tupl
 
 def _refusal(address: Address, allow: Sequence[Network]) -> str | None:
     """What an address is that may not be asked; None when it may."""
-    if any(address in network for network in allow if network.version == address.version):
+    if _within(address, allow):
         return None
     for what, network in _KINDS:
         if network.version == address.version and address in network:
@@ -314,6 +352,7 @@ def _ask(
     limits: Limits,
     deadline: _Deadline,
     tls: ssl.SSLContext | None,
+    read: Callable[[_Target, httpcore.Response, Limits], _Answer],
 ) -> _Answer:
     """One request, on a connection of its own."""
     origin = httpcore.Origin(target.scheme.encode(), target.host.encode(), target.port)
@@ -326,7 +365,7 @@ def _ask(
             httpcore.HTTPConnection(origin, context, network_backend=backend) as connection,
             connection.stream(method, url, headers=headers, content=content) as response,
         ):
-            return _read(target, response, limits)
+            return read(target, response, limits)
     except (httpcore.TimeoutException, TimeoutError):
         raise NotFetched(f"{target.place} did not answer within {limits.seconds:g} seconds.") from None
     except (httpcore.NetworkError, ssl.SSLError, OSError) as error:
@@ -354,6 +393,14 @@ def _read(target: _Target, response: httpcore.Response, limits: Limits) -> _Answ
         if len(body) > limits.size:
             raise NotFetched(f"{target.place} answered with more than {limits.size // 1024} KiB.")
     return _Answer(status, bytes(body), etag, last_modified, None)
+
+
+def _status(_target: _Target, response: httpcore.Response, _limits: Limits) -> _Answer:
+    return _Answer(response.status, None, None, None, None)
+
+
+def _within(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks if network.version == address.version)
 
 
 def _why(error: Exception) -> str:

@@ -56,7 +56,7 @@ def strangers(reader: Reader, issuers: tuple[str, ...], since: datetime) -> int:
 
 def _good(series_id: str, at: datetime) -> ColumnElement[bool]:
     successor = _TABLE.alias("successor")
-    replaces = successor.c.document["replaces"].as_string()
+    replaces = successor.c.replaces
     # Read once, and not for each certificate anew.
     elsewhere = select(replaces).where(replaces.is_not(None), successor.c.authority_id.not_in(_of(series_id)))
     valid = and_(_TABLE.c.revoked_at.is_(None), _TABLE.c.not_after > at)

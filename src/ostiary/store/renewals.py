@@ -1,6 +1,6 @@
 """What a certificate renewed, and what renewed it."""
 
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import select
 
@@ -11,7 +11,6 @@ from ostiary.store.rows import from_row
 from ostiary.store.store import Reader
 
 _TABLE: Final = tables.certificates
-_DOCUMENT: Final[Any] = _TABLE.c.document
 
 
 def before(reader: Reader, certificate: Certificate, limit: int) -> tuple[Certificate, ...]:
@@ -25,15 +24,6 @@ def before(reader: Reader, certificate: Certificate, limit: int) -> tuple[Certif
 
 
 def after(reader: Reader, certificate: Certificate, limit: int) -> tuple[Certificate, ...]:
-    """What renewed it, the oldest first. Asked by its profile too, which a successor has: few are left to look into."""
-    statement = (
-        select(_TABLE)
-        .where(
-            _TABLE.c.profile == certificate.profile,
-            _TABLE.c.created_at >= certificate.created_at,
-            _DOCUMENT["replaces"].as_string() == certificate.id,
-        )
-        .order_by(_TABLE.c.created_at, _TABLE.c.id)
-        .limit(limit)
-    )
+    """What renewed it, the oldest first."""
+    statement = select(_TABLE).where(_TABLE.c.replaces == certificate.id).order_by(_TABLE.c.created_at, _TABLE.c.id).limit(limit)
     return tuple(from_row(CERTIFICATE, row) for row in reader.connection.execute(statement).mappings())
