@@ -14,7 +14,7 @@ from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 
 REF: Final = "#/components/schemas/{model}"
-READING: Final = ("read", "verify", "decrypt")
+READING: Final = ("read", "verify", "decrypt", "report")
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,18 @@ ROLES: dict[str, frozenset[str]] = {
             "-backup:*",
         }
     ),
-    # Signing in and out changes nothing of what they look at.
-    "auditor": frozenset({"*:read", "audit:*", "break-glass:review", "session:begin", "session:end", "sign-in-link:create"}),
+    # Signing in and out, and signing a review off, changes nothing of what they look at.
+    "auditor": frozenset(
+        {
+            "*:read",
+            "audit:*",
+            "break-glass:review",
+            "review:create",
+            "session:begin",
+            "session:end",
+            "sign-in-link:create",
+        }
+    ),
     # A program that asks for numbers, and whose token lies on another machine.
     "monitor": frozenset({"metrics:read"}),
     # Not people: whoever shows a grant, and whoever shows the certificate that is to be renewed.

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -52,6 +53,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
     people.SIGN_INS,
     people.REVIEWS,
 )
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _AT_ONCE: Final = 2  # packs that are made at the same time: each reads much
 _making: Final = threading.BoundedSemaphore(_AT_ONCE)
 
@@ -81,9 +83,26 @@ def make(system: System, caller: Caller, wanted: Wanted) -> Iterator[bytes]:
     return itertools.chain((next(pieces),), pieces)  # begun here, so that it ends whatever becomes of whoever asked
 
 
-def name_of(since: datetime, until: datetime) -> str:
-    """What a pack about this period is called."""
-    return f"ostiary-evidence-{since:%Y%m%d}-{until - timedelta(microseconds=1):%Y%m%d}"
+def asked(frameworks: Iterable[str], since: str, until: str, *, record: bool = True) -> Wanted:
+    """What is asked for, as people write it. Raises `Invalid`."""
+    return Wanted(tuple(frameworks), _moment(since, "from"), _moment(until, "to", whole_day=True), record)
+
+
+def name_of(wanted: Wanted) -> str:
+    """What the pack is called."""
+    return f"ostiary-evidence-{wanted.since:%Y%m%d}-{wanted.until - timedelta(microseconds=1):%Y%m%d}"
+
+
+def _moment(text: str, field: str, *, whole_day: bool = False) -> datetime:
+    """A time, UTC where it does not say; a day is its beginning, or its end where the `whole_day` is meant."""
+    try:
+        if _DAY.fullmatch(text):
+            begin = datetime.fromisoformat(text).replace(tzinfo=UTC)
+            return begin + timedelta(days=1) if whole_day else begin
+        at = datetime.fromisoformat(text.replace(" ", "+"))  # A '+' that was not escaped arrives as a space.
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Invalid(field, "is not a day such as 2026-10-01, nor a time such as 2026-10-01T12:00:00Z") from None
 
 
 def _frameworks(names: Iterable[str]) -> tuple[Framework, ...]:
