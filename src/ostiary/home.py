@@ -16,7 +16,7 @@ from ostiary import locks
 from ostiary.clock import now
 from ostiary.errors import Conflict, Unavailable
 from ostiary.files import replace_private, write_private
-from ostiary.ops import rekey, start
+from ostiary.ops import backups, rekey, start
 from ostiary.ops.caller import Caller
 from ostiary.ops.custodians import Custodians
 from ostiary.paths import Paths
@@ -27,6 +27,7 @@ from ostiary.store.engine import migrate, open_engine
 from ostiary.store.store import Store
 
 LOCK: Final = "ostiary.lock"
+RESTORING: Final = "restoring"
 POLL_SECONDS: Final = 0.05
 
 log = structlog.get_logger(source="ostiary")
@@ -34,6 +35,10 @@ log = structlog.get_logger(source="ostiary")
 
 def open_store(settings: Settings) -> Store:
     """The database, brought to the newest schema. Raises `Invalid` or `Unavailable`."""
+    if (settings.data_dir / RESTORING).exists():
+        raise Unavailable(
+            f"a restore into {settings.data_dir} was cut short; run ostiary restore with the same backup again, which ends it."
+        )
     engine = open_engine(settings.database_url)
     migrate(engine)
     if engine.dialect.name == "sqlite" and engine.url.database:
@@ -122,6 +127,12 @@ def _key(settings: Settings, store: Store, secret: bytes | None) -> bytes:
 def _content(file: Path) -> bytes:
     with file.open("rb") as handle:
         return handle.read(kek.FILE_LIMIT)
+
+
+def keepsakes(settings: Settings) -> dict[str, bytes]:
+    """The small files that belong into a backup, by the names they have there. Not the admin token: a new one is made."""
+    files = {backups.KEK: settings.kek_file, backups.GATEWAY_ID: Paths(settings.data_dir).gateway_id}
+    return {name: _content(file) for name, file in files.items() if file.exists()}
 
 
 def custodians(settings: Settings) -> Custodians:

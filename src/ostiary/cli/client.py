@@ -62,10 +62,18 @@ class Client:
     def stream(self, path: str, into: BinaryIO, **query: Any) -> None:
         """A file, written as it comes, however long it is. Raises `Failed`."""
         with self._reply("GET", path, query, None, {}) as reply:
-            if not _succeeded(reply):
-                raise Failed(_words(reply, self._decoded(reply) or {}))
-            while chunk := self._read(reply, _CHUNK):
-                into.write(chunk)
+            self._write(reply, into)
+
+    def make(self, path: str, body: Any, into: BinaryIO) -> None:
+        """A file that is made for who asks, written as it comes. Raises `Failed`."""
+        with self._reply("POST", path, {}, json.dumps(body).encode(), {"Content-Type": "application/json"}) as reply:
+            self._write(reply, into)
+
+    def _write(self, reply: http.client.HTTPResponse, into: BinaryIO) -> None:
+        if not _succeeded(reply):
+            raise Failed(_words(reply, self._decoded(reply) or {}))
+        while chunk := self._read(reply, _CHUNK):
+            into.write(chunk)
 
     @contextmanager
     def _reply(

@@ -11,6 +11,8 @@ from ostiary.cli import (
     denials,
     explain,
     listeners,
+    recording,
+    restore,
     sessions,
     traffic,
 )
@@ -40,6 +42,7 @@ class _Commands(WithLater):
         Later("audit", "audit", "See the record of every change, and prove that it is whole."),
         Later("revision", "revisions", "See the history of the configuration, and go back."),
         Later("settings", "settings", "What is decided about this ostiary as a whole, such as how long the record is kept."),
+        Later("backup", "backup", "Back everything up into one encrypted file, and prove that such a file is good."),
         Later("kek", "kek", "Protect or change the key that opens all other keys at rest (while stopped)."),
     )
 
@@ -56,6 +59,7 @@ app.command("clients")(clients.clients)
 app.command("explain")(explain.explain)
 app.command("denials")(denials.denials)
 app.command("traffic")(traffic.traffic)
+app.command("restore")(restore.restore)
 
 Listen = Annotated[str, typer.Option("--listen", envvar="OSTIARY_LISTEN", help="HOST:PORT of the API and the console.")]
 ConsoleListen = Annotated[
@@ -106,10 +110,17 @@ def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
     console_listen: ConsoleListen = "",
     console_names: ConsoleNames = None,
     console_client_authentication: ConsoleAuthentication = "OPTIONAL",
+    access_log_max_mib: recording.MaxMib = recording.USUAL_MIB,
+    access_log_max_age: recording.MaxAge = recording.USUAL_MAX_AGE,
+    access_log_keep: recording.Keep = recording.USUAL_KEEP,
+    access_log_keep_files: recording.KeepFiles = recording.USUAL_FILES,
+    access_log_export: recording.Exports = None,
 ) -> None:
     """Run the control plane and a gateway beside it.
 
     Example: `ostiary up --data-dir /var/lib/ostiary --listen 127.0.0.1:9876`
+
+    Example: `ostiary up --access-log-keep 52w --access-log-export syslog+tls://logs.example#ca=/etc/ostiary/logs.pem`
     """
     with loading.many_modules():
         from ostiary.serve import run  # noqa: PLC0415 (the servers load only when they run)
@@ -126,6 +137,9 @@ def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
             console_listen,
             tuple(console_names or ()),
             console_client_authentication.upper(),
+            recording=recording.recording(
+                access_log_max_mib, access_log_max_age, access_log_keep, access_log_keep_files, access_log_export
+            ),
         )
     )
 
@@ -150,13 +164,18 @@ def down(data_dir: DataDir = None) -> None:
 
 @app.command()
 @refusals_in_one_line
-def demo(
+def demo(  # noqa: PLR0913, PLR0917 (each of them is an option)
     data_dir: DataDir = Path("data"),
     listen: Listen = DEFAULT_LISTEN,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the demo's HTTPS listener.")] = 8443,
     console_listen: ConsoleListen = "",
     console_names: ConsoleNames = None,
     console_client_authentication: ConsoleAuthentication = "OPTIONAL",
+    access_log_max_mib: recording.MaxMib = recording.USUAL_MIB,
+    access_log_max_age: recording.MaxAge = recording.USUAL_MAX_AGE,
+    access_log_keep: recording.Keep = recording.USUAL_KEEP,
+    access_log_keep_files: recording.KeepFiles = recording.USUAL_FILES,
+    access_log_export: recording.Exports = None,
 ) -> None:
     """Run everything, with a backend, an HTTPS listener that demands a client certificate, and one certificate.
 
@@ -174,6 +193,9 @@ def demo(
         console_listen=console_listen,
         console_names=tuple(console_names or ()),
         console_client_authentication=console_client_authentication.upper(),
+        recording=recording.recording(
+            access_log_max_mib, access_log_max_age, access_log_keep, access_log_keep_files, access_log_export
+        ),
     )
     run(settings, port)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ostiary.errors import Unavailable
 from ostiary.pki.sealing import Sealer
 from ostiary.store import sealed
-from ostiary.store.store import Store
+from ostiary.store.store import Reader, Store
 
 
 def holds_sealed(store: Store) -> bool:
@@ -33,6 +33,17 @@ def key_of(store: Store, keys: Sequence[bytes]) -> bytes:
         else:
             return key
     raise refusal
+
+
+def opens(reader: Reader, sealer: Sealer) -> bool:
+    """Whether this opens what is sealed in the database; where nothing is, any would."""
+    sample = sealed.any_sealed(reader)
+    try:
+        if sample is not None:
+            sealer.open(*sample)
+    except Unavailable:
+        return False
+    return True
 
 
 def missing_key(file: object) -> Unavailable:
