@@ -88,10 +88,11 @@ class Ostiary:
         self.stop()
         self._http.close()
 
-    def request(self, method: str, path: str, body: Any = None) -> httpx.Response:
+    def request(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> httpx.Response:
         """One API request, whatever the answer."""
         token = (self.data_dir / "admin.token").read_text()
-        return self._http.request(method, f"http://{self.listen}{path}", json=body, headers={"X-Auth-Token": token})
+        shown = {"X-Auth-Token": token, **(headers or {})}
+        return self._http.request(method, f"http://{self.listen}{path}", json=body, headers=shown)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One API request that must succeed; the decoded answer."""
