@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from ostiary.cli import evidence
 from ostiary.cli.client import Client, Failed, connect
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_json, as_table, refusals_in_one_line
@@ -204,3 +205,8 @@ def _verify_export(export: Path, keys: list[str], *, json: bool) -> None:
         raise Failed(f"the export is not as it was written: {verdict.problem}")
     if not json:
         print(audit_verifier.told(verdict))
+
+
+app.command()(evidence.report)
+app.command()(evidence.review)
+app.command()(evidence.reviews)
