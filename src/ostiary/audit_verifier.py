@@ -192,12 +192,16 @@ class _Checking:
         here = sequence == self._sequence and hmac.compare_digest(hash_, self._hash)
         if not here and not (self.verdict.is_selection and sequence > self._sequence):
             raise Wrong(f"{where}: entry {self._sequence} is not what the head of entry {sequence} was signed of")
+        if self.verdict.heads and sequence <= self.verdict.signed_until:
+            raise Wrong(f"{where}: the head of entry {sequence} is there twice")
         self.verdict.heads += 1
         self.verdict.signed_until, self.verdict.signed_at = sequence, at
 
     def _end(self, said: "dict[str, Any]", where: str) -> None:
         if _number(said, "entries") != self.verdict.entries:
             raise Wrong(f"{where}: {said['entries']} entries were exported, and {self.verdict.entries} are here")
+        if _number(said, "heads") != self.verdict.heads:
+            raise Wrong(f"{where}: {said['heads']} signed heads were exported, and {self.verdict.heads} are here")
         if not self.verdict.is_selection and self.verdict.signed_until != self._sequence:
             raise Wrong(f"{where}: entry {self._sequence} is the last, and its head is not signed: the end was cut off")
         self._closed = True

@@ -89,10 +89,11 @@ def _exported(system: System, caller: Caller, wanted: AuditSearch, until: Head) 
     begin = {"begins_after": begins_after, "begins_hash": begins_hash, "selection": is_selection, "wanted": _asked(wanted)}
     by = {"at": until.at.isoformat(), "by": caller.name}
     yield _line({_OURS: "audit-export", "version": 1, **by, **begin, "keys": keys})
-    reached, count = begins_after, 0
+    reached, count, signed_count = begins_after, 0, 0
     with system.store.read() as reader:
         first = stored_heads.at(reader, begins_after)
     if first is not None and not is_selection:
+        signed_count += 1
         yield _line(_head_line(first))
     while True:
         with system.store.read() as reader:
@@ -100,15 +101,16 @@ def _exported(system: System, caller: Caller, wanted: AuditSearch, until: Head) 
             signed = stored_heads.between(reader, reached, rows[0].sequence) if rows and not is_selection else ()
         if not rows:
             break
-        reached, count = rows[0].sequence, count + len(rows)
+        reached, count, signed_count = rows[0].sequence, count + len(rows), signed_count + len(signed)
         its_heads = {head.sequence: head for head in signed}
         for row in reversed(rows):
             yield _line(_shown(row))
             if row.sequence in its_heads:
                 yield _line(_head_line(its_heads[row.sequence]))
     if is_selection:
+        signed_count += 1
         yield _line(_head_line(until))
-    yield _line({_OURS: "audit-end", "entries": count})
+    yield _line({_OURS: "audit-end", "entries": count, "heads": signed_count})
 
 
 def _asked(wanted: AuditSearch) -> dict[str, object]:
