@@ -102,7 +102,7 @@ _BY_TYPE: Final = (
 def lines(reader: Reader) -> Iterator[bytes]:
     """Every table, as of one moment. In PostgreSQL too, rows are fetched as they are asked for."""
     for table in tables.metadata.sorted_tables:
-        kinds = [_kind(column) for column in table.columns]
+        kinds = [_kind(column.type) for column in table.columns]
         yield _line({"table": table.name, "columns": [[c.name, kind] for c, kind in zip(table.columns, kinds, strict=True)]})
         # Lists of words are read as the text that they are kept as.
         shown = [type_coerce(c, Text) if kind == "text" else c for c, kind in zip(table.columns, kinds, strict=True)]
@@ -184,7 +184,7 @@ def _fill(connection: Connection, given: Iterable[bytes]) -> None:
     rest = iter(given)
     for line in rest:
         name, kinds = _beginning(_read(line))
-        if name not in missing or {column["name"] for column in inspector.get_columns(name)} != kinds.keys():
+        if name not in missing or {one["name"]: _kind(one["type"]) for one in inspector.get_columns(name)} != kinds:
             raise Invalid(FIELD, f"it holds a table that this schema does not have as it is there: {name[:64]!r}.")
         missing.remove(name)
         filling = _Filling(connection, name, kinds, _own_references(inspector, name))
@@ -279,8 +279,9 @@ def _beginning(said: Any) -> tuple[str, dict[str, str]]:
     raise _unreadable()
 
 
-def _kind(column: Column[Any]) -> str:
-    return next((kind for known, kind in _BY_TYPE if isinstance(column.type, known)), "text")
+def _kind(of: Any) -> str:
+    """How the values of a column of this type are written."""
+    return next((kind for known, kind in _BY_TYPE if isinstance(of, known)), "text")
 
 
 def _line(value: Any) -> bytes:
