@@ -15,15 +15,15 @@ from ostiary.errors import Invalid, TooMany
 from ostiary.model.review import LONGEST_PERIOD
 from ostiary.ops import audit
 from ostiary.ops.caller import Caller
+from ostiary.ops.chain import Verification
 from ostiary.ops.evidence import changes, exceptions, inventory, issuance, keys, people, reach, refusals, revocations
 from ostiary.ops.evidence.controls import FRAMEWORKS, Framework
-from ostiary.ops.evidence.integrity import Chain
 from ostiary.ops.evidence.integrity import section as record_section
-from ostiary.ops.evidence.pack import SHOWN, Archive, Summary, cell, written
+from ostiary.ops.evidence.pack import SHOWN, Archive, Summary, Written, cell, written
 from ostiary.ops.evidence.section import Scope, Section
 from ostiary.ops.record import note
 from ostiary.ops.system import System
-from ostiary.store import evidence
+from ostiary.store import evidence, heads
 from ostiary.store.evidence import Position
 from ostiary.web.pages import render
 
@@ -150,22 +150,21 @@ def _scope(system: System, caller: Caller, wanted: Wanted, now: datetime) -> Sco
             start=evidence.position(reader, wanted.since),
             end=evidence.position(reader, until),
             head=Position(now, sequence, digest, reader.revision()),
-            pruned=evidence.begins(reader)[0],
+            pruned=heads.begins_after(reader)[0],
         )
 
 
 def _made(scope: Scope, wanted: Wanted, frameworks: tuple[Framework, ...]) -> Iterator[bytes]:
     archive = Archive(scope.made_at)
     yield from archive.add("README.txt", [_readme(scope).encode()])
-    chain = Chain(scope)
     if wanted.record:
         yield from archive.add("record/audit.jsonl", audit.export(scope.system, scope.caller))
-    chain.walk()
+    chain = audit.verify(scope.system, scope.caller)
     summaries = []
     for section in (*SECTIONS, record_section(chain)):
         summaries.append(Summary(section))
         yield from written(archive, scope, section, summaries[-1])
-    yield from archive.add("index.html", [_page(scope, frameworks, summaries, archive, chain).encode()])
+    yield from archive.add("index.html", [_page(scope, frameworks, summaries, archive.files, chain).encode()])
     manifest = json.dumps(_manifest(scope, wanted, frameworks, summaries, archive, chain), ensure_ascii=False, indent=1).encode()
     # On record before it is handed out, so that nobody can hand out another one for it.
     told = {"manifest_sha256": hashlib.sha256(manifest).hexdigest(), **_asked(wanted, frameworks)}
@@ -181,7 +180,7 @@ def _manifest(
     frameworks: tuple[Framework, ...],
     summaries: Iterable[Summary],
     archive: Archive,
-    chain: Chain,
+    chain: Verification,
 ) -> dict[str, Any]:
     places = {"from": scope.start, "to": scope.end, "made": scope.head}
     return {
@@ -196,6 +195,7 @@ def _manifest(
             "removed_for_age_up_to": scope.pruned,
             "holds": chain.problem is None,
             "problem": chain.problem,
+            "signed_until": chain.signed_until,
         },
         "sections": [{"name": one.section.name, "title": one.section.title, "rows": one.count} for one in summaries],
         "files": [asdict(one) for one in archive.files],
@@ -206,7 +206,13 @@ def _time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _page(scope: Scope, frameworks: tuple[Framework, ...], summaries: list[Summary], archive: Archive, chain: Chain) -> str:
+def _page(
+    scope: Scope,
+    frameworks: tuple[Framework, ...],
+    summaries: list[Summary],
+    files: list[Written],
+    chain: Verification,
+) -> str:
     return render(
         "report/index.html",
         scope=scope,
@@ -214,7 +220,7 @@ def _page(scope: Scope, frameworks: tuple[Framework, ...], summaries: list[Summa
         summaries=summaries,
         titles={one.section.name: one.section.title for one in summaries},
         counts={one.section.name: one.count for one in summaries},
-        files=archive.files,
+        files=files,
         chain=chain,
         cell=cell,
         shown=SHOWN,

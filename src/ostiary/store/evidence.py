@@ -55,11 +55,17 @@ def position(reader: Reader, at: datetime) -> Position:
     )
 
 
-def begins(reader: Reader) -> tuple[int, str]:
-    """The last entry that was removed for its age, and its hash: the record begins after it. 0 where nothing was."""
-    head = tables.head
-    row = reader.connection.execute(select(head.c.pruned_sequence, head.c.pruned_hash)).one()
-    return int(row[0]), str(row[1])
+def oldest(reader: Reader) -> datetime | None:
+    """When the first entry was written that is there."""
+    found: datetime | None = reader.connection.execute(select(_AUDIT.c.at).order_by(_AUDIT.c.sequence).limit(1)).scalar()
+    return found
+
+
+def went_back(reader: Reader, upto: int) -> int:
+    """How many entries are older, by the clock, than the one before them."""
+    before = func.lag(_AUDIT.c.at).over(order_by=_AUDIT.c.sequence).label("before")
+    both = select(_AUDIT.c.at, before).where(_AUDIT.c.sequence <= upto).subquery()
+    return int(reader.connection.execute(select(func.count()).select_from(both).where(both.c.at < both.c.before)).scalar_one())
 
 
 def entries(

@@ -246,16 +246,11 @@ def _of_listener(one: Listener, links: tuple[Link, ...]) -> Iterator[Row]:
     refused = mode != "REHEARSAL"
     then = "is refused at the handshake" if refused else "is served, and noted"
     yield _case(place, "A certificate that is not valid", then, f"client_authentication: {mode}", links, closed=refused)
-    allow = one.stale_revocation == "ALLOW" or not refused
+    allow = one.stale_revocation == "ALLOW"
     then = f"known revoked are refused, others let in for {one.stale_allow_hours} h" if allow else "everybody is refused"
-    yield _case(
-        place,
-        "Revocation lists have ended, and there are no newer",
-        then,
-        f"stale_revocation: {one.stale_revocation}",
-        links,
-        closed=not allow,
-    )
+    then = then if refused else "is served, and noted"
+    case, setting = "Revocation lists have ended, and there are no newer", f"stale_revocation: {one.stale_revocation}"
+    yield _case(place, case, then, setting, links, closed=refused and not allow)
 
 
 def _of_imported(one: Authority, links: tuple[Link, ...]) -> Iterator[Row]:
