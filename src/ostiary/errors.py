@@ -42,7 +42,11 @@ class Overtaken(Conflict):
 
 
 class Denied(Refusal):
-    """The caller is known and may not do this."""
+    """The caller is known and may not do this. `action` is what their role does not allow, where it is that."""
+
+    def __init__(self, message: str, action: str | None = None) -> None:
+        super().__init__(message)
+        self.action = action
 
 
 class Unauthenticated(Refusal):

@@ -18,8 +18,8 @@ ALICE, BOB = Caller("alice", "admin", "192.0.2.1", "req-a"), Caller("bob", "admi
 EVERY = ("CLIENT_CA", "LOWER_PROTECTION", "MASS_REVOCATION", "KEY_EXPORT", "NEW_PERSON")
 
 
-@pytest.fixture
-def people(system: System) -> None:
+@pytest.fixture(autouse=True)
+def _people(system: System) -> None:
     """Two administrators beside whoever holds the admin token."""
     for name in ("alice", "bob"):
         tokens.create(system, ADMIN, NewToken(name=name, role="admin"))
@@ -35,7 +35,7 @@ def asked(system: System, call: Any) -> Approval:
     return approvals.get(system, ADMIN, waits.value.approval_id)
 
 
-def test_what_lowers_a_listener_waits_and_is_done_once_another_person_agreed(system: System, people: None) -> None:
+def test_what_lowers_a_listener_waits_and_is_done_once_another_person_agreed(system: System) -> None:
     ca = an_authority(system)
     listener = a_listener(
         system, a_balancer(system), client_authentication="MANDATORY", client_ca_tls_container_ref=f"/v1/authorities/{ca.id}"
@@ -51,7 +51,7 @@ def test_what_lowers_a_listener_waits_and_is_done_once_another_person_agreed(sys
     assert listeners.get(system, ADMIN, listener.id).client_authentication == "OPTIONAL"
 
 
-def test_what_somebody_let_in_by_whoever_asked_may_not_decide(system: System, people: None) -> None:
+def test_what_somebody_let_in_by_whoever_asked_may_not_decide(system: System) -> None:
     ca = an_authority(system)
     balancer = a_balancer(system)
     tokens.create(system, ALICE, NewToken(name="mallory", role="admin"))
@@ -68,7 +68,7 @@ def test_what_somebody_let_in_by_whoever_asked_may_not_decide(system: System, pe
     assert listeners.find(system, ADMIN, Query()).items == ()
 
 
-def test_what_was_changed_meanwhile_is_asked_anew(system: System, people: None) -> None:
+def test_what_was_changed_meanwhile_is_asked_anew(system: System) -> None:
     ca = an_authority(system)
     listener = a_listener(
         system, a_balancer(system), client_authentication="MANDATORY", client_ca_tls_container_ref=f"/v1/authorities/{ca.id}"
@@ -82,7 +82,7 @@ def test_what_was_changed_meanwhile_is_asked_anew(system: System, people: None) 
     assert listeners.get(system, ADMIN, listener.id).client_authentication == "MANDATORY"
 
 
-def test_an_emergency_lets_its_own_administrator_do_it_for_a_time(system: System, people: None, clock: FakeClock) -> None:
+def test_an_emergency_lets_its_own_administrator_do_it_for_a_time(system: System, clock: FakeClock) -> None:
     ca = an_authority(system)
     listener = a_listener(
         system, a_balancer(system), client_authentication="MANDATORY", client_ca_tls_container_ref=f"/v1/authorities/{ca.id}"

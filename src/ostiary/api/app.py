@@ -12,10 +12,12 @@ from starlette.middleware import Middleware
 from ostiary.api import (
     access_exceptions,
     access_rules,
+    approvals,
     audit,
     authorities,
     backup,
     balancers,
+    break_glass,
     certificates,
     clients,
     containers,
@@ -88,6 +90,8 @@ ROUTERS: Final = (
     users.router,
     sessions.router,
     enrolment.router,
+    approvals.router,
+    break_glass.router,
     revisions.router,
     audit.router,
     reports.router,
@@ -125,9 +129,11 @@ def create_app(system: System, *, token: str) -> FastAPI:
         routes=[route for router in ROUTERS for route in router.routes],
         # Outermost first: an id for every request, the path as we know it, who is calling, and only then what they send.
         middleware=[
-            Middleware(Edge, crashed),
+            Middleware(Edge, crashed, partial(system.meters.answered, "api")),
             Middleware(Paths),
-            Middleware(Door, admin_token(token), partial(tokens.holder, system)),
+            Middleware(
+                Door, admin_token(token), partial(tokens.holder, system), partial(system.failed_sign_ins.note, "token of the API")
+            ),
             Middleware(Limits),
             Middleware(Heads),
         ],

@@ -1,19 +1,24 @@
 """What a route declares: who may call it, what the record calls it, and what it takes and answers for /openapi.json."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import UnionType
 from typing import Annotated, Any, Final, get_args
+from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from fastapi.params import Depends as Dependency
 from pydantic import BaseModel
 
 from ostiary.api.queries import PAGING, TAGS
+from ostiary.asgi.answered import KEY, Answered
+from ostiary.errors import Invalid
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 
 REF: Final = "#/components/schemas/{model}"
+JUSTIFICATION: Final = "X-Justification"  # why it is needed, for whoever has to agree
+_JUSTIFICATION_MAX: Final = 255
 READING: Final = ("read", "verify", "decrypt", "report")
 
 
@@ -26,15 +31,26 @@ class May:
 
     async def __call__(self, request: Request) -> None:
         """Raises `Denied` before the body is read; the use case asks once more, as it does for whoever else calls it."""
+        _note(request, is_change=bool(self.audit))
         request.scope["caller"].must(self.permission)
 
 
 @dataclass(frozen=True)
 class Public:
-    """Marks a route that answers without a token; `identity.PUBLIC` lets it through."""
+    """Marks a route that answers without a token; `identity.PUBLIC` lets it through. `is_change`: unless it is a GET."""
 
-    async def __call__(self) -> None:
+    is_change: bool = True
+
+    async def __call__(self, request: Request) -> None:
         """Everyone may."""
+        _note(request, is_change=None if self.is_change else False)
+
+
+def _note(request: Request, *, is_change: bool | None) -> None:
+    """Which route answers, for the log: in place of the path, which may hold a secret."""
+    one: Answered | None = request.scope.get(KEY)
+    if one is not None:
+        one.route, one.is_change = request.scope["route"].path, is_change
 
 
 def may(permission: str, *also_recorded: str) -> Any:
@@ -44,6 +60,7 @@ def may(permission: str, *also_recorded: str) -> Any:
 
 
 public: Final[Any] = Depends(Public())
+public_reading: Final[Any] = Depends(Public(is_change=False))  # though it is a POST
 
 
 def declaration(dependencies: Iterable[Dependency]) -> May | Public | None:
@@ -61,7 +78,19 @@ async def _system(request: Request) -> System:
 
 async def _caller(request: Request) -> Caller:
     caller: Caller = request.scope["caller"]
-    return caller
+    given = request.headers.get(JUSTIFICATION)
+    return caller if given is None else replace(caller, justification=_justification(given))
+
+
+def _justification(given: str) -> str:
+    """What they say of why; as in a URL, for a header holds no more than ASCII."""
+    try:
+        text = unquote(given, errors="strict").strip()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(text) > _JUSTIFICATION_MAX or not text.isprintable():
+        raise Invalid(JUSTIFICATION, f"must be 1 to {_JUSTIFICATION_MAX} printable characters, percent-encoded UTF-8.")
+    return text
 
 
 async def _raw(request: Request) -> bytes:

@@ -1,5 +1,6 @@
 """How a refusal looks on the wire: one table from error to status, and one form of body for each family of clients."""
 
+import asyncio
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,7 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from ostiary.api.paths import canonical
-from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
+from ostiary.errors import Awaits, Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
+from ostiary.ops import refused_calls
 
 # Looked through in order: a TooLarge is an Invalid too.
 STATUSES: Final[tuple[tuple[type[Refusal], int], ...]] = (
@@ -20,6 +22,7 @@ STATUSES: Final[tuple[tuple[type[Refusal], int], ...]] = (
     (Denied, 403),
     (NotFound, 404),
     (Conflict, 409),
+    (Awaits, 409),  # to whom a 202 would say more than is true, see `awaits`
     (TooMany, 429),
     (Unavailable, 503),
 )
@@ -66,6 +69,19 @@ def refusal(path: str, error: Refusal) -> Response:
     return problem(path, status, str(error), field=field, headers=headers)
 
 
+def awaits(method: str, path: str, error: Awaits) -> Response:
+    """The reply to what was not done yet: another person has to agree, and `Location` is where they look at it.
+
+    202 (RFC 9110 15.3.3), but not to whoever takes any success for the thing done or the file asked for: OpenStack's clients, and
+    who reads.
+    """
+    headers = {"Location": f"/v1/approvals/{error.approval_id}"}
+    if method in {"GET", "HEAD"} or is_load_balancing(path) or is_key_manager(path):
+        return problem(path, 409, str(error), headers=headers)
+    body = {"approval": error.approval, "href": headers["Location"], "detail": str(error)}
+    return JSONResponse(body, 202, headers)
+
+
 def crashed(path: str, request_id: str) -> Response:
     """The reply where an error of ours ended a request; it shows nothing of its insides."""
     return problem(canonical(path), 500, f"internal error; quote {request_id} when reporting it")
@@ -74,6 +90,12 @@ def crashed(path: str, request_id: str) -> Response:
 async def on_refusal(request: Request, error: Exception) -> Response:
     """For FastAPI: what the core raised."""
     assert isinstance(error, Refusal)  # noqa: S101 (it is registered for nothing else)
+    if isinstance(error, Denied):
+        system = request.app.state.system
+        system.refused_calls.note(request.scope["caller"], error)
+        await asyncio.to_thread(refused_calls.tell, system)
+    if isinstance(error, Awaits):
+        return awaits(request.method, request.scope["path"], error)
     return refusal(request.scope["path"], error)
 
 

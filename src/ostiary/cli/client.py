@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from ostiary.errors import Refusal
 from ostiary.settings import DEFAULT_LISTEN, default_data_dir, from_environment
 
+_APPROVALS: Final = "/v1/approvals/"
 _PATIENCE: Final = 60.0
 _CHUNK: Final = 65_536
 _PLAIN: Final = "/?&=%:@!$'()*+,;~"  # what a path and a query are written with; all else is encoded
@@ -25,6 +26,10 @@ _ID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 class Failed(Refusal):
     """The API refused, or could not be reached; the message is one clear line."""
+
+
+class Waits(Failed):
+    """It was not done yet: another person has to agree, and the message says where they do."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,9 @@ class Client:
     def _asked(self, method: str, path: str, query: Mapping[str, Any], body: bytes | None, headers: Mapping[str, str]) -> Any:
         with self._reply(method, path, query, body, headers) as reply:
             decoded = self._decoded(reply)
-            if _succeeded(reply):
+            if _succeeded(reply) and not _waits(reply):
                 return decoded
-            raise Failed(_words(reply, decoded or {}))
+            raise _failed(reply, decoded or {})
 
     def fetch(self, path: str, **query: Any) -> bytes:
         """A file. Raises `Failed`."""
@@ -71,7 +76,7 @@ class Client:
 
     def _write(self, reply: http.client.HTTPResponse, into: BinaryIO) -> None:
         if not _succeeded(reply):
-            raise Failed(_words(reply, self._decoded(reply) or {}))
+            raise _failed(reply, self._decoded(reply) or {})
         while chunk := self._read(reply, _CHUNK):
             into.write(chunk)
 
@@ -86,7 +91,9 @@ class Client:
             connection = _connection(self.url)
         with closing(connection):
             with self._reaching():
-                connection.request(method, urlsplit(self.url).path + asked, body, {"X-Auth-Token": self.token, **headers})
+                connection.request(
+                    method, urlsplit(self.url).path + asked, body, {"X-Auth-Token": self.token, **_why(), **headers}
+                )
                 reply = connection.getresponse()
             yield reply
 
@@ -158,6 +165,12 @@ def connect(data_dir: Path | None) -> Client:
     return Client(url.rstrip("/"), token)
 
 
+def _why() -> dict[str, str]:
+    """What the environment says of why it is needed, for whoever has to agree."""
+    why = from_environment("JUSTIFICATION")
+    return {"X-Justification": quote(why, safe=" ")} if why else {}
+
+
 def _connection(url: str) -> http.client.HTTPConnection:
     """A connection to where a URL leads. No proxy, whatever the environment says: the token is for ostiary alone.
 
@@ -179,6 +192,15 @@ def _param(value: Any) -> str:
 
 def _succeeded(reply: http.client.HTTPResponse) -> bool:
     return 200 <= reply.status < 300
+
+
+def _waits(reply: http.client.HTTPResponse) -> bool:
+    """Whether another person has to agree first: that is no failure of the API's, and not done either."""
+    return (reply.getheader("Location") or "").startswith(_APPROVALS)
+
+
+def _failed(reply: http.client.HTTPResponse, body: dict[str, Any]) -> Failed:
+    return (Waits if _waits(reply) else Failed)(_words(reply, body))
 
 
 def _words(reply: http.client.HTTPResponse, body: dict[str, Any]) -> str:

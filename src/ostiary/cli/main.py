@@ -1,7 +1,7 @@
 """`ostiary`: the commands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,6 +33,8 @@ class _Commands(WithLater):
         Later("cert", "certificates", "Ask for, issue, find, renew and revoke certificates."),
         Later("access", "access", "Which clients may reach what on a listener, in the order the rules are tried."),
         Later("request", "requests", "Agree to or refuse certificate requests that wait."),
+        Later("approval", "approvals", "Agree to or refuse what needs another person, such as taking a Client CA off."),
+        Later("break-glass", "break_glass", "In an emergency: do without others' approval for a while; everybody is told."),
         Later("profile", "profiles", "See what each kind of certificate may hold, and make kinds of your own."),
         Later("token", "tokens", "Grants to enrol certificates, and keys to the API."),
         Later("user", "users", "People who sign in to the console with a client certificate."),
@@ -83,6 +85,14 @@ ConsoleAuthentication = Annotated[
         help="OPTIONAL: who comes by that door may show a client certificate. MANDATORY: they must.",
     ),
 ]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error", "critical"],
+    typer.Option("--log-level", envvar="OSTIARY_LOG_LEVEL", help="What is written: this and above. debug: reading requests too."),
+]
+LogFormat = Annotated[
+    Literal["auto", "json", "console"],
+    typer.Option("--log-format", envvar="OSTIARY_LOG_FORMAT", help="JSON lines, or words for people; auto: words on a terminal."),
+]
 
 
 @app.command()
@@ -115,6 +125,8 @@ def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
     access_log_keep: recording.Keep = recording.USUAL_KEEP,
     access_log_keep_files: recording.KeepFiles = recording.USUAL_FILES,
     access_log_export: recording.Exports = None,
+    log_level: LogLevel = "info",
+    log_format: LogFormat = "auto",
 ) -> None:
     """Run the control plane and a gateway beside it.
 
@@ -140,7 +152,9 @@ def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
             recording=recording.recording(
                 access_log_max_mib, access_log_max_age, access_log_keep, access_log_keep_files, access_log_export
             ),
-        )
+        ),
+        log_level=log_level,
+        log_form=None if log_format == "auto" else log_format,
     )
 
 

@@ -8,21 +8,26 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import typer
 
+from ostiary.cli.client import Waits
 from ostiary.errors import Refusal
 
 WIDE: Final = 400
+WAITS: Final = 3  # not 0, for it is not done; not 1, for nothing went wrong
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def refusals_in_one_line(command: Callable[P, T]) -> Callable[P, T]:
-    """Exit 1 with one line on stderr when the core or the API refuses."""
+    """Exit 1 with one line on stderr when the core or the API refuses, 3 when another person has to agree first."""
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
+        except Waits as waits:
+            print(f"ostiary: {waits}", file=sys.stderr)
+            raise typer.Exit(WAITS) from None
         except Refusal as refusal:
             print(f"ostiary: {refusal}", file=sys.stderr)
             raise typer.Exit(1) from None

@@ -81,7 +81,7 @@ class Caller:
         """Raises `Denied` unless this caller may do that."""
         fitting = [rule for rule in ROLES.get(self.role, ()) if fnmatchcase(action, rule.removeprefix("-"))]
         if not fitting or max(fitting, key=_weight).startswith("-"):
-            raise Denied(f"{self.name} ({self.role}) may not {action}.")
+            raise Denied(f"{self.name} ({self.role}) may not {action}.", action)
 
 
 def _weight(rule: str) -> tuple[int, bool]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ostiary import logs
 from ostiary.envoy.snapshot import snapshot
 from ostiary.model.fields import Private
 from ostiary.ops import gate
@@ -36,6 +37,7 @@ def change(system: System, caller: Caller, action: str) -> Iterator[Transaction]
         revision = transaction.bump(caller.name, action)
         moved = range(status + 1, transaction.status_sequence() + 1)
         moment = system.effects.moment()
+    logs.also(revision=revision)
     system.meters.recorded(action, transaction.changed)
     system.effects.committed("revision", [revision], moment)
     system.effects.committed("revocation", moved, moment)

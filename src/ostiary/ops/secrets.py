@@ -12,6 +12,7 @@ from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, sealed
 from ostiary.ops.facts import record
+from ostiary.ops.record import note
 from ostiary.ops.system import System
 from ostiary.store.kinds import SECRET, Kind, R
 from ostiary.store.material import secret_context
@@ -40,14 +41,17 @@ def get(system: System, caller: Caller, secret_id: str) -> Secret:
 
 @asks(repeats=True)
 def payload(system: System, caller: Caller, secret_id: str) -> bytes:
-    """The payload in the clear, for a caller who may have it."""
+    """The payload in the clear, for a caller who may have it. That they got it is on record, unless all of it is public."""
     caller.must("secret:decrypt")
     with system.store.read() as reader:
         secret = reader.require(SECRET, secret_id)
         needs = gate.why(reader, "KEY_EXPORT", "secret", secret.name or secret_id)
     plain = system.sealer.open(secret.payload, secret_context(secret_id))
-    if needs and not _is_public(plain):
+    if _is_public(plain):
+        return plain
+    if needs:
         record(system, caller, "secret:decrypt", lambda facts: gate.ask(facts, caller, "secret:decrypt", needs, about=secret_id))
+    note(system, caller, "secret:decrypt", "secret", secret_id, {"name": secret.name})
     return plain
 
 
