@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from ostiary import logs
 from ostiary.errors import Refusal
 from ostiary.ops import (
     approvals,
@@ -21,6 +22,7 @@ from ostiary.ops import (
     idempotency,
     list_upkeep,
     outbox,
+    refused_calls,
     rehearsals,
     relint,
     requests,
@@ -73,6 +75,7 @@ LEISURE: Final[Chores] = (
     ("removed old entries from the record", heads.prune_due),
     ("forgot sign-in links that nobody followed", sign_in_links.forget_old),
     ("put on record who could not sign in", sessions.tell_refused),
+    ("put on record who asked for what they may not do", refused_calls.tell),
     ("forgot how soon old changes were in force", effects_kept.forget_old),
     ("forgot old refusals; they stay counted", denials.forget_old),
     ("wrote down what gateways count", gateway_numbers.write),
@@ -126,26 +129,31 @@ class Upkeep:
                 continue
 
     async def _do(self, name: str, chore: Callable[[System], int]) -> None:
-        try:
-            count = await asyncio.to_thread(chore, self._system)
-        except Refusal as refusal:
-            log.error("failed; will try again", chore=name, problem=str(refusal))  # noqa: TRY400 (the words say it all)
-        except Exception:
-            log.exception("failed; will try again", chore=name)
-        else:
-            if count:
-                log.info(name, count=count)
+        with logs.about(chore=name):
+            try:
+                count = await asyncio.to_thread(chore, self._system)
+            except Refusal as refusal:
+                self._system.meters.chores_failed.add(name)
+                log.error("failed; will try again", problem=str(refusal))  # noqa: TRY400 (the words say it all)
+            except Exception:
+                self._system.meters.chores_failed.add(name)
+                log.exception("failed; will try again")
+            else:
+                if count:
+                    log.info(name, count=count)
 
     async def _watch(self) -> None:
         said: dict[str, tuple[str, ...]] = {}
         while True:
             for name, look in ALARMS:
-                try:
-                    found = await asyncio.to_thread(look, self._system)
-                except Exception:
-                    log.exception("failed; will try again", chore=name)
-                    continue
-                if found and found != said.get(name):
-                    log.warning(name, about=found)
+                with logs.about(chore=name):
+                    try:
+                        found = await asyncio.to_thread(look, self._system)
+                    except Exception:
+                        self._system.meters.chores_failed.add(name)
+                        log.exception("failed; will try again")
+                        continue
+                    if found and found != said.get(name):
+                        log.warning(name, about=found)
                 said[name] = found
             await asyncio.sleep(ROUND_SECONDS)

@@ -10,7 +10,9 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ostiary import logs
 from ostiary.api.problems import refusal
+from ostiary.asgi.answered import KEY
 from ostiary.asgi.doors import KNOCK, Knock
 from ostiary.errors import NotFound, Unauthenticated
 from ostiary.ops.caller import Caller
@@ -46,12 +48,22 @@ def is_public(method: str, path: str) -> bool:
 
 
 class Door:
-    """ASGI: lets in who shows a token; what is inside finds the caller in `scope["caller"]`."""
+    """ASGI: lets in who shows a token; what is inside finds the caller in `scope["caller"]`.
 
-    def __init__(self, app: ASGIApp, check: TokenCheck, holders: Holders = lambda *_: None) -> None:
+    `refused` is called with the address of whoever shows one that is none, or no longer one.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        check: TokenCheck,
+        holders: Holders = lambda *_: None,
+        refused: Callable[[str], None] = lambda _source: None,
+    ) -> None:
         self._app = app
         self._check = check
         self._holders = holders
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,6 +79,9 @@ class Door:
             await refusal(scope["path"], Unauthenticated("A valid token is required."))(scope, receive, send)
             return
         stranger = Caller(name="anonymous", role="public", source=_source(scope), request_id=scope["request_id"])
+        if known is not None:
+            scope[KEY].is_stranger = False
+        logs.also(actor=(known or stranger).name, role=(known or stranger).role)
         await self._app({**scope, "caller": known or stranger}, receive, send)
 
     async def _known(self, scope: Scope) -> Caller | None:
@@ -75,7 +90,10 @@ class Door:
             return None
         if self._check(token):
             return Caller(name="admin", role="admin", source=_source(scope), request_id=scope["request_id"])
-        return await asyncio.to_thread(self._holders, token, _source(scope), scope["request_id"])
+        found = await asyncio.to_thread(self._holders, token, _source(scope), scope["request_id"])
+        if found is None:
+            self._refused(_source(scope))
+        return found
 
 
 def _source(scope: Scope) -> str:

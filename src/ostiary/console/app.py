@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +16,8 @@ from starlette.routing import Match
 from starlette.routing import Route as Matching
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ostiary import logs
+from ostiary.asgi.answered import KEY
 from ostiary.asgi.doors import CONSOLE_KNOCK, ConsoleKnock
 from ostiary.asgi.edge import Edge
 from ostiary.asgi.limits import counted, fits, no_control_characters
@@ -144,7 +147,7 @@ class Console:
         self._system = system
         self._keys = signing_in.Keys(is_admin_token)
         self._routes = [(Matching(route.path, _nothing, methods=[route.method]), route) for route in ROUTES]
-        self._app: ASGIApp = Edge(self._answer, _crashed)
+        self._app: ASGIApp = Edge(self._answer, _crashed, partial(system.meters.answered, "console"))
         self._closing = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,7 +172,11 @@ class Console:
             return RedirectResponse(elsewhere, 303)
         route, path = self._route(request.scope)
         visit = replace(visit, path=path, current=route.current, keys=self._keys)
+        one = request.scope[KEY]
+        one.route = route.path
         visit = await self._known(request, visit)
+        one.is_stranger = visit.session is None
+        logs.also(actor=visit.caller.name, role=visit.caller.role)
         try:
             return await self._known_reply(request, visit, route)
         except Refusal as refused:
@@ -338,6 +345,8 @@ async def _form(request: Request) -> Form:
 
 def _refused(visit: Visit, refused: Refusal) -> Response:
     """The page that says why not, and where to go from here."""
+    if isinstance(refused, Denied):
+        visit.system.refused_calls.note(visit.caller, refused)
     status = next((status for kind, status in _STATUSES if isinstance(refused, kind)), 400)
     return visit.page("refused.html", status, code=status, why=refused)
 

@@ -13,11 +13,12 @@ from ostiary.ops.counting import Counting
 from ostiary.ops.custodians import Custodians
 from ostiary.ops.effects import Effects
 from ostiary.ops.emergencies import Emergencies
-from ostiary.ops.failed_sign_ins import FailedSignIns
 from ostiary.ops.fleet import Fleet
 from ostiary.ops.meters import Meters
+from ostiary.ops.refused_calls import RefusedCalls
 from ostiary.ops.setup import Setup
 from ostiary.ops.since import Since
+from ostiary.ops.tally import Tally
 from ostiary.ops.verifying import Verifying
 from ostiary.ops.watch import Watch
 from ostiary.pki.sealing import Sealer
@@ -52,7 +53,8 @@ class System:
     gateway_numbers: GatewayNumbers = field(default_factory=GatewayNumbers)  # what they count, for a monitoring system
     meters: Meters = field(default_factory=Meters)  # of our own work
     admin_id: str = "admin-"  # what stands for the admin token on record, see ops.people
-    failed_sign_ins: FailedSignIns = field(default_factory=FailedSignIns)
+    failed_sign_ins: Tally = field(default_factory=Tally)
+    refused_calls: RefusedCalls = field(default_factory=RefusedCalls)
     emergencies: Emergencies = field(default_factory=Emergencies)  # see ops.break_glass
     verifying: Verifying = field(default_factory=Verifying)
     anchor: Anchor = field(default_factory=Anchor)  # the last signed head of the record, where the database is not

@@ -1,4 +1,4 @@
-"""Who tried to sign in and was refused, for the record: at once the first time, and after that once a minute for all together.
+"""Who tried something and was refused, for the record: at once the first time, and after that once a minute for all together.
 
 So that nobody can fill the record, or hide in it what matters, by trying often.
 """
@@ -10,9 +10,10 @@ from typing import Final
 
 EACH: Final = timedelta(minutes=1)
 _SOURCES: Final = 10
+_KINDS: Final = 50
 
 
-class FailedSignIns:
+class Tally:
     """What is not on record yet. Safe from any thread; bounded, whatever comes."""
 
     def __init__(self) -> None:
@@ -21,10 +22,10 @@ class FailedSignIns:
         self._by: Counter[str] = Counter()
         self._sources: dict[str, None] = {}
 
-    def note(self, how: str, source: str) -> None:
+    def note(self, what: str, source: str) -> None:
         """One more was refused."""
         with self._lock:
-            self._by[how] += 1
+            self._by[what if what in self._by or len(self._by) < _KINDS else "others"] += 1
             if len(self._sources) < _SOURCES:
                 self._sources[source[:64]] = None
 
