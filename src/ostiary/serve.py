@@ -96,13 +96,13 @@ async def _say_ready(running: Running) -> None:
         print(f"Console: {running.sign_in}\n  (works once, for 15 minutes; another one: ostiary console)", flush=True)  # noqa: T201 (what is asked for)
 
 
-def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info") -> None:
+def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info", log_form: logs.Form | None = None) -> None:
     """Run until interrupted or terminated; then drain, stop the gateway too (unless it is to be left), and return.
 
     Raises `Conflict` when another ostiary runs on this data directory or has the API's port.
     """
     hardening.keep_memory_off_disk()
-    logs.configure(log_level)
+    logs.configure(log_level, log_form)
     os.umask(0o077)  # whatever we write is ours alone
     for target in settings.recording.exports:
         exports.check(target)
@@ -171,9 +171,9 @@ async def _running(
     parts = (
         publisher.run(),
         upkeep.run(),
-        _renew(system),
-        _measure(system),
-        _count(system),
+        _chore("renew server certificates", _renew(system)),
+        _chore("write down how soon changes are in force", _measure(system)),
+        _chore("write down how much comes through", _count(system)),
         *(server.serve(sockets=[sock]) for server, sock in servers),
     )
     hearing = listening(
@@ -230,7 +230,7 @@ def _is_near(host: str) -> bool:
 def _recall(system: System, paths: Paths) -> None:
     """Before a gateway is told anything: a database that came out of a backup must not take back what the gateway knows."""
     for one in recall.recall(system, SYSTEM, known_lists(paths)):
-        log.error("the gateway knew of revocations that the database had forgotten; they are on record again", **one.model_dump())
+        log.error("the gateway has a newer revocation list than the database; it is on record again", **one.model_dump())
     if recall.is_behind(system):
         try:
             list_upkeep.sign_due(system)
@@ -384,6 +384,12 @@ async def _join(gateway_log: LogTail) -> None:
     while True:
         if not gateway_log.read():
             await asyncio.sleep(LOG_ROUND_SECONDS)
+
+
+async def _chore(name: str, doing: Awaitable[None]) -> None:
+    """What is done without anybody asking; each line says what that is."""
+    with logs.about(chore=name):
+        await doing
 
 
 async def _renew(system: System) -> None:

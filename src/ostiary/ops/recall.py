@@ -69,7 +69,8 @@ def recall(system: System, caller: Caller, ders: Iterable[bytes]) -> tuple[Recal
 
 def recalled(facts: Facts, caller: Caller, ders: Iterable[bytes]) -> tuple[Recalled, ...]:
     """The same within a transaction; of what it changes, who calls tells the record."""
-    return tuple(_taken(facts, caller, lost) for lost in _lost(facts, ders))
+    taken = [_taken(facts, caller, lost) for lost in _lost(facts, ders)]
+    return tuple(one for one in taken if one is not None)
 
 
 def is_behind(system: System) -> bool:
@@ -118,7 +119,8 @@ def _is_between(authority_id: str, number: int, past: Iterable[Restored]) -> boo
     return any(one.numbers.get(authority_id, -1) < number < one.least_number for one in past)
 
 
-def _taken(facts: Facts, caller: Caller, lost: _Lost) -> Recalled:
+def _taken(facts: Facts, caller: Caller, lost: _Lost) -> Recalled | None:
+    """What it brought back, on record; None for one that says nothing new, as when it comes a second time."""
     authority, known = lost.authority, revocations.standing(facts, lost.authority.id)
     since = max((one.status_sequence for one in restores.of(facts)), default=None)
     revoked, unknown, serials = 0, 0, list[str]()
@@ -130,7 +132,8 @@ def _taken(facts: Facts, caller: Caller, lost: _Lost) -> Recalled:
         _put(facts, authority, serial, said, reason, certificate)
         revoked, unknown = revoked + 1, unknown + (certificate is None)
         serials += [serial] if len(serials) < _NAMED else []
-    _adopt(facts, lost)
+    if not (_adopted(facts, lost) or revoked):
+        return None
     made = Recalled(authority_id=authority.id, authority=authority.name, number=lost.number, revoked=revoked, unknown=unknown)
     about = {**made.model_dump(mode="json", exclude={"authority_id"}), "serials": serials}
     facts.append_audit(entry(caller, "backup:recall", Change("authority", authority.id, None, about), None))
@@ -178,14 +181,15 @@ def _authority_below(reader: Reader, authority: Authority, serial: str) -> Autho
     return next((one for one in reader.all(AUTHORITY, parent_id=authority.id) if serial_hex(parsed(one)) == serial), None)
 
 
-def _adopt(facts: Facts, lost: _Lost) -> None:
+def _adopted(facts: Facts, lost: _Lost) -> bool:
     """Publish the lost list itself, until we sign the next: its key may be elsewhere, and no gateway is to be given an older one.
 
     One that has ended too: then clients are refused until somebody brings the key, as they are where the list is held already.
+    Says whether it is newer than what was published.
     """
     current = revocations.current_list(facts, lost.authority.id)
     if current is None or current.number >= lost.number:
-        return
+        return False
     revocations.put_list(
         facts,
         RevocationList(
@@ -200,6 +204,7 @@ def _adopt(facts: Facts, lost: _Lost) -> None:
             der=lost.der,
         ),
     )
+    return True
 
 
 def _read(der: bytes) -> CRL | None:
