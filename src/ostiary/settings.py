@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ostiary.errors import Invalid
+from ostiary.recording import Recording
 
 DEFAULT_LISTEN: Final = "127.0.0.1:9876"
 _PUBLIC_URL: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,200}(/[A-Za-z0-9._~/-]{0,200})?")
@@ -54,7 +55,7 @@ class Settings:
     reach it, the first of them in links. `public_url`: below which anybody finds revocation lists and OCSP; empty is nowhere.
     `console_listen` and `console_names`: the same of the console's own door; `console_client_authentication`: whether who comes
     there may show a client certificate (OPTIONAL) or must (MANDATORY). `token` may keep keys; `passphrase_file` holds what
-    protects the key-encryption key.
+    protects the key-encryption key. `recording`: how long the access record is kept, and where it is sent to.
     """
 
     data_dir: Path
@@ -69,6 +70,7 @@ class Settings:
     console_client_authentication: str = "OPTIONAL"
     token: TokenSettings | None = field(default_factory=token_from_environment)
     passphrase_file: Path | None = field(default_factory=passphrase_file_from_environment)
+    recording: Recording = field(default_factory=Recording)
 
     def __post_init__(self) -> None:
         if self.public_url and not _PUBLIC_URL.fullmatch(self.public_url):

@@ -16,6 +16,7 @@ from ostiary.gateway.denied import Denied
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.otlp import METHOD, SERVICE, ExportLogsServiceRequest
 from ostiary.gateway.seen import Seen
+from ostiary.gateway.shelf import Shelf
 from ostiary.gateway.streams import Streams
 
 AT = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -24,7 +25,7 @@ NANOSECONDS = int(AT.timestamp()) * 1_000_000_000
 
 def record(kind: Kind = "request", **fields: str | bytes) -> bytes:
     """One line as Envoy writes it."""
-    usual: dict[str, str | bytes] = {"client": "192.0.2.1", "duration": "1500"}
+    usual: dict[str, str | bytes] = {"client": "192.0.2.1", "duration": "1500", "method": "GET"}
     given = usual | fields
     values = (given.get(name, "-") for name in (*_NAMES[kind][0], *_NAMES[kind][1]))
     return BETWEEN.encode().join(value if isinstance(value, bytes) else value.encode() for value in values)
@@ -49,7 +50,7 @@ class Heard:
         self.streams = Streams()
         self.denied = Denied()
         self.rehearsed = Denied()
-        self.log = AccessLog(Journal(self.file), self.seen, self.denied, self.streams, self.rehearsed, lambda: AT)
+        self.log = AccessLog(Journal(Shelf(self.file), "g1"), self.seen, self.denied, self.streams, self.rehearsed, lambda: AT)
 
     def take(self, *lines: bytes, kind: str = "request") -> list[dict[str, Any]]:
         self.log.take(export(*lines, kind=kind))
@@ -81,16 +82,19 @@ def test_a_request_is_written_down_and_its_certificate_seen_when_it_ended(heard:
     line = record(fingerprint="aa", subject="CN=alice", path="/a", status="200", details="via_upstream")
     assert heard.take(line) == [
         {
-            "at": "2026-11-23T10:00:00.000+00:00",
-            "kind": "request",
-            "listener": "l1",
-            "client": "192.0.2.1",
-            "duration": "1500",
-            "fingerprint": "aa",
-            "status": "200",
-            "details": "via_upstream",
-            "path": "/a",
-            "subject": "CN=alice",
+            "timestamp": "2026-11-23T10:00:00.000+00:00",
+            "event_name": "ostiary.request",
+            "ostiary.verdict": "admitted",
+            "ostiary.gateway.id": "g1",
+            "ostiary.listener.id": "l1",
+            "client.address": "192.0.2.1",
+            "ostiary.duration": 1.5,
+            "tls.client.hash.sha256": "AA",
+            "http.request.method": "GET",
+            "http.response.status_code": 200,
+            "ostiary.envoy.response_code_details": "via_upstream",
+            "url.path": "/a",
+            "tls.client.subject": "CN=alice",
         }
     ]
     ((sighting,),) = (body["sightings"] for body in heard.told())
@@ -100,8 +104,8 @@ def test_a_request_is_written_down_and_its_certificate_seen_when_it_ended(heard:
 
 def test_who_is_refused_is_written_down_with_the_reason_and_is_not_seen(heard: Heard) -> None:
     (entry,) = heard.take(record(fingerprint="aa", status="403", details="rbac_access_denied_matched_policy[revoked]"))
-    assert entry["refused"] == "revoked"
-    assert "rule" not in entry
+    assert (entry["ostiary.verdict"], entry["ostiary.reason"]) == ("refused", "revoked")
+    assert "ostiary.rule.id" not in entry
     assert heard.told() == []
     ((denial,),) = heard.told_of_refusals()
     assert (denial["stage"], denial["code"], denial["who"], denial["count"]) == ("request", "revoked", "aa", 1)
@@ -110,7 +114,7 @@ def test_who_is_refused_is_written_down_with_the_reason_and_is_not_seen(heard: H
 
 def test_who_is_refused_by_a_rule_is_written_down_with_it(heard: Heard) -> None:
     (entry,) = heard.take(record(fingerprint="aa", details="rbac_access_denied_matched_policy[denied_by_rule:r1]"))
-    assert (entry["refused"], entry["rule"]) == ("denied_by_rule", "r1")
+    assert (entry["ostiary.reason"], entry["ostiary.rule.id"]) == ("denied_by_rule", "r1")
     ((denial,),) = heard.told_of_refusals()
     assert (denial["code"], denial["rule_id"]) == ("denied_by_rule", "r1")
 
@@ -119,7 +123,8 @@ def test_a_failed_handshake_is_written_down_with_the_certificate_that_was_shown(
     pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     failure = "CERTIFICATE_VERIFY_FAILED:_certificate_has_expired"
     (entry,) = heard.take(record("connection", fingerprint="aa", failure=failure, certificate=quote(pem)), kind="connection")
-    assert (entry["refused"], entry["failure"], entry["certificate"]) == ("expired", failure, pem)
+    assert (entry["ostiary.verdict"], entry["ostiary.reason"]) == ("refused", "expired")
+    assert (entry["ostiary.tls.failure"], entry["tls.client.certificate"]) == (failure, pem)
     assert heard.told() == []
     ((denial,),) = heard.told_of_refusals()
     assert (denial["stage"], denial["code"], denial["certificate"], denial["references"]) == ("handshake", "expired", pem, [])
@@ -127,8 +132,14 @@ def test_a_failed_handshake_is_written_down_with_the_certificate_that_was_shown(
 
 def test_the_certificate_of_who_was_let_in_goes_to_the_control_plane_and_not_into_the_log(heard: Heard) -> None:
     (entry,) = heard.take(record("connection", fingerprint="aa", certificate="A%0AB"), kind="connection")
-    assert "certificate" not in entry
+    assert "tls.client.certificate" not in entry
     assert [body["certificates"] for body in heard.told()] == [{"aa": "A\nB"}]
+
+
+def test_what_envoy_could_not_read_as_a_request_was_let_in_by_nobody(heard: Heard) -> None:
+    (entry,) = heard.take(record(method="-", status="400", details="http1.codec_error"))
+    assert (entry["ostiary.verdict"], entry["ostiary.reason"]) == ("refused", "bad_request")
+    assert not heard.denied.seal(AT.timestamp())  # it is about nobody's permission
 
 
 def test_who_shows_no_certificate_is_written_down_only(heard: Heard) -> None:
@@ -140,14 +151,14 @@ def test_who_shows_no_certificate_is_written_down_only(heard: Heard) -> None:
 def test_a_name_that_is_no_text_hides_nothing(heard: Heard, name: bytes) -> None:
     """Protobuf would refuse the whole batch for it (gateway.otlp)."""
     entries = heard.take(record(fingerprint="aa", path="/1"), record(fingerprint="bb", san_uri=name), record(fingerprint="cc"))
-    assert [entry["fingerprint"] for entry in entries] == ["aa", "bb", "cc"]
+    assert [entry["tls.client.hash.sha256"] for entry in entries] == ["AA", "BB", "CC"]
     ((*sightings,),) = (body["sightings"] for body in heard.told())
     assert [one["fingerprint_sha256"] for one in sightings] == ["aa", "bb", "cc"]
 
 
 def test_a_field_without_end_is_cut(heard: Heard) -> None:
     (entry,) = heard.take(record(san_dns="a" * 9999))
-    assert len(entry["san_dns"]) == 1024
+    assert len(entry["ostiary.certificate.san.dns"]) == 1024
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"\x0a\xff", export(record(), kind="something else")])
@@ -159,7 +170,7 @@ def test_what_is_no_export_is_left_out(heard: Heard, data: bytes) -> None:
 def test_what_envoy_could_not_hand_over_is_said(heard: Heard) -> None:
     for total in (0, 7, 7, 9, 2):  # the last by another Envoy
         heard.log.dropped(total)
-    lost = [entry["records"] for entry in heard.take() if entry["kind"] == "lost"]
+    lost = [entry["ostiary.lost.count"] for entry in heard.take() if entry["event_name"] == "ostiary.lost"]
     assert lost == [7, 2, 2]
 
 

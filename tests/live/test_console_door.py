@@ -233,7 +233,7 @@ def test_sessions_outlive_a_restart_and_no_log_holds_a_secret(house: WithConsole
                 connection.get(tried, ACCEPT)
             secrets.add(cookie(follow(connection, path))["Cookie"].partition("=")[2])
     told = house.data_dir / "logs/access.jsonl"
-    eventually(lambda: told.exists() and '"listener":"console"' in told.read_text().replace(": ", ":"))
+    eventually(lambda: told.exists() and '"ostiary.listener.id":"console"' in told.read_text().replace(": ", ":"))
     assert house.process is not None
     house.stop()
     said = house.process.output()

@@ -63,7 +63,8 @@ class Place:
     def cut(self) -> list[dict[str, Any]]:
         """What the gateway wrote down of streams that it ended here."""
         lines = map(json.loads, (self.house.data_dir / "logs" / "access.jsonl").read_text().splitlines())
-        return [line for line in lines if line["kind"] == "cut" and line["listener"] == self.door.id]
+        wanted = {"event_name": "ostiary.stream.cut", "ostiary.listener.id": self.door.id}
+        return [line for line in lines if wanted.items() <= line.items()]
 
     def told(self) -> dict[str, Any]:
         """What the API tells of the gateway's long streams."""
@@ -167,7 +168,7 @@ def test_all_long_streams_of_who_is_revoked_end_and_those_of_others_lose_nothing
         assert other_tunnel.echoes()
     assert bob.knock() == 200
     eventually(lambda: [line["path"] for line in sorted(place.cut(), key=str)].count("/slow") == 2)
-    assert {(line["refused"], line["subject"]) for line in place.cut()} == {("revoked", "CN=alice")}
+    assert {(line["ostiary.reason"], line["tls.client.subject"]) for line in place.cut()} == {("revoked", "CN=alice")}
     eventually(lambda: place.told()["ended"].get("revoked", 0) >= 3)
     assert place.told()["unable"] is None
 
@@ -206,7 +207,7 @@ def test_a_rule_that_is_withdrawn_takes_the_streams_along_that_only_it_allowed(p
         eventually(lambda: not tunnel.echoes())
         eventually(lambda: download.is_whole)
     assert alice.knock() == 200
-    assert [line["refused"] for line in place.cut()] == ["no_rule_allows"]
+    assert [line["ostiary.reason"] for line in place.cut()] == ["no_rule_allows"]
 
 
 def test_no_stream_lasts_longer_than_the_listener_allows(house: Ostiary, inside: Backend) -> None:

@@ -58,6 +58,7 @@ THEIR_REQUEST: Final = {
     "method": "%REQ(:METHOD):32%",
     "authority": "%REQ(:AUTHORITY):256%",
     "path": "%PATH(NQ:ORIG_OR_PATH):512%",  # without the query, which may hold secrets
+    "user_agent": "%REQ(USER-AGENT):256%",
 }
 _CONNECTION: Final = {
     "tls": "%DOWNSTREAM_TLS_VERSION%",

@@ -15,7 +15,7 @@ from ostiary.envoy import records
 from ostiary.envoy.failures import connection_code
 from ostiary.envoy.records import Kind, Record, Refusal, Rehearsal
 from ostiary.errors import Invalid
-from ostiary.gateway import otlp
+from ostiary.gateway import otlp, terms
 from ostiary.gateway.denied import Denied
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.seen import Seen
@@ -26,7 +26,6 @@ from ostiary.xds.server import serving
 _log = structlog.get_logger(source="keeper")
 
 _NANOSECONDS: Final = 1_000_000_000
-_LONGEST: Final = 1024  # characters of any one field; a certificate may have hundreds of names
 _STAGES: Final[dict[Kind, Stage]] = {"connection": "handshake", "request": "request"}
 _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in get_args(Kind)}
 
@@ -73,7 +72,7 @@ class AccessLog:
         if total < self._dropped:
             self._dropped = 0  # another Envoy counts
         if total > self._dropped:
-            lost = {"why": "Envoy could not hand them over", "records": total - self._dropped}
+            lost = {"why": "Envoy could not hand them over", "lost": total - self._dropped}
             self._journal.add({"at": _iso(self._clock().timestamp()), "kind": "lost", **lost})
         self._dropped = total
 
@@ -92,7 +91,9 @@ class AccessLog:
         if refused is not None:
             entry |= _why(refused, pem)
             self._denied.note(listener_id, _STAGES[kind], refused, record, began, pem)
-        entry |= {name: value[:_LONGEST] for name, value in record.items() if name != "local"}
+        elif kind == "request" and not terms.was_judged(record):
+            entry["refused"] = terms.BAD_REQUEST
+        entry |= record
         if is_news:
             self._journal.add(entry)
         if rehearsed is not None and is_news:

@@ -25,7 +25,6 @@ T = TypeVar("T")
 
 _LOOK_EVERY: Final = 1.0
 _SWEEP_EVERY: Final = 60  # looks
-_LONGEST: Final = 1024  # characters of a field in the log
 
 
 class Ending:
@@ -139,6 +138,5 @@ async def _tried(work: Callable[[], T]) -> T | None:
 
 
 def _entry(stream: Stream, reason: str) -> dict[str, Any]:
-    told = {name: value[:_LONGEST] for name, value in stream.record.items() if name != "local"}
     at = now().isoformat(timespec="milliseconds")
-    return {"at": at, "kind": "cut", "listener": stream.listener_id, "refused": reason, **told}
+    return {"at": at, "kind": "cut", "listener": stream.listener_id, "refused": reason, **stream.record}

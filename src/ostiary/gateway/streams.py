@@ -20,7 +20,8 @@ _log = structlog.get_logger(source="keeper")
 _MOST: Final = 50_000
 _AT_ONCE: Final = 500  # told in one message
 _LONGEST: Final = 1024  # characters of a field
-_UNTOLD: Final = ("connection", "client_port", "local", "duration", "flags", "status", "details")  # what no decision asks for
+# What no decision asks for.
+_UNTOLD: Final = ("connection", "client_port", "local", "duration", "flags", "status", "details", "user_agent")
 
 
 @dataclass
