@@ -36,6 +36,7 @@ class Publisher:
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._published = (-1, -1)  # revision and status sequence
+        self._read = (-1, -1)  # likewise, of what was read last
         self._members = RosterBook()
         self._lists = ListBook()
         self._roster: Roster | None = None  # as it was published
@@ -64,7 +65,12 @@ class Publisher:
             # What was last published stays in force: gateways keep their last good configuration.
             if str(refusal) != self._problem:
                 self._problem = str(refusal)
-                log.error("the configuration cannot be translated; gateways keep the last one", problem=self._problem)  # noqa: TRY400 (the words say it all)
+                log.error(  # noqa: TRY400 (the words say it all)
+                    "the configuration cannot be translated; gateways keep the last one",
+                    revision=self._read[0],
+                    status=self._read[1],
+                    problem=self._problem,
+                )
             return
         if wanted is None:
             return
@@ -81,6 +87,7 @@ class Publisher:
         """What is newest, by revision and status sequence, in both forms; None when it is out already."""
         with self._system.store.read() as reader:
             newest, now = (reader.revision(), reader.status_sequence()), self._system.clock()
+            self._read = newest
             roster = self._members.look(reader, now)
             ended = self._good_until is not None and now >= self._good_until
             if newest == self._published and roster is self._roster and not ended and not self._lists.is_due(now):

@@ -98,7 +98,8 @@ def test_a_failure_of_ours_shows_an_id_and_is_logged_whole(
     assert reply.status_code == 500
     assert request_id in reply.text
     assert "inside information" not in reply.text
-    (entry,) = logs
+    entry, request = logs
+    assert (request["status"], request["log_level"]) == (500, "warning")
     assert (entry["request_id"], entry["path"], entry["log_level"]) == (request_id, path, "error")
     assert "ZeroDivisionError: inside information" in entry["traceback"]
 

@@ -81,11 +81,11 @@ def test_tables_are_drawn_only_where_there_is_one() -> None:
 
 
 def test_a_keeper_is_soon_there_because_it_loads_neither_the_model_nor_what_translates_it() -> None:
-    """What it takes from the model is the little that `model.told` says."""
+    """What it takes from the model is the little that `model.told` and `model.numbers` say."""
     found = loaded_with("ostiary.gateway.keeper")
     assert found & (HEAVY - {"grpc", "envoy", "google.protobuf", "structlog", "asyncio", "cryptography"}) == set()
     assert "pydantic" not in found
-    assert {name for name in found if name.startswith("ostiary.model.")} == {"ostiary.model.told"}
+    assert {name for name in found if name.startswith("ostiary.model.")} == {"ostiary.model.told", "ostiary.model.numbers"}
     assert "cryptography.x509" not in found
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ostiary.api.accept import admits
-from ostiary.api.declared import Raw, Sys, described, public
+from ostiary.api.declared import Raw, Sys, described, public, public_reading
 from ostiary.errors import Invalid
 from ostiary.model.revocation import ListKind
 from ostiary.ops import ocsp, published_lists
@@ -44,7 +44,7 @@ def complete(request: Request, system: Sys, authority_id: str) -> Response:
     return _list(request, system, authority_id, "complete")
 
 
-@router.post("/ocsp/{authority_id}", dependencies=[public], **described(200, octets=OCSP_REQUEST))
+@router.post("/ocsp/{authority_id}", dependencies=[public_reading], **described(200, octets=OCSP_REQUEST))
 def post(system: Sys, authority_id: str, body: Raw) -> Response:
     """Ask whether a certificate was revoked (RFC 6960 A.1); both ways DER."""
     return Response(ocsp.answer(system, authority_id, body).der, media_type=OCSP)

@@ -3,12 +3,16 @@
 import re
 import traceback
 from collections.abc import Callable
+from time import perf_counter
 from typing import Final
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ostiary import logs
+from ostiary.asgi import answered
+from ostiary.asgi.answered import Answered, Strangers, Told
 from ostiary.ids import new_id
 
 log = structlog.get_logger("ostiary.api")
@@ -16,6 +20,7 @@ log = structlog.get_logger("ostiary.api")
 # What is answered, given the path and the id of the request, when nothing else could be.
 Crashed = Callable[[str, str], ASGIApp]
 
+_STREAM: Final = b"text/event-stream"
 _SECRETS: Final = re.compile(r"^(/enroll/|/console/sign-in/).+")  # what follows is a secret
 
 # What a reply says itself about these is left as it is: pages have a policy of their own, public files may be kept.
@@ -29,11 +34,13 @@ HEADERS: Final = (
 
 
 class Edge:
-    """ASGI: request ids, headers, and the last `except`."""
+    """ASGI: request ids, headers, the last `except`, and what is said of each request afterwards (`asgi.answered`)."""
 
-    def __init__(self, app: ASGIApp, crashed: Crashed) -> None:
+    def __init__(self, app: ASGIApp, crashed: Crashed, told: Told = lambda *_: None) -> None:
         self._app = app
         self._crashed = crashed
+        self._told = told
+        self._strangers = Strangers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -41,9 +48,16 @@ class Edge:
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008, "reason": ""})  # There are no web sockets here.
         else:
-            await self._answer({**scope, "request_id": f"req-{new_id()}"}, receive, send)
+            request_id, began = f"req-{new_id()}", perf_counter()
+            one = Answered(scope["method"])
+            with logs.about(request_id=request_id):
+                try:
+                    await self._answer({**scope, "request_id": request_id, answered.KEY: one}, receive, send, one)
+                finally:
+                    source = str(scope["client"][0]) if scope.get("client") else ""
+                    answered.tell(one, perf_counter() - began, source, self._strangers, self._told)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, one: Answered) -> None:
         started = False
         request_id: str = scope["request_id"]
 
@@ -52,6 +66,8 @@ class Edge:
             if message["type"] == "http.response.start":
                 started = True
                 own = list(message.get("headers", ()))
+                one.status = message["status"]
+                one.is_stream = any(name.lower() == b"content-type" and value.startswith(_STREAM) for name, value in own)
                 said = {name.lower() for name, _ in own}
                 extra = [*(one for one in HEADERS if one[0] not in said), (b"x-openstack-request-id", request_id.encode())]
                 message = {**message, "headers": [*own, *extra]}
@@ -60,7 +76,7 @@ class Edge:
         try:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            log.debug("client left before its request was read", request_id=request_id)
+            log.debug("client left before its request was read")
         except Exception:
             _report(scope, request_id)
             if started:

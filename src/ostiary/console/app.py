@@ -26,11 +26,13 @@ from ostiary.console import (
     access_exceptions,
     access_form,
     access_tokens,
+    approvals,
     audit,
     authorities,
     balancer_create,
     balancer_edit,
     balancers,
+    break_glass,
     certificates,
     clients,
     denials,
@@ -59,13 +61,25 @@ from ostiary.console import (
     users,
 )
 from ostiary.console.visit import HEADERS, SAID, Form, Route, Secrets, Visit, read
-from ostiary.errors import Conflict, Denied, Invalid, NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
+from ostiary.errors import (
+    Awaits,
+    Conflict,
+    Denied,
+    Invalid,
+    NotFound,
+    Refusal,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 from ostiary.ops import sessions
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.web import words
 from ostiary.web.formats import zone
 from ostiary.web.pages import render
+from ostiary.web.words import _
 
 # A PKCS#12 file, a bundle of authorities. No more than what is kept in memory while it is read: keys must not touch a disk.
 BODY_MAX: Final = 2**20
@@ -98,6 +112,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     *rotations.ROUTES,
     *authorities.ROUTES,
     *requests.ROUTES,
+    *approvals.ROUTES,
+    *break_glass.ROUTES,
     *profiles.ROUTES,
     *expiring.ROUTES,
     *audit.ROUTES,
@@ -179,6 +195,9 @@ class Console:
         logs.also(actor=visit.caller.name, role=visit.caller.role)
         try:
             return await self._known_reply(request, visit, route)
+        except Awaits as waits:
+            said = visit.say(_("Not done yet: another person has to agree first. It waits here for them."))
+            return visit.see(f"/console/approvals/{waits.approval_id}", said)
         except Refusal as refused:
             return _refused(visit, refused)
 

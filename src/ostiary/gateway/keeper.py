@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import structlog
 
+from ostiary import logs
 from ostiary.clock import now
 from ostiary.envoy.resources import Key, Snapshot
 from ostiary.files import write_private
@@ -366,6 +367,7 @@ async def run(paths: Paths, drain_seconds: int) -> None:
     """Be the keeper until SIGTERM or SIGINT. Only for the holder of the lock."""
     engine.binary()  # so that a missing one is one clear line, not a loop
     keeper = Keeper(paths, drain_seconds)
+    logs.always(gateway=_gateway_id(paths))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, keeper.stop.set)

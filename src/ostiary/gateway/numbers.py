@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from ostiary.envoy import names
 from ostiary.gateway import report
 from ostiary.gateway.admin import Admin
 from ostiary.model.numbers import CLASSES, COUNTERS, GAUGES, HANDSHAKE_FAILURES, LATENCIES, MOST_LISTENERS
 
+_NAME: Final = "listener/"  # as `envoy.names.listener` has it; a keeper does not load what that stands on
 _CERTIFICATE: Final = r"ssl\.certificate\.identity/.*\.expiration_unix_time_seconds"
 _FILTER: Final = (
     rf"^(listener\..*\.(downstream_cx_(total|active)|ssl\.(handshake|{'|'.join(HANDSHAKE_FAILURES)})|{_CERTIFICATE})"
@@ -88,7 +88,7 @@ def of_listeners(
         name, scope = one["name"], report.scope(one["local_address"])
         its = {**_counters(name, scope, counted), **latency.get(name, {})}
         gauges = {"connections_active": counted.get(f"{scope}.downstream_cx_active", 0), "certificate_ends": ends.get(scope, 0)}
-        found[name.removeprefix(names.listener(""))] = (
+        found[name.removeprefix(_NAME)] = (
             tuple(its.get(counter, 0) for counter in COUNTERS),
             tuple(gauges[gauge] for gauge in GAUGES),
         )
@@ -101,7 +101,7 @@ def read_latency(text: str) -> dict[str, dict[str, float]]:
     for what, listener_id, end, value in _LINE.findall(text):
         counter = _ENDS.get(end) if what == "bucket" else f"latency_{what}"
         if counter is not None:
-            found.setdefault(names.listener(listener_id), {})[counter] = float(value)
+            found.setdefault(_NAME + listener_id, {})[counter] = float(value)
     return found
 
 

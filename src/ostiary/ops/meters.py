@@ -24,6 +24,12 @@ class Meters:
     effect_seconds: Spread = field(default_factory=lambda: Spread("gateway", "change", bounds=EFFECT_SECONDS))
     chores_failed: Tally = field(default_factory=lambda: Tally("chore"))
 
+    def answered(self, door: str, method: str, route: str, status: str, seconds: float | None) -> None:
+        """A request was answered, in so many seconds where it was no stream."""
+        self.requests.add(door, method, route, status)
+        if seconds is not None:
+            self.request_seconds.add(seconds, door, method, route)
+
     def recorded(self, action: str, changes: Iterable[Change]) -> None:
         """These are committed and on record, under that name."""
         for one in changes:
