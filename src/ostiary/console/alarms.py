@@ -8,6 +8,7 @@ from ostiary.ops import alarms
 
 if TYPE_CHECKING:
     from ostiary.console.visit import Visit
+from ostiary.web import formats
 from ostiary.web.words import _
 
 _MOST: Final = 3
@@ -32,6 +33,14 @@ def of(visit: "Visit") -> tuple[Alarm, ...]:
 
 def _every(visit: "Visit") -> Iterator[Alarm]:
     raised = alarms.raised(visit.system, visit.caller)
+    for emergency in raised.emergencies:
+        text = visit.say(
+            _("%(who)s does without another person's approval until %(until)s: %(why)s"),
+            who=emergency.begun_by,
+            until=formats.moment(emergency.ends_at, visit.language, visit.zone),
+            why=emergency.reason,
+        )
+        yield Alarm(text, f"/console/break-glass/{emergency.id}", visit.say(_("See what is done")))
     if raised.no_gateway:
         text = visit.say(_("No gateway is connected: what you change here is kept, and in force once one is."))
         yield Alarm(text, "/console/gateways", visit.say(_("See the gateways")))

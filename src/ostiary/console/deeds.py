@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from ostiary.console.visit import Visit
 from ostiary.model.access import AccessException, AccessRule
+from ostiary.model.approval import Approval, BreakGlass
 from ostiary.model.authority import Authority, Certificate
 from ostiary.model.balancer import LoadBalancer
 from ostiary.model.health import HealthMonitor
@@ -32,6 +33,12 @@ DEEDS: Final[Mapping[str, str]] = {
     "audit:export": _("Handed out the audit record"),
     "audit:new-key": _("Made a key that signs the audit record"),
     "audit:prune": _("Removed old entries from the audit record"),
+    "approval:approve": _("Agreed to what somebody else asked for"),
+    "approval:ask": _("Asked for another person's approval"),
+    "approval:lapse": _("An approval lapsed"),
+    "approval:overtaken": _("Agreed to what could not be done any more"),
+    "approval:refuse": _("Refused what somebody else asked for"),
+    "approval:withdraw": _("Took back what they had asked for"),
     "authority:create": _("Created a CA"),
     "authority:cross-sign": _("Cross-signed a CA"),
     "authority:delegate": _("Gave OCSP answers a new key"),
@@ -46,6 +53,9 @@ DEEDS: Final[Mapping[str, str]] = {
     "authority:update": _("Changed a CA"),
     "authority:upload": _("Uploaded the revocation list of a CA"),
     "caller:refuse": _("Was refused what their role does not allow"),
+    "break-glass:begin": _("Began to do without approval"),
+    "break-glass:end": _("Doing without approval came to its end"),
+    "break-glass:review": _("Signed off what was done without approval"),
     "certificate:approve": _("Approved a certificate request"),
     "certificate:enroll": _("Enrolled a certificate"),
     "certificate:issue": _("Issued a certificate"),
@@ -139,6 +149,8 @@ SORTS: Final[Mapping[str, Sort]] = {
     "audit": Sort(_("Audit record"), None, "/console/audit"),
     "audit_key": Sort(_("Key that signs the audit record")),
     "caller": Sort(_("Who asks")),
+    "approval": Sort(_("Approval"), Approval, "/console/approvals/{id}"),
+    "break_glass": Sort(_("Break-glass"), BreakGlass, "/console/break-glass/{id}"),
     "kek": Sort(_("Key-encryption key")),
     "ocsp_signer": Sort(_("OCSP responder"), None, "/console/authorities/{id}"),
     "foreign_certificate": Sort(_("Certificate of another CA")),

@@ -66,6 +66,11 @@ CHOICES: Final = {
     "TERMINATED_HTTPS": "HTTPS",
     "PROXY": _("PROXY protocol, version 1"),
     "PROXYV2": _("PROXY protocol, version 2"),
+    "CLIENT_CA": _("Adding or removing a Client CA"),
+    "LOWER_PROTECTION": _("Asking less of clients than before"),
+    "MASS_REVOCATION": _("Revoking many certificates at once"),
+    "KEY_EXPORT": _("Taking a private key out"),
+    "NEW_PERSON": _("Letting in another person"),
     "REFUSE": _("Refuse all"),
     "ALLOW": _("Allow those not known to be revoked, with an alarm"),
 }

@@ -8,10 +8,11 @@ from typing import Final
 from markupsafe import Markup
 from starlette.responses import Response
 
+from ostiary.console.deeds import deed
 from ostiary.console.visit import Visit, page, url
 from ostiary.console.which import which
 from ostiary.model.traffic import Bucket, Traffic
-from ostiary.ops import alarms, glance, inventory, traffic
+from ostiary.ops import alarms, approvals, break_glass, glance, inventory, traffic
 from ostiary.web import charts
 from ostiary.web.axes import Reader
 from ostiary.web.charts import About, Series, Table, Timeline
@@ -80,6 +81,8 @@ def show(visit: Visit) -> Response:
         glance=glance.glance(visit.system, visit.caller),
         refused=sum(day.refused.values()),
         raised=alarms.raised(visit.system, visit.caller),
+        waiting=[(one, deed(visit, one.action)) for one in approvals.waiting(visit.system, visit.caller)],
+        emergencies=break_glass.unreviewed(visit.system, visit.caller),
         which=chosen,
         span=name,
         spans=[(one, visit.say(SPANS[one].title), _link(chosen.id, one)) for one in SPANS],

@@ -50,6 +50,8 @@ ABILITIES: Final = (
     (_("Make and delete access tokens"), "token:access"),
     (_("Add, change and remove users"), "user:create"),
     (_("See and end the sessions of others"), "session:others"),
+    (_("Do without another person's approval in an emergency"), "break-glass:begin"),
+    (_("Sign off what somebody else did in an emergency"), "break-glass:review"),
 )
 _HOW: Final = {"link": _("with a link"), "token": _("with a token"), "certificate": _("with a client certificate")}
 _STATES: Final = {

@@ -31,7 +31,7 @@ _REGIONS: Final = (
 
 PLACE: Final = "/console/settings"
 # What the settings are about, in the order in which they stand: by the group of their fields.
-GROUPS: Final = {"record": _("The audit record")}
+GROUPS: Final = {"record": _("The audit record"), "approvals": _("Another person's approval")}
 
 
 @dataclass(frozen=True)

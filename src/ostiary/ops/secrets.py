@@ -12,11 +12,11 @@ from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change, sealed
 from ostiary.ops.facts import record
-from ostiary.ops.record import note
+from ostiary.ops.record import entry
 from ostiary.ops.system import System
 from ostiary.store.kinds import SECRET, Kind, R
 from ostiary.store.material import secret_context
-from ostiary.store.store import Transaction
+from ostiary.store.store import Change, Facts, Transaction
 
 _LABEL: Final = re.compile(rb"-----BEGIN ([^\n\r]{0,64}?)-----")
 _PUBLIC: Final = frozenset({b"CERTIFICATE", b"TRUSTED CERTIFICATE", b"X509 CRL", b"PUBLIC KEY"})
@@ -45,13 +45,17 @@ def payload(system: System, caller: Caller, secret_id: str) -> bytes:
     caller.must("secret:decrypt")
     with system.store.read() as reader:
         secret = reader.require(SECRET, secret_id)
-        needs = gate.why(reader, "KEY_EXPORT", "secret", secret.name or secret_id)
     plain = system.sealer.open(secret.payload, secret_context(secret_id))
     if _is_public(plain):
         return plain
-    if needs:
-        record(system, caller, "secret:decrypt", lambda facts: gate.ask(facts, caller, "secret:decrypt", needs, about=secret_id))
-    note(system, caller, "secret:decrypt", "secret", secret_id, {"name": secret.name})
+
+    def work(facts: Facts) -> None:
+        needs = gate.why(facts, "KEY_EXPORT", "secret", secret.name or secret_id)
+        gate.ask(facts, caller, "secret:decrypt", needs, about=secret_id)
+        said = entry(caller, "secret:decrypt", Change(SECRET.name, secret_id, None, {"name": secret.name}), None)
+        facts.append_audit({**said, **facts.remarks})
+
+    record(system, caller, "secret:decrypt", work)
     return plain
 
 
