@@ -9,6 +9,7 @@ from ostiary import loading
 from ostiary.cli import (
     clients,
     denials,
+    expiring,
     explain,
     listeners,
     recording,
@@ -41,6 +42,7 @@ class _Commands(WithLater):
         Later("session", "sessions", "Who is signed in to the console."),
         Later("enroll", "enroll", "On a device: get a certificate with a grant, and renew it."),
         Later("rehearsal", "rehearsals", "Who would have been refused, where that is rehearsed; nobody is."),
+        Later("notify", "notify", "Who is told what ends and what is wrong, by letter or by webhook."),
         Later("audit", "audit", "See the record of every change, and prove that it is whole."),
         Later("revision", "revisions", "See the history of the configuration, and go back."),
         Later("settings", "settings", "What is decided about this ostiary as a whole, such as how long the record is kept."),
@@ -61,6 +63,7 @@ app.command("clients")(clients.clients)
 app.command("explain")(explain.explain)
 app.command("denials")(denials.denials)
 app.command("traffic")(traffic.traffic)
+app.command("expiring")(expiring.expiring)
 app.command("restore")(restore.restore)
 
 Listen = Annotated[str, typer.Option("--listen", envvar="OSTIARY_LISTEN", help="HOST:PORT of the API and the console.")]

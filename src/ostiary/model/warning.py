@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
 from ostiary.model.fields import Data
 
@@ -139,9 +139,9 @@ def identity(kind: WarningKind, thing_id: str, ends_at: datetime | None) -> str:
     return f"{kind}.{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def kind_of(warning_id: str) -> str:
+def kind_of(warning_id: str) -> WarningKind:
     """The kind that an `identity` is of."""
-    return warning_id.partition(".")[0]
+    return cast("WarningKind", warning_id.partition(".")[0])
 
 
 def at_least(severity: Severity, least: Severity) -> bool:

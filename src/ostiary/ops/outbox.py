@@ -23,7 +23,7 @@ from ostiary.store.store import Facts
 
 FIRST_WAIT: Final = timedelta(seconds=15)
 LONGEST_WAIT: Final = timedelta(hours=2)
-GIVEN_UP_AFTER: Final = timedelta(hours=24)
+ATTEMPTS_MAX: Final = 20  # with the waits between them: a day
 KEPT_FOR: Final = timedelta(days=30)
 WAITING_MAX: Final = 500  # of one target; what is older than so many others is given up
 _AT_ONCE: Final = 50  # of one target in one round
@@ -95,7 +95,7 @@ def _after(message: Message, outcome: Outcome, at: datetime) -> Message:
     tried = replace(message, attempts=message.attempts + 1, refused=outcome.refused, error=outcome.error or outcome.note or None)
     if outcome.is_taken:
         return replace(tried, state="SENT", finished_at=at)
-    if at - message.created_at >= GIVEN_UP_AFTER:
+    if tried.attempts >= ATTEMPTS_MAX:
         return replace(tried, state="DEAD", finished_at=at)
     wait = min(FIRST_WAIT * 2 ** min(message.attempts, 16), LONGEST_WAIT)
     return replace(tried, next_at=at + jittered(wait))

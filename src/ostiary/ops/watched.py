@@ -158,7 +158,7 @@ def _servers(reader: Reader, served: Iterable[_Shown], until: datetime) -> Itera
             id=first.fingerprint + (f"/{kept}" if first is not leaf else ""),
             name=leaf.subject if is_ours or not name else f"{name} ({leaf.subject})",
             ends_at=first.not_after,
-            counts_from=_renewal(leaf) if is_ours else leaf.not_before,
+            counts_from=_renewal(leaf) if is_ours else first.not_before,
             listeners=shown.users[:_LISTENERS],
             way="own server" if is_ours else "server" if first is leaf else "server chain",
             place=f"/console/server-certificates/{kept}",

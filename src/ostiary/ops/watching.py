@@ -15,7 +15,18 @@ import structlog
 
 from ostiary.model.notification import NotificationTarget
 from ostiary.model.revocation import RevocationList
-from ostiary.model.warning import Notice, Severity, Topic, WarningKind, at_least, judged, news
+from ostiary.model.warning import (
+    CRITICAL_DAYS,
+    TOPIC_OF,
+    Notice,
+    Severity,
+    Topic,
+    WarningKind,
+    at_least,
+    judged,
+    kind_of,
+    news,
+)
 from ostiary.ops import house_settings, letters, outbox, warning_words, watched
 from ostiary.ops.caller import Caller
 from ostiary.ops.notification_targets import new_message
@@ -186,7 +197,7 @@ def _news(
         return None
     last = notifications.marks(reader, target.id)[0]
     is_time = not target.digest_hours or last is None or at - last >= timedelta(hours=target.digest_hours)
-    if is_time or any(_hurries(one) for one in raised):
+    if is_time or any(_hurries(one) for one in raised) or any(_hurried(one, told[one]) for one in resolved):
         return _News(raised, resolved, is_digest=True)
     return None
 
@@ -200,6 +211,12 @@ def _wants(target: NotificationTarget, one: Notice) -> bool:
 def _hurries(one: Notice) -> bool:
     urgent: Severity = "CRITICAL"
     return one.severity == urgent or one.topic in _HURRY
+
+
+def _hurried(warning_id: str, rank: int) -> bool:
+    """Whether that was told at once, and so its end is."""
+    kind = kind_of(warning_id)
+    return rank <= CRITICAL_DAYS or TOPIC_OF.get(kind) in _HURRY
 
 
 def _tell(system: System, target: NotificationTarget, current: Sequence[Notice], settled: Sequence[Notice]) -> int:
