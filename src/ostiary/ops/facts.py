@@ -4,12 +4,13 @@ A setting is one person's decision and is translated before it is committed (`op
 the configuration as it is: they share transactions (docs/decisions/0012-facts-in-groups.md) and do not wait for a translation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from ostiary.ops.caller import Caller
 from ostiary.ops.record import entry
 from ostiary.ops.system import System
+from ostiary.store.kinds import CERTIFICATE
 from ostiary.store.store import Change, Facts
 
 T = TypeVar("T")
@@ -32,9 +33,9 @@ def record(system: System, caller: Caller, action: str, work: Callable[[Facts], 
         facts.remarks = {}
         done = work(facts)
         changes = facts.changed[first:]
-        for changed in changes:
-            facts.append_audit({**entry(caller, action, changed, None), **facts.remarks})
         moved = range(status + 1, facts.status_sequence() + 1)
+        for changed, place in zip(changes, _places(changes, moved), strict=True):
+            facts.append_audit({**entry(caller, action, changed, None), **facts.remarks, **place})
         moment = system.effects.moment()
         return done
 
@@ -44,3 +45,11 @@ def record(system: System, caller: Caller, action: str, work: Callable[[Facts], 
         system.effects.committed("revocation", moved, moment)
         system.committed(0)
     return done
+
+
+def _places(changes: Sequence[Change], moved: range) -> Iterator[dict[str, int]]:
+    """For each certificate whose status was moved, to which number: that tells how soon it was in force (`store.effects`)."""
+    numbers = iter(moved if len(moved) == sum(one.kind == CERTIFICATE.name for one in changes) else ())
+    for one in changes:
+        number = next(numbers, None) if one.kind == CERTIFICATE.name else None
+        yield {} if number is None else {"status_sequence": number}

@@ -108,6 +108,10 @@ class Then(Reader):
             else:
                 yield Door(listener, DesiredListener(listener=listener, address=address, trust=trust, access=its), serves)
 
+    def names(self) -> dict[str, str]:
+        """By id, what everything is called that has a name."""
+        return {one.id: one.name for things in self._things.values() for one in things.values() if one.name}
+
     def retired(self) -> frozenset[str]:
         """The fingerprints of authorities that were revoked by then."""
         return access.retired(self, self.position.at)

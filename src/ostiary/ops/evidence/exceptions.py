@@ -1,6 +1,6 @@
 """Exceptions of the period, each with who answers for it and when it ends; and what makes the rest fail closed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from ostiary.model.access import AccessException
@@ -35,7 +35,7 @@ def _exceptions(scope: Scope) -> Rows:
             *_without_certificate(reader, start, end, names, scope),
         ]
     yield from paged(rows)
-    yield from paged(_meanwhile(scope, names))
+    yield from paged(_meanwhile(scope, names, entries))
 
 
 def _of_listeners(start: Then, end: Then, entries: Entries, scope: Scope) -> Iterator[Row]:
@@ -68,22 +68,23 @@ def _lenient(one: Listener) -> dict[str, str]:
 
 
 def _of_authorities(end: Then, entries: Entries) -> Iterator[Row]:
+    trusted = {(one.client_ca_tls_container_ref or "").rpartition("/")[2] for one in end.all(LISTENER)}
     for one in end.all(AUTHORITY):
         if one.kind == "imported" and one.revoked_at is None:
-            for what in _unchecked(one):
+            for what in _unchecked(one, trusted=one.id in trusted):
                 yield _by_setting(
                     "imported CA", one.name or one.subject, what, "at the end", "status_check", entries.get(one.id, []), None
                 )
 
 
-def _unchecked(one: Authority) -> Iterator[str]:
-    check = one.status_check
+def _unchecked(one: Authority, *, trusted: bool) -> Iterator[str]:
+    check, where = one.status_check, "" if trusted else "; no listener trusted it"
     if check.revocation_check == "NONE":
-        yield "whether its certificates are revoked is not asked"
+        yield f"whether its certificates are revoked is not asked{where}"
     elif check.stale_status == "ALLOW":
-        yield f"its clients are let in for {check.stale_allow_hours} h without current news of who is revoked"
+        yield f"its clients are let in for {check.stale_allow_hours} h without current news of who is revoked{where}"
     elif check.stale_status == "ALARM":
-        yield "its clients are let in without current news of who is revoked; there is only an alarm"
+        yield f"its clients are let in without current news of who is revoked; there is only an alarm{where}"
 
 
 def _of_rules(end: Then, names: Mapping[str, str], entries: Entries) -> Iterator[Row]:
@@ -110,7 +111,7 @@ def _by_setting(kind: str, place: str, what: str, when: str, field: str, entries
         "when": when,
         "owner": f"{last[1]['actor']}, who set it so" if last else "not on record any more",
         "since": last[1]["at"] if last else "",
-        "ends": _NO_END,
+        "ends": _ended(last[0], entries, field) if last and before is not None else _NO_END,
         "id": last[1]["resource_id"] if last else "",
     }
     return Row(values, (link(last[0]),) if last else ())
@@ -155,22 +156,32 @@ def _asked(one: AccessException) -> str:
     return f"{paths}, from {', '.join(one.sources) or 'everywhere'}"
 
 
-def _meanwhile(scope: Scope, names: Mapping[str, str]) -> Iterator[Row]:
+def _meanwhile(scope: Scope, names: Mapping[str, str], entries: Entries) -> Iterator[Row]:
     """What was lenient for a time within the period, and what broke the glass."""
-    for page in scope.entries(groups=("listener", "break-glass")):
+    for page in scope.entries(groups=("listener", "revision", "break-glass")):
         for row in page:
             entry = said(row)
-            after = entry.get("after") or {}
-            mode = after.get("client_authentication")
-            if entry.get("kind") == "listener" and entry.get("before") is not None and mode in (*_LENIENT_MODES, "NONE"):
+            mode = (entry.get("after") or {}).get("client_authentication")
+            if entry.get("kind") == "listener" and entry.get("before") is not None and mode in {*_LENIENT_MODES, "NONE"}:
                 what = f"client certificate set to {mode} (was {entry['before'].get('client_authentication')})"
-                yield _noted("listener", names.get(entry["resource_id"], entry["resource_id"]), what, row, entry)
-            elif str(entry.get("action", "")).startswith("break-glass:"):
-                yield _noted("break-glass", entry.get("resource_id", ""), _words(entry), row, entry)
+                ends = _ended(row, entries.get(entry["resource_id"], []))
+                yield _noted("listener", names.get(entry["resource_id"], entry["resource_id"]), what, row, entry, ends)
+            elif entry.get("action") == "break-glass:begin":
+                after = entry.get("after") or {}
+                what = f"changes without another person's agreement: {after.get('reason', '')}"
+                yield _noted("break-glass", str(after.get("begun_by", "")), what, row, entry, after.get("ends_at", ""))
 
 
-def _noted(kind: str, place: str, what: str, row: AuditRow, entry: Mapping[str, Any]) -> Row:
-    ends = (entry.get("after") or {}).get("expires_at") or (entry.get("after") or {}).get("ends_at") or "see what followed"
+def _ended(row: AuditRow, entries: Iterable[AuditRow], field: str = "client_authentication") -> str:
+    """When it was set otherwise again, within the period."""
+    for later in entries:
+        entry = said(later)
+        if later.sequence > row.sequence and field in (entry.get("after") or {}):
+            return str(entry["at"])
+    return f"not in the period; {_NO_END}"
+
+
+def _noted(kind: str, place: str, what: str, row: AuditRow, entry: Mapping[str, Any], ends: str) -> Row:
     deed = who(entry)
     values = {
         "kind": kind,
@@ -181,14 +192,6 @@ def _noted(kind: str, place: str, what: str, row: AuditRow, entry: Mapping[str, 
         "since": deed["at"],
     }
     return Row({**values, "ends": ends, "id": entry.get("resource_id", "")}, (link(row),))
-
-
-def _words(entry: Mapping[str, Any]) -> str:
-    about = entry.get("after") or {}
-    told = ", ".join(
-        f"{name}: {value}" for name, value in about.items() if isinstance(value, str | int) and name not in {"id", "revision"}
-    )
-    return f"{entry['action'].partition(':')[2]} ({told})" if told else str(entry["action"])
 
 
 # What fails closed.

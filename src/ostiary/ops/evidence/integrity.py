@@ -48,7 +48,7 @@ def _facts(scope: Scope, verified: Verification) -> Iterator[tuple[str, Any, tup
     yield from _signed(scope, verified)
     with scope.system.store.read() as reader:
         back = evidence.went_back(reader, scope.end.sequence)
-    yield "The clock went back between two entries", f"{back} times" if back else "never", ()
+    yield "The clock went back between two entries", ("once" if back == 1 else f"{back} times") if back else "never", ()
 
 
 def _retention(scope: Scope) -> Iterator[tuple[str, Any, tuple[Link, ...]]]:

@@ -70,8 +70,10 @@ def _key(one: Authority, entries: Iterable[AuditRow]) -> Row:
 
 
 def _key_events(scope: Scope) -> Rows:
+    with scope.system.store.read() as reader:
+        names = Then(reader, scope.start).names() | Then(reader, scope.end).names()
     for page in scope.entries(actions=_EVENTS, groups=("rotation", "kek", "backup", "restore")):
-        rows = [_event(row, entry) for row in page if (entry := said(row)) and _is_about_a_key(entry)]
+        rows = [_event(row, entry, names) for row in page if (entry := said(row)) and _is_about_a_key(entry)]
         if rows:
             yield tuple(rows)
 
@@ -82,7 +84,7 @@ def _is_about_a_key(entry: Mapping[str, Any]) -> bool:
     )
 
 
-def _event(row: AuditRow, entry: Mapping[str, Any]) -> Row:
+def _event(row: AuditRow, entry: Mapping[str, Any], names: Mapping[str, str]) -> Row:
     after, before = entry.get("after") or {}, entry.get("before") or {}
     about = {
         name: after[name]
@@ -92,7 +94,7 @@ def _event(row: AuditRow, entry: Mapping[str, Any]) -> Row:
     values = {
         **who(entry),
         "action": entry["action"],
-        "thing": after.get("name") or before.get("name") or entry["resource_id"],
+        "thing": after.get("name") or before.get("name") or names.get(entry["resource_id"], entry["resource_id"]),
         "about": tuple(f"{name}: {value}" for name, value in about.items() if value not in (None, "")),
         "resource_id": entry["resource_id"],
     }

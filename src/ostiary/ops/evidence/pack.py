@@ -126,6 +126,8 @@ def _flat(value: Any) -> Any:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return "; ".join(map(str, value))
+    if isinstance(value, str):
+        return _moment(value) or value
     return json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else value
 
 
@@ -148,9 +150,7 @@ def cell(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     flat = _flat(value)
-    if isinstance(flat, str) and (at := _moment(flat)) is not None:
-        return cell(at)
-    return str(flat)
+    return cell(flat) if isinstance(flat, datetime) else str(flat)
 
 
 def _moment(text: str) -> datetime | None:

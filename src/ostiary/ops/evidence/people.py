@@ -85,8 +85,14 @@ def _sign_ins(scope: Scope) -> Rows:
 def _signed_in(row: AuditRow, entry: Mapping[str, Any]) -> Row:
     told = entry.get("after") or entry.get("before") or {}
     names = ("how", "name", "fingerprint_sha256", "refused", "by", "sources", "action", "method", "path", "permission")
-    about = tuple(f"{name}: {told[name]}" for name in names if told.get(name))
+    about = tuple(f"{name.replace('_', ' ')}: {_in_words(told[name])}" for name in names if told.get(name))
     return Row({**who(entry), "action": entry["action"], "about": about, "resource_id": entry["resource_id"]}, (link(row),))
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {count}" for name, count in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _reviews(scope: Scope) -> Rows:
@@ -106,7 +112,7 @@ def _standing(subject: str, last: Any, scope: Scope) -> dict[str, Any]:
         told = f"the last was signed off {last.created_at:%Y-%m-%d} by {last.reviewed_by}" + (
             ": longer than a quarter ago" if late else ""
         )
-    return {"subject": subject, "findings": "", "note": told, "at": "", "actor": "how it stood at the end"}
+    return {"subject": subject, "note": f"at the end of the period: {told}"}
 
 
 def _review(row: AuditRow, entry: Mapping[str, Any]) -> Row:

@@ -70,19 +70,9 @@ def _deed(after: Mapping[str, Any]) -> str:
 
 def _in_force(reader: Reader, row: AuditRow, entry: Mapping[str, Any], one: Any, last: Mapping[str, int]) -> dict[str, Any]:
     """Gateway by gateway: when it had acknowledged the first configuration that holds it."""
-    if entry["kind"] == "certificate" and last.get(entry["resource_id"], row.sequence) != row.sequence:
-        return {
-            "gateways": "",
-            "slowest": "",
-            "effects": (),
-            "known": "something later was said of it; only that is measured still",
-        }
-    if entry["kind"] == "authority":
-        found = effects.of(reader, "revision", int(entry["revision"] or 0))
-    else:
-        found = () if one is None else effects.of_revocation(reader, one.authority_id, one.serial)
+    found = _measured(reader, row, entry, one, last)
     if not found:
-        why = "no gateway has it yet, or it is longer ago than 400 days: such numbers are not kept"
+        why = "no gateway told so: none has it yet, or it is longer ago than such numbers are kept (400 days)"
         return {"gateways": 0, "slowest": "", "effects": (), "known": why}
     slowest = max(found, key=lambda effect: effect.milliseconds)
     return {
@@ -91,6 +81,17 @@ def _in_force(reader: Reader, row: AuditRow, entry: Mapping[str, Any], one: Any,
         "effects": tuple(f"{one.gateway_id}: {_seconds(one)} ({one.applied_at:%Y-%m-%d %H:%M:%S.%f} UTC)" for one in found),
         "known": "measured",
     }
+
+
+def _measured(reader: Reader, row: AuditRow, entry: Mapping[str, Any], one: Any, last: Mapping[str, int]) -> tuple[Effect, ...]:
+    if entry["kind"] == "authority":
+        return effects.of(reader, "revision", int(entry["revision"] or 0))
+    if "status_sequence" in entry:
+        return effects.of(reader, "revocation", int(entry["status_sequence"]))
+    # An entry of before these numbers were on record: what was said last of a certificate can be found all the same.
+    if one is None or last.get(entry["resource_id"], row.sequence) != row.sequence:
+        return ()
+    return effects.of_revocation(reader, one.authority_id, one.serial)
 
 
 def _seconds(effect: Effect) -> str:
