@@ -12,6 +12,8 @@ from typing import Final
 
 import structlog
 
+from ostiary import tracing
+from ostiary.clock import now
 from ostiary.envoy.resources import Snapshot
 from ostiary.envoy.snapshot import snapshot
 from ostiary.errors import Refusal
@@ -20,6 +22,7 @@ from ostiary.model.roster import Roster
 from ostiary.ops import house_doors
 from ostiary.ops.system import System
 from ostiary.store.desired import desired
+from ostiary.store.effects import Mark
 from ostiary.store.lists import ListBook
 from ostiary.store.roster import RosterBook
 
@@ -37,6 +40,7 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._published = (-1, -1)  # revision and status sequence
         self._read = (-1, -1)  # likewise, of what was read last
+        self._built = now(), now()  # from when to when it was translated
         self._members = RosterBook()
         self._lists = ListBook()
         self._roster: Roster | None = None  # as it was published
@@ -76,26 +80,37 @@ class Publisher:
             return
         self._problem = ""
         newest, configuration, translated = wanted
+        began = now()
         with self._system.meters.publish_seconds.timed():
             self._system.fleet.want(configuration, translated)
             self._system.effects.published(*newest, {key: resource.version for key, resource in translated.resources.items()})
             self._publish(translated)
+        self._trace(Mark(*self._published), Mark(*newest), began)
         self._published, self._roster, self._good_until = newest, configuration.roster, configuration.good_until
         log.info("published", revision=newest[0], status=newest[1], resources=len(translated.resources))
+
+    def _trace(self, before: Mark, upto: Mark, began: datetime) -> None:
+        """Each trace in which something was committed that is out now shows how it came to be."""
+        take, during, about = self._system.traced, (began, now()), {"ostiary.revision": upto.revision}
+        if take is not None:
+            for place in self._system.effects.places_within(before, upto):
+                tracing.told(take, "build the configuration", place, self._built, about)
+                tracing.told(take, "publish it to the gateways", place, during, about)
 
     def _translated(self) -> tuple[tuple[int, int], Desired, Snapshot] | None:
         """What is newest, by revision and status sequence, in both forms; None when it is out already."""
         with self._system.store.read() as reader:
-            newest, now = (reader.revision(), reader.status_sequence()), self._system.clock()
+            newest, moment = (reader.revision(), reader.status_sequence()), self._system.clock()
             self._read = newest
-            roster = self._members.look(reader, now)
-            ended = self._good_until is not None and now >= self._good_until
-            if newest == self._published and roster is self._roster and not ended and not self._lists.is_due(now):
+            roster = self._members.look(reader, moment)
+            ended = self._good_until is not None and moment >= self._good_until
+            if newest == self._published and roster is self._roster and not ended and not self._lists.is_due(moment):
                 return None
-            self._lists.begin(now)
-            began = perf_counter()
-            wanted = desired(reader, self._system.sealer, now, roster, self._lists)
+            self._lists.begin(moment)
+            began, at = perf_counter(), now()
+            wanted = desired(reader, self._system.sealer, moment, roster, self._lists)
             wanted = wanted.model_copy(update={"doors": house_doors.desired(reader, self._system, self._lists)})
         translated = snapshot(wanted)
         self._system.meters.build_seconds.add(perf_counter() - began)
+        self._built = at, now()
         return newest, wanted, translated

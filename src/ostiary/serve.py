@@ -52,6 +52,7 @@ from ostiary.ops import (
 )
 from ostiary.ops.anchor import Anchor
 from ostiary.ops.caller import SYSTEM, Caller
+from ostiary.ops.meters import Meters
 from ostiary.ops.system import System
 from ostiary.paths import Paths
 from ostiary.pki.sealing import Sealer
@@ -143,6 +144,8 @@ async def _running(
     """
     paths = Paths(settings.data_dir)
     waiting: list[Callable[[int], None]] = []  # for the next commit
+    meters = Meters()
+    exporter = _exporter(settings, meters)
     system = System(
         store,
         sealer,
@@ -153,6 +156,8 @@ async def _running(
         public_url=settings.public_url,
         admin_id=people.admin_id(token),
         setup=shown,
+        meters=meters,
+        traced=exporter.take if exporter is not None else None,
         keepsakes=partial(home.keepsakes, settings),
         anchor=Anchor(paths.audit_head),
     )
@@ -198,9 +203,20 @@ async def _running(
         system.signers.close()
         with contextlib.suppress(Unavailable):
             await asyncio.to_thread(gateway_numbers.write, system)
+        if exporter is not None:
+            await asyncio.to_thread(exporter.close)
         if not settings.leave_gateway:
             await asyncio.to_thread(keeper.stop, settings.data_dir)
     await asyncio.to_thread(_sign_off, system)
+
+
+def _exporter(settings: Settings, meters: Meters) -> Any:
+    """Who takes spans; None where nobody wants any."""
+    if settings.traces is None:
+        return None
+    from ostiary.spans import Exporter  # noqa: PLC0415 (an HTTP client, only for who has a collector)
+
+    return Exporter(settings.traces, meters.spans_sent, meters.spans_dropped)
 
 
 def _sign_off(system: System) -> None:

@@ -2,14 +2,28 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from ostiary.errors import Invalid
 from ostiary.recording import Recording
 
 DEFAULT_LISTEN: Final = "127.0.0.1:9876"
+_OTEL: Final = (
+    "OTEL_SDK_DISABLED",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_SERVICE_NAME",
+    *(
+        f"OTEL_EXPORTER_OTLP_{which}{what}"
+        for which in ("", "TRACES_")
+        for what in ("ENDPOINT", "PROTOCOL", "HEADERS", "CERTIFICATE")
+    ),
+)
+_ENDPOINT: Final = re.compile(r"https?://[^\s/?#]{1,255}(/[^\s?#]{0,255})?")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PUBLIC_URL: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,200}(/[A-Za-z0-9._~/-]{0,200})?")
 
 
@@ -47,6 +61,56 @@ def passphrase_file_from_environment() -> Path | None:
 
 
 @dataclass(frozen=True)
+class Traces:
+    """Where spans are sent, by what OpenTelemetry's own variables say. `headers` may hold a secret."""
+
+    endpoint: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    service: str = "ostiary"
+    ca_file: Path | None = None
+
+    @property
+    def shown(self) -> str:
+        """Where, without a name and a password that may be in it."""
+        parts = urlsplit(self.endpoint)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def traces_from_environment() -> Traces | None:
+    """What OTEL_EXPORTER_OTLP_ENDPOINT and its like say; None where nobody wants traces. Raises `Invalid`."""
+    told = {name: os.environ.get(name, "") for name in _OTEL}  # noqa: TID251 (this is the place)
+    its, common = told["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"], told["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    endpoint = its or (common.rstrip("/") + "/v1/traces" if common else "")
+    if not endpoint or told["OTEL_SDK_DISABLED"].lower() == "true" or told["OTEL_TRACES_EXPORTER"] == "none":
+        return None
+    named = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" if its else "OTEL_EXPORTER_OTLP_ENDPOINT"
+    if not _ENDPOINT.fullmatch(endpoint):
+        raise Invalid(named, "it must be an http or https URL, such as http://127.0.0.1:4318")
+    protocol = told["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] or told["OTEL_EXPORTER_OTLP_PROTOCOL"]
+    if protocol not in {"", "http/json", "http/protobuf"}:
+        raise Invalid("OTEL_EXPORTER_OTLP_PROTOCOL", "only OTLP over HTTP is spoken: set http/json, and the port of it")
+    ca_file = told["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"] or told["OTEL_EXPORTER_OTLP_CERTIFICATE"]
+    return Traces(
+        endpoint,
+        _headers(told["OTEL_EXPORTER_OTLP_TRACES_HEADERS"] or told["OTEL_EXPORTER_OTLP_HEADERS"]),
+        told["OTEL_SERVICE_NAME"] or "ostiary",
+        Path(ca_file) if ca_file else None,
+    )
+
+
+def _headers(text: str) -> dict[str, str]:
+    """Of `name=value,name=value`, the values percent-encoded. Raises `Invalid` without quoting it: it may be secret."""
+    found: dict[str, str] = {}
+    for one in filter(None, (part.strip() for part in text.split(","))):
+        name, split, value = one.partition("=")
+        value = unquote(value).strip()
+        if not split or not _HEADER_NAME.fullmatch(name.strip()) or not (value.isascii() and value.isprintable()):
+            raise Invalid("OTEL_EXPORTER_OTLP_HEADERS", "it must be like name=value,name=value")
+        found[name.strip()] = value
+    return found
+
+
+@dataclass(frozen=True)
 class Settings:
     """How one ostiary runs. `database` is an SQLAlchemy URL; empty means SQLite in the data directory.
 
@@ -56,6 +120,7 @@ class Settings:
     `console_listen` and `console_names`: the same of the console's own door; `console_client_authentication`: whether who comes
     there may show a client certificate (OPTIONAL) or must (MANDATORY). `token` may keep keys; `passphrase_file` holds what
     protects the key-encryption key. `recording`: how long the access record is kept, and where it is sent to.
+    `traces`: where spans are sent, if anywhere.
     """
 
     data_dir: Path
@@ -70,6 +135,7 @@ class Settings:
     console_client_authentication: str = "OPTIONAL"
     token: TokenSettings | None = field(default_factory=token_from_environment)
     passphrase_file: Path | None = field(default_factory=passphrase_file_from_environment)
+    traces: Traces | None = field(default_factory=traces_from_environment)
     recording: Recording = field(default_factory=Recording)
 
     def __post_init__(self) -> None:

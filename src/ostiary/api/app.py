@@ -129,7 +129,7 @@ def create_app(system: System, *, token: str) -> FastAPI:
         routes=[route for router in ROUTERS for route in router.routes],
         # Outermost first: an id for every request, the path as we know it, who is calling, and only then what they send.
         middleware=[
-            Middleware(Edge, crashed, partial(system.meters.answered, "api")),
+            Middleware(Edge, crashed, partial(system.meters.answered, "api"), system.traced),
             Middleware(Paths),
             Middleware(
                 Door, admin_token(token), partial(tokens.holder, system), partial(system.failed_sign_ins.note, "token of the API")

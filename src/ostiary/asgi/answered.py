@@ -33,6 +33,11 @@ class Answered:
     is_stream: bool = False
 
     @property
+    def method_name(self) -> str:
+        """The method, if it is one that anybody uses: a client may write anything."""
+        return self.method if self.method in _METHODS else "other"
+
+    @property
     def is_read(self) -> bool:
         """Whether it changed nothing."""
         return self.method in _READING if self.is_change is None else not self.is_change
@@ -66,10 +71,15 @@ class Strangers:
 
 def tell(one: Answered, seconds: float, source: str, strangers: Strangers, told: Told) -> None:
     """Say what became of it: changes and failures to everybody, reading to who debugs."""
-    method = one.method if one.method in _METHODS else "other"
     kind = f"{one.status // 100}xx" if one.status else "none"
-    told(method, one.route or "none", kind, None if one.is_stream else seconds)
-    about = {"method": method, "route": one.route or None, "status": one.status, "seconds": round(seconds, 4), "from": source}
+    told(one.method_name, one.route or "none", kind, None if one.is_stream else seconds)
+    about = {
+        "method": one.method_name,
+        "route": one.route or None,
+        "status": one.status,
+        "seconds": round(seconds, 4),
+        "from": source,
+    }
     if one.status >= 500:
         log.warning("request", **about)
     elif one.status >= 400:

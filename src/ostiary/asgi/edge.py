@@ -2,11 +2,13 @@
 
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Final
 
 import structlog
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,6 +16,7 @@ from ostiary import logs
 from ostiary.asgi import answered
 from ostiary.asgi.answered import Answered, Strangers, Told
 from ostiary.ids import new_id
+from ostiary.tracing import Take, linked, trace
 
 log = structlog.get_logger("ostiary.api")
 
@@ -36,10 +39,11 @@ HEADERS: Final = (
 class Edge:
     """ASGI: request ids, headers, the last `except`, and what is said of each request afterwards (`asgi.answered`)."""
 
-    def __init__(self, app: ASGIApp, crashed: Crashed, told: Told = lambda *_: None) -> None:
+    def __init__(self, app: ASGIApp, crashed: Crashed, told: Told = lambda *_: None, take: Take | None = None) -> None:
         self._app = app
         self._crashed = crashed
         self._told = told
+        self._take = take
         self._strangers = Strangers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,12 +54,28 @@ class Edge:
         else:
             request_id, began = f"req-{new_id()}", perf_counter()
             one = Answered(scope["method"])
-            with logs.about(request_id=request_id):
+            with logs.about(request_id=request_id), self._traced(scope, request_id, one):
                 try:
                     await self._answer({**scope, "request_id": request_id, answered.KEY: one}, receive, send, one)
                 finally:
                     source = str(scope["client"][0]) if scope.get("client") else ""
                     answered.tell(one, perf_counter() - began, source, self._strangers, self._told)
+
+    @contextmanager
+    def _traced(self, scope: Scope, request_id: str, one: Answered) -> Iterator[None]:
+        """One trace for each request, if somebody takes it. Where a caller's own trace is comes along as a link, no more."""
+        if self._take is None:
+            yield
+            return
+        with trace(self._take, scope["method"], links=linked(Headers(scope=scope).get("traceparent"))) as doing:
+            try:
+                yield
+            finally:
+                if doing is not None:
+                    doing.name = f"{one.method_name} {one.route}" if one.route else one.method_name
+                    about = {"http.request.method": one.method_name, "http.route": one.route, "ostiary.request_id": request_id}
+                    doing.attributes |= {**about, "http.response.status_code": one.status}
+                    doing.failed = str(one.status) if one.status >= 500 else doing.failed
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, one: Answered) -> None:
         started = False

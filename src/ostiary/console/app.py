@@ -163,7 +163,7 @@ class Console:
         self._system = system
         self._keys = signing_in.Keys(is_admin_token)
         self._routes = [(Matching(route.path, _nothing, methods=[route.method]), route) for route in ROUTES]
-        self._app: ASGIApp = Edge(self._answer, _crashed, partial(system.meters.answered, "console"))
+        self._app: ASGIApp = Edge(self._answer, _crashed, partial(system.meters.answered, "console"), system.traced)
         self._closing = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ostiary import logs
+from ostiary import logs, tracing
 from ostiary.envoy.snapshot import snapshot
 from ostiary.model.fields import Private
 from ostiary.ops import gate
@@ -29,7 +29,8 @@ def change(system: System, caller: Caller, action: str) -> Iterator[Transaction]
         yield transaction
         if not transaction.changed:
             return
-        snapshot(desired(transaction, system.sealer, transaction.at, lists=Unread()))
+        with tracing.span("translate, to see that it can be carried out"):
+            snapshot(desired(transaction, system.sealer, transaction.at, lists=Unread()))
         gate.look(system, transaction, caller, action, house)
         for changed in transaction.changed:
             said = entry(caller, action, changed, transaction.next_revision)

@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from ostiary import tracing
 from ostiary.clock import Clock, now
 from ostiary.envoy.resources import Key
 from ostiary.measuring import Spread
 from ostiary.model.effect import Changed
 from ostiary.store.effects import Mark
+from ostiary.tracing import Place
 
 # Upper ends in seconds: milliseconds where the gateway is near, and up to hours where it was away.
 EFFECT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 _COMMITS: Final = 100_000  # remembered until they are written
+_TRACED: Final = 1000  # whose place in a trace is remembered
 _WAITING: Final = 10_000  # publications that a gateway has not acknowledged yet, told apart
 
 Versions = Mapping[Key, str]
@@ -64,6 +67,7 @@ class Effects:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._commits: OrderedDict[tuple[Changed, int], tuple[datetime, float]] = OrderedDict()
+        self._places: OrderedDict[tuple[Changed, int], Place] = OrderedDict()  # of those that are traced
         self._gateways: dict[str, _Gateway] = {}
         self._versions: Versions = {}
         self._holds = Mark(-1, -1)
@@ -78,8 +82,13 @@ class Effects:
     def committed(self, changed: Changed, numbers: Iterable[int], moment: tuple[datetime, float]) -> None:
         """These are on record."""
         with self._lock:
+            place = tracing.here()
             for number in numbers:
                 self._commits[changed, number] = moment
+                if place is not None:
+                    self._places[changed, number] = place
+            while len(self._places) > _TRACED:
+                self._places.popitem(last=False)
             while len(self._commits) > _COMMITS:
                 self._commits.popitem(last=False)
 
@@ -166,6 +175,18 @@ class Effects:
         with self._lock:
             for _ in range(count):
                 self._applied.popleft()
+
+    def place_of(self, changed: Changed, number: int) -> Place | None:
+        """Where it was committed in a trace, if that was here, not long ago, and traced."""
+        return self._places.get((changed, number))
+
+    def places_within(self, before: Mark, upto: Mark) -> set[Place]:
+        """Where all that a configuration holds and the one before it did not was committed, as far as it was traced."""
+        with self._lock:
+            numbers = {"revision": (before.revision, upto.revision), "revocation": (before.status, upto.status)}
+            return {
+                place for (changed, number), place in self._places.items() if numbers[changed][0] < number <= numbers[changed][1]
+            }
 
     def commit_of(self, changed: Changed, number: int) -> tuple[datetime, float] | None:
         """When it was committed, if that was here and not long ago."""

@@ -13,6 +13,7 @@ from ostiary.store import effects as stored
 from ostiary.store import revisions
 from ostiary.store.effects import Mark
 from ostiary.store.store import Facts, Revision
+from ostiary.tracing import told
 
 _KEPT: Final = timedelta(days=400)
 _AT_ONCE: Final = 1000  # rows of one kind in one transaction: others get their turn between
@@ -49,6 +50,10 @@ def write(system: System) -> int:
         system.effects.written(done)
         for one in found:
             system.meters.effect_seconds.add(one.milliseconds / 1000, one.gateway_id, one.changed)
+            place = system.effects.place_of(one.changed, one.number)
+            if place is not None and system.traced is not None:
+                about: dict[str, str | int] = {"ostiary.gateway": one.gateway_id, f"ostiary.{one.changed}": one.number}
+                told(system.traced, "acknowledged by a gateway", place, (one.committed_at, one.applied_at), about)
         total += len(found)
     return total
 

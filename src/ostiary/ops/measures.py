@@ -13,7 +13,7 @@ from typing import Final
 
 from ostiary.measuring import OTHER, Family, counter, gauge, info
 from ostiary.model.denial import Total
-from ostiary.ops import gateway_measures
+from ostiary.ops import gateway_measures, watching
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.store import denials, measured, sightings
@@ -136,5 +136,24 @@ def _work(moment: Moment) -> Iterator[Family]:
     yield database.unavailable.family("ostiary_database_unavailable", "How often the database did not answer.")
 
 
+def _traces(moment: Moment) -> Iterator[Family]:
+    meters = moment.system.meters
+    yield meters.spans_sent.family("ostiary_spans_sent", "Spans that a collector took; none where none was set up.")
+    yield meters.spans_dropped.family("ostiary_spans_dropped", "Spans that no collector took: it did not answer, or not in time.")
+
+
+def _watch(moment: Moment) -> Iterator[Family]:
+    counted = watching.counts(moment.system)
+    ends = tuple(((kind.lower(), str(days)), float(count)) for (kind, days), count in sorted(counted.expiring.items()))
+    words = "What ends, by kind and by the last threshold of days that it passed; within 0 days is what has ended."
+    yield Family("ostiary_expiring", "gauge", words, ("kind", "within_days"), ends)
+    fresh = tuple(((one.authority_id, one.authority), one.ratio) for one in counted.freshness)
+    words = "How much of a revocation list's life is left: 1 when it is new, 0 once it has ended."
+    yield Family("ostiary_crl_freshness_ratio", "gauge", words, ("authority", "authority_name"), fresh)
+    yield gauge("ostiary_notifications_waiting", "Notifications that wait to be taken.", counted.waiting)
+    words = "Notifications that were given up since the control plane's database began."
+    yield counter("ostiary_notifications_failed", words, counted.failed)
+
+
 # Whoever has something to tell adds a function here.
-PARTS: Final[tuple[Part, ...]] = (_configuration, _record, _authorities, _people, _refusals, _fleet, _work)
+PARTS: Final[tuple[Part, ...]] = (_configuration, _record, _authorities, _people, _refusals, _fleet, _work, _traces, _watch)

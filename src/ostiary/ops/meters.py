@@ -22,6 +22,8 @@ class Meters:
     publish_seconds: Spread = field(default_factory=Spread)
     answers: Tally = field(default_factory=lambda: Tally("gateway", "type", "answer"))
     effect_seconds: Spread = field(default_factory=lambda: Spread("gateway", "change", bounds=EFFECT_SECONDS))
+    spans_sent: Tally = field(default_factory=Tally)
+    spans_dropped: Tally = field(default_factory=Tally)
     chores_failed: Tally = field(default_factory=lambda: Tally("chore"))
 
     def answered(self, door: str, method: str, route: str, status: str, seconds: float | None) -> None:

@@ -24,6 +24,7 @@ from ostiary.ops.watch import Watch
 from ostiary.pki.sealing import Sealer
 from ostiary.signers import Signers
 from ostiary.store.store import Store
+from ostiary.tracing import Take
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class System:
     effects: Effects = field(default_factory=Effects)  # how soon changes are in force at each gateway
     counting: Counting = field(default_factory=Counting)  # how much comes through, see ops.traffic
     gateway_numbers: GatewayNumbers = field(default_factory=GatewayNumbers)  # what they count, for a monitoring system
+    traced: Take | None = None  # who takes spans, see tracing; nobody, unless it is asked for
     meters: Meters = field(default_factory=Meters)  # of our own work
     admin_id: str = "admin-"  # what stands for the admin token on record, see ops.people
     failed_sign_ins: Tally = field(default_factory=Tally)

@@ -14,6 +14,8 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from ostiary import tracing
+from ostiary.clock import now
 from ostiary.errors import Conflict, NotFound, Unavailable
 from ostiary.measuring import Spread, Tally
 from ostiary.model.query import Page, Query
@@ -436,7 +438,7 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """Write; committed when the block ends, undone whole when it raises."""
-        with self._writing("change") as connection:
+        with tracing.span("database transaction"), self._writing("change") as connection:
             yield Transaction(connection, self._clock())
 
     def record(self, work: Callable[[Facts], T]) -> T:
@@ -444,7 +446,8 @@ class Store:
 
         `work` may be called more than once, each time in a transaction of its own: when what it shares one with fails.
         """
-        return self._batches.submit(work)
+        with tracing.span("database transaction"):
+            return self._batches.submit(work)
 
     @contextmanager
     def _facts(self) -> Iterator[Facts]:
@@ -458,8 +461,9 @@ class Store:
         began = perf_counter()
         with self._reachable(), self._writer.begin() as connection:
             yield connection
-            done = perf_counter()
+            done, at = perf_counter(), now()
         end = perf_counter()
+        tracing.was("database commit", at)
         self.commits = next(self._counter)
         self.timings.commits.add(end - done, kind)
         self.timings.transactions.add(end - began, kind)
