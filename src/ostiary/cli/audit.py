@@ -84,6 +84,7 @@ def verify(
         )
         removed = f" (those up to {result['begins_after']} were removed for their age)" if result["begins_after"] else ""
         print(f"The record is whole: {result['entries']} entries{removed}, {signed}, head {result['head_hash']}")
+        print(_speed(result["entries"], result["seconds"]))
 
 
 @app.command("export")
@@ -174,8 +175,8 @@ def _followed(client: Client, *, quiet: bool) -> Mapping[str, Any]:
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    found = client.call("POST", f"{PATH}/verify")["verification"]
     begun = time.monotonic()
+    found = client.call("POST", f"{PATH}/verify")["verification"]
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("", total=None, speed="")
         while found["is_going_on"]:
@@ -183,7 +184,11 @@ def _followed(client: Client, *, quiet: bool) -> Mapping[str, Any]:
             found = client.call("GET", f"{PATH}/verify/progress")["verification"]
             per_second = found["entries"] / max(time.monotonic() - begun, _POLL_SECONDS)
             bar.update(task, completed=found["reached"], total=found["written"] or None, speed=f"{per_second:,.0f}/s")
-    return dict(found)
+    return {**found, "seconds": round(time.monotonic() - begun, 1)}
+
+
+def _speed(entries: int, seconds: float) -> str:
+    return f"{entries:,} entries in {seconds:.1f} s ({entries / max(seconds, 0.1):,.0f} a second)"
 
 
 def _verify_export(export: Path, keys: list[str], *, json: bool) -> None:
@@ -191,6 +196,7 @@ def _verify_export(export: Path, keys: list[str], *, json: bool) -> None:
 
     from ostiary import audit_verifier  # noqa: PLC0415 (loads what nothing else needs here)
 
+    begun = time.monotonic()
     try:
         with export.open("rb") as file, Progress(transient=True, disable=json or not sys.stderr.isatty()) as bar:
             task = bar.add_task("Verifying", total=export.stat().st_size)
@@ -205,6 +211,7 @@ def _verify_export(export: Path, keys: list[str], *, json: bool) -> None:
         raise Failed(f"the export is not as it was written: {verdict.problem}")
     if not json:
         print(audit_verifier.told(verdict))
+        print(_speed(verdict.entries, time.monotonic() - begun))
 
 
 app.command()(evidence.report)

@@ -103,10 +103,12 @@ def _exported(system: System, caller: Caller, wanted: AuditSearch, until: Head) 
             break
         reached, count, signed_count = rows[0].sequence, count + len(rows), signed_count + len(signed)
         its_heads = {head.sequence: head for head in signed}
+        lines = []
         for row in reversed(rows):
-            yield _line(_shown(row))
+            lines.append(_line(_shown(row)))
             if row.sequence in its_heads:
-                yield _line(_head_line(its_heads[row.sequence]))
+                lines.append(_line(_head_line(its_heads[row.sequence])))
+        yield b"".join(lines)
     if is_selection:
         signed_count += 1
         yield _line(_head_line(until))
