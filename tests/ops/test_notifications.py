@@ -186,7 +186,7 @@ def test_what_is_not_taken_for_a_day_is_given_up_and_shown_with_the_reason(
     assert len({call.headers["webhook-signature"] for call in hook.calls}) == len(hook.calls)
     assert timedelta(hours=20) <= clock.at - dead.created_at <= timedelta(hours=28)
     assert dead.attempts == outbox.ATTEMPTS_MAX
-    assert watching.counts(system).failed == 1
+    assert watching.counts(system).failed == {"hook": 1}
     # Others are told that this one fails, not itself.
     other = to_hook(system, hook, name="other", topics=("NOTIFICATIONS",))
     assert watching.look(system) == 1

@@ -9,8 +9,9 @@ import pytest
 
 from ostiary.envoy.resources import Snapshot
 from ostiary.envoy.snapshot import snapshot
-from ostiary.errors import Denied
+from ostiary.errors import Awaits, Denied
 from ostiary.model.access import AccessException
+from ostiary.model.approval import NewBreakGlass
 from ostiary.model.authority import NewAuthority, TrustedAuthority
 from ostiary.model.desired import Desired
 from ostiary.model.notification import NotificationTarget
@@ -20,13 +21,14 @@ from ostiary.model.token import NewToken
 from ostiary.model.warning import Notice
 from ostiary.ops import (
     authorities,
+    break_glass,
     certificates,
     exceptions,
     house_settings,
     imported,
     list_upkeep,
+    listeners,
     notification_targets,
-    record,
     revocation,
     sightings,
     tokens,
@@ -378,21 +380,44 @@ def test_gateways_are_told_of_once_they_have_been_gone_for_a_while(system: Syste
     assert raised["data"]["raised"][0]["severity"] == "CRITICAL"
 
 
-def test_broken_glass_is_told_at_once_each_time_and_nothing_of_before(system: System) -> None:
-    bob = Caller(name="bob", role="operator", source="192.0.2.7")
-    record.note(system, bob, "break-glass:begin", "break_glass", "g0", {"reason": "before anybody listened"})
+def test_an_emergency_is_told_at_once_step_by_step_and_nothing_of_before(system: System) -> None:
+    on = {"client_authentication": "MANDATORY", "client_ca_tls_container_ref": f"/v1/authorities/{an_authority(system).id}"}
+    listener = a_listener(system, a_balancer(system), **on)
+    house_settings.update(system, ADMIN, {"approval_needed_for": ("LOWER_PROTECTION",)})
+    bob = Caller(name="bob", role="admin", source="192.0.2.7")
+    before = break_glass.begin(system, bob, NewBreakGlass(reason="before anybody listened"))
+    break_glass.end(system, bob, before.id)
     target = a_target(system, topics=("BREAK_GLASS",))
     assert watching.hear(system) == 0
-    record.note(system, bob, "break-glass:begin", "break_glass", "g1", {"reason": "pager\r\nBcc: x@y.test"})
-    record.note(system, bob, "break-glass:use", "break_glass", "g1", {"action": "authority:export-key"})
+    glass = break_glass.begin(system, bob, NewBreakGlass(reason="everybody is locked out"))
+    listeners.update(system, bob, listener.id, {"client_authentication": "NONE"})
     assert watching.hear(system) == 2
     assert watching.hear(system) == 0
-    begun, used = told(system, target)
-    assert begun["subject"] == "bob broke the glass"
-    assert begun["data"]["severity"] == "CRITICAL"
-    assert any("192.0.2.7" in line for line in begun["data"]["lines"])
-    assert not any("\n" in line or "\r" in line for line in begun["data"]["lines"])
-    assert used["data"]["action"] == "break-glass:use"
+    assert watching.look(system) == 0  # not once more as a warning
+    assert only(system, "BREAK_GLASS").detail == "everybody is locked out"
+    break_glass.end(system, bob, glass.id)
+    assert watching.hear(system) == 1
+    begun, used, ended = told(system, target)
+    assert begun["subject"] == "Break-glass: bob began to do without approval"
+    assert (begun["type"], begun["data"]["severity"], begun["data"]["actor"]) == ("ostiary.event", "CRITICAL", "bob")
+    assert "Reason: everybody is locked out" in begun["data"]["lines"]
+    assert "From: 192.0.2.7" in begun["data"]["lines"]
+    assert (used["subject"], used["data"]["action"]) == ("Break-glass: bob did something without approval", "listener:update")
+    assert ended["data"]["action"] == "break-glass:end"
+
+
+def test_what_waits_for_somebodys_word_is_told_at_once(system: System) -> None:
+    on = {"client_authentication": "MANDATORY", "client_ca_tls_container_ref": f"/v1/authorities/{an_authority(system).id}"}
+    listener = a_listener(system, a_balancer(system), **on)
+    house_settings.update(system, ADMIN, {"approval_needed_for": ("LOWER_PROTECTION",)})
+    target = a_target(system, topics=("APPROVALS",))
+    watching.look(system)
+    with pytest.raises(Awaits):
+        listeners.update(system, ADMIN, listener.id, {"client_authentication": "NONE"})
+    assert watching.look(system) == 1
+    (raised,) = told(system, target)[0]["data"]["raised"]
+    assert (raised["kind"], raised["owner"], raised["severity"]) == ("APPROVAL", "admin", "WARNING")
+    assert raised["command"].startswith("ostiary approval approve ")
 
 
 def test_a_flood_is_cut_into_messages_of_a_size_and_none_is_lost(system: System) -> None:
@@ -429,7 +454,7 @@ def test_what_is_counted_for_a_monitoring_system(system: System, clock: FakeCloc
     clock.advance(days=3, hours=1)
     counted = watching.counts(system)
     assert dict(counted.expiring) == {("ACCESS_TOKEN", 30): 1}
-    assert counted.failed == 0
+    assert counted.failed == {}
     assert counted.freshness[0].ratio < fresh.ratio
 
 

@@ -139,10 +139,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Standing:
-    """How it stands with a target: what waits, what was given up, and since when nothing has got through."""
+    """How it stands with a target: what waits, what was given up, and since when nothing has got through.
+
+    `dead` are kept still, with the reason; `given_up` is how many there ever were.
+    """
 
     waiting: int = 0
     dead: int = 0
+    given_up: int = 0
     sent: int = 0
     failing_since: datetime | None = None
     last_error: str = ""

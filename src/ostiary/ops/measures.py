@@ -151,8 +151,8 @@ def _watch(moment: Moment) -> Iterator[Family]:
     words = "How much of a revocation list's life is left: 1 when it is new, 0 once it has ended."
     yield Family("ostiary_crl_freshness_ratio", "gauge", words, ("authority", "authority_name"), fresh)
     yield gauge("ostiary_notifications_waiting", "Notifications that wait to be taken.", counted.waiting)
-    words = "Notifications that were given up since the control plane's database began."
-    yield counter("ostiary_notifications_failed", words, counted.failed)
+    failed = tuple(((name,), float(count)) for name, count in sorted(counted.failed.items()))
+    yield Family("ostiary_notifications_failed", "counter", "Notifications that were given up.", ("target",), failed)
 
 
 # Whoever has something to tell adds a function here.

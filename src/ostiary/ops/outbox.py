@@ -107,3 +107,5 @@ def _note(facts: Facts, after: Message, outcome: Outcome) -> None:
         notifications.move_marks(facts, after.target_id, failing_since=None)
     elif not outcome.refused or after.state == "DEAD":
         notifications.note_failing(facts, after.target_id)
+    if after.state == "DEAD":
+        notifications.count_given_up(facts, after.target_id, 1)

@@ -360,6 +360,16 @@ def _alarms(system: System) -> Iterator[Thing]:
         yield _listener(one, called.get(one) or one, "lists ended, refusing")
     for one in raised.allowing:
         yield _listener(one, called.get(one) or one, "lists ended, allowing")
+    for emergency in raised.emergencies:
+        yield Thing(
+            kind="BREAK_GLASS",
+            id=emergency.id,
+            name=emergency.begun_by,
+            owner=emergency.begun_by,
+            way="break-glass",
+            place=f"/console/break-glass/{emergency.id}",
+            detail=emergency.reason,
+        )
     for refused in raised.refused:
         yield _listener(refused.listener_id, refused.name, "listener refused", refused.why[:_WORDS])
 
@@ -378,7 +388,7 @@ def _listener(listener_id: str, name: str, way: str, detail: str = "") -> Thing:
 
 
 def _requests(reader: Reader, at: datetime) -> Iterator[Thing]:
-    """Certificate requests that wait for somebody's word."""
+    """Certificate requests, and all else, that wait for somebody's word."""
     for request_id, name, asked_by, _lapses in watched.waiting_requests(reader, at, _REQUESTS):
         yield Thing(
             kind="APPROVAL",
@@ -389,6 +399,18 @@ def _requests(reader: Reader, at: datetime) -> Iterator[Thing]:
             way="request",
             command=f"ostiary request approve {request_id}",
             place=f"/console/requests/{request_id}",
+        )
+    for approval in watched.waiting_approvals(reader, at, _REQUESTS):
+        yield Thing(
+            kind="APPROVAL",
+            id=approval.id,
+            name=approval.name or approval.action,
+            severity="WARNING",
+            owner=approval.requested_by,
+            way="approval",
+            command=f"ostiary approval approve {approval.id}",
+            place=f"/console/approvals/{approval.id}",
+            detail=approval.justification,
         )
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -41,11 +42,13 @@ _OF_GATEWAYS: Final[tuple[WarningKind, ...]] = ("GATEWAY", "LISTENER")
 _OF_WHAT_IS_SERVED: Final[tuple[WarningKind, ...]] = ("SERVER_CERTIFICATE", "AUTHORITY", "REVOCATION_LIST", "LISTENER")
 _HURRY: Final[tuple[Topic, ...]] = ("GATEWAYS", "BREAK_GLASS", "APPROVALS")
 _EVENTS: Final = {
-    "break-glass:begin": _("%(who)s broke the glass"),
-    "break-glass:use": _("%(who)s used broken glass"),
-    "break-glass:end": _("Broken glass is whole again"),
+    "break-glass:begin": _("Break-glass: %(who)s began to do without approval"),
+    "break-glass:end": _("Break-glass: doing without approval came to its end"),
+    "break-glass:review": _("Break-glass: %(who)s signed off what was done without approval"),
 }
+_USE: Final = _("Break-glass: %(who)s did something without approval")
 _EVENTS_AT_ONCE: Final = 100
+_EVENTS_SINCE: Final = timedelta(days=7)
 _LOGGED: Final = 20
 
 log = structlog.get_logger(source="watch")
@@ -66,7 +69,7 @@ class Counts:
 
     expiring: Mapping[tuple[WarningKind, int], int]
     freshness: tuple[Freshness, ...]
-    failed: int  # notifications that were given up, of those that are kept
+    failed: Mapping[str, int]  # notifications that were ever given up, by target
     waiting: int
 
 
@@ -86,10 +89,11 @@ def counts(system: System) -> Counts:
             expiring[key] = expiring.get(key, 0) + (one.stage != "HALF_LIFE")
     with system.store.read() as reader:
         standings = notifications.standings(reader)
+        targets = reader.all(NOTIFICATION_TARGET)
         return Counts(
             expiring={key: count for key, count in expiring.items() if count},
             freshness=tuple(_freshness(reader, at)),
-            failed=sum(one.dead for one in standings.values()),
+            failed={one.name: standings[one.id].given_up for one in targets if one.id in standings},
             waiting=sum(one.waiting for one in standings.values()),
         )
 
@@ -111,9 +115,9 @@ def hear(system: System) -> int:
     with system.store.read() as reader:
         targets = [one for one in reader.all(NOTIFICATION_TARGET) if one.enabled and "BREAK_GLASS" in one.topics]
         lowest = min((notifications.marks(reader, one.id)[1] for one in targets), default=None)
-        if lowest is None or not notifications.on_record(reader, lowest, tuple(_EVENTS), 1):
+        if lowest is None or not notifications.emergencies_on_record(reader, lowest, system.clock() - _EVENTS_SINCE, 1):
             return 0
-    return sum(system.store.record(lambda facts, one=one: _hear(facts, one)) for one in targets)  # type: ignore[misc]
+    return sum(system.store.record(partial(_hear, target=one)) for one in targets)
 
 
 def _current(system: System) -> tuple[Notice, ...]:
@@ -205,7 +209,9 @@ def _news(
 def _wants(target: NotificationTarget, one: Notice) -> bool:
     # A target to which nothing gets through cannot be told so.
     is_itself = one.kind == "NOTIFICATION_TARGET" and one.thing_id == target.id
-    return one.topic in target.topics and at_least(one.severity, target.severity) and not is_itself
+    if is_itself or one.kind == "BREAK_GLASS":
+        return False  # of an emergency each step is told (`hear`)
+    return one.topic in target.topics and at_least(one.severity, target.severity)
 
 
 def _hurries(one: Notice) -> bool:
@@ -258,7 +264,7 @@ def _hear(facts: Facts, target: NotificationTarget) -> int:
     if now is None:
         return 0
     since = notifications.marks(facts, now.id)[1]
-    found = notifications.on_record(facts, since, tuple(_EVENTS), _EVENTS_AT_ONCE)
+    found = notifications.emergencies_on_record(facts, since, facts.at - _EVENTS_SINCE, _EVENTS_AT_ONCE)
     for sequence, text in found:
         entry = json.loads(text)
         outbox.put(facts, new_message(now, "event", _event(now, sequence, entry, facts.at), facts.at))
@@ -268,18 +274,19 @@ def _hear(facts: Facts, target: NotificationTarget) -> int:
 
 
 def _event(target: NotificationTarget, sequence: int, entry: Mapping[str, Any], at: datetime) -> str:
-    said = words.of(target.language)
+    said, action = words.of(target.language), str(entry["action"])
     who = warning_words.line(str(entry.get("actor", "")))
-    title = said.gettext(_EVENTS[entry["action"]]) % {"who": who}
+    title = said.gettext(_EVENTS.get(action, _USE)) % {"who": who}
     lines = [
-        f"{title}.",
         f"{said.gettext(_('When'))}: {entry.get('at', '')}",
+        f"{said.gettext(_('What'))}: {action}",
         f"{said.gettext(_('From'))}: {entry.get('source', '')}",
         f"{said.gettext(_('In the record'))}: {sequence}",
-        *(f"{name}: {value}" for name, value in (entry.get("after") or {}).items() if isinstance(value, str | int)),
-        said.gettext(warning_words.WAYS["break-glass"]),
     ]
-    told = {"action": entry["action"], "actor": who, "sequence": sequence, "at": entry.get("at")}
+    reason = (entry.get("after") or {}).get("reason")
+    lines += [f"{said.gettext(_('Reason'))}: {reason}"] if reason else []
+    lines.append(said.gettext(warning_words.WAYS["break-glass"]))
+    told = {"action": action, "actor": who, "sequence": sequence, "at": entry.get("at")}
     return letters.event_body(title, lines, {**told, "severity": "CRITICAL", "topic": "BREAK_GLASS"}, at)
 
 

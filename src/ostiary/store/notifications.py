@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 
 from ostiary.model.notification import Message, Standing
 from ostiary.model.warning import Notice
@@ -16,6 +16,7 @@ _TOLD: Final = tables.told_warnings
 _MESSAGES: Final = tables.notifications
 _MARKS: Final = tables.notification_marks
 _AUDIT: Final = tables.audit
+_EMERGENCIES: Final = 500
 
 
 def target_context(target_id: str) -> str:
@@ -63,9 +64,8 @@ def note_told(transaction: Transaction, target_id: str, raised: Iterable[Notice]
 
 def begin(transaction: Transaction, target_id: str, audit_sequence: int) -> None:
     """A target is new: it hears nothing of what was on record before it."""
-    transaction.connection.execute(
-        _MARKS.insert(), {"target_id": target_id, "digest_at": None, "audit_sequence": audit_sequence, "failing_since": None}
-    )
+    new = {"target_id": target_id, "digest_at": None, "audit_sequence": audit_sequence, "failing_since": None, "given_up": 0}
+    transaction.connection.execute(_MARKS.insert(), new)
 
 
 def forget_target(transaction: Transaction, target_id: str) -> None:
@@ -93,15 +93,18 @@ def note_failing(transaction: Transaction, target_id: str) -> None:
     transaction.connection.execute(update(_MARKS).where(first).values(failing_since=transaction.at))
 
 
-def on_record(reader: Reader, after: int, actions: Sequence[str], most: int) -> tuple[tuple[int, str], ...]:
-    """Entries of the record after this one with one of these actions, in order: number and text."""
+def emergencies_on_record(reader: Reader, after: int, since: datetime, most: int) -> tuple[tuple[int, str], ...]:
+    """Entries of the record after this one about emergencies that are open, or were changed since then: number and text."""
+    glass = tables.break_glasses
+    lately = select(glass.c.id).where(or_(glass.c.state == "OPEN", glass.c.updated_at >= since, glass.c.created_at >= since))
+    ids = tuple(reader.connection.execute(lately.order_by(glass.c.created_at.desc()).limit(_EMERGENCIES)).scalars())
     statement = (
         select(_AUDIT.c.sequence, _AUDIT.c.entry)
-        .where(_AUDIT.c.action.in_(actions), _AUDIT.c.sequence > after)
+        .where(_AUDIT.c.resource_id.in_(ids), _AUDIT.c.sequence > after)
         .order_by(_AUDIT.c.sequence)
         .limit(most)
     )
-    return tuple((int(row[0]), str(row[1])) for row in reader.connection.execute(statement))
+    return tuple((int(row[0]), str(row[1])) for row in reader.connection.execute(statement)) if ids else ()
 
 
 def put(transaction: Transaction, message: Message) -> Message:
@@ -157,7 +160,14 @@ def give_up_oldest(transaction: Transaction, target_id: str, most: int, why: str
     if gone:
         news = {"state": "DEAD", "error": why, "finished_at": transaction.at}
         transaction.connection.execute(update(_MESSAGES).where(_MESSAGES.c.id.in_(gone)).values(news))
+        count_given_up(transaction, target_id, len(gone))
     return len(gone)
+
+
+def count_given_up(transaction: Transaction, target_id: str, count: int) -> None:
+    """So many were given up: what is deleted later stays counted."""
+    its = _MARKS.c.target_id == target_id
+    transaction.connection.execute(update(_MARKS).where(its).values(given_up=_MARKS.c.given_up + count))
 
 
 def forget_old(transaction: Transaction, before: datetime) -> int:
@@ -179,8 +189,8 @@ def standings(reader: Reader) -> Mapping[str, Standing]:
         columns.target_id, columns.state
     )
     found: dict[str, Standing] = {
-        row.target_id: Standing(failing_since=row.failing_since)
-        for row in reader.connection.execute(select(_MARKS.c.target_id, _MARKS.c.failing_since))
+        row.target_id: Standing(failing_since=row.failing_since, given_up=row.given_up)
+        for row in reader.connection.execute(select(_MARKS.c.target_id, _MARKS.c.failing_since, _MARKS.c.given_up))
     }
     for target_id, state, count, finished_at in reader.connection.execute(counted):
         known = found.get(target_id, Standing())
@@ -189,12 +199,6 @@ def standings(reader: Reader) -> Mapping[str, Standing]:
         else:
             found[target_id] = replace(known, **{"waiting" if state == "WAITING" else "dead": count})
     return {target_id: replace(one, last_error=_last_error(reader, target_id)) for target_id, one in found.items()}
-
-
-def dead(reader: Reader) -> int:
-    """How many were given up, of all that are kept."""
-    statement = select(func.count()).select_from(_MESSAGES).where(_MESSAGES.c.state == "DEAD")
-    return int(reader.connection.execute(statement).scalar_one())
 
 
 def _last_error(reader: Reader, target_id: str) -> str:

@@ -262,6 +262,7 @@ notification_marks = Table(
     Column("digest_at", UTCDateTime),  # when it was last told what was gathered
     Column("audit_sequence", BigInteger, nullable=False),  # up to here it was told what is on record
     Column("failing_since", UTCDateTime),
+    Column("given_up", BigInteger, nullable=False),  # messages, ever
 )
 
 # What authorities say of certificates, and what gateways saw of them: facts, many of them, none with a history of its own.

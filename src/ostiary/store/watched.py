@@ -8,10 +8,11 @@ from typing import Any, Final
 from sqlalchemy import RowMapping, and_, func, or_, select
 
 from ostiary.model.access import AccessException
+from ostiary.model.approval import Approval
 from ostiary.model.authority import Authority
 from ostiary.model.token import Token
 from ostiary.store import tables
-from ostiary.store.kinds import ACCESS_EXCEPTION, AUTHORITY, TOKEN
+from ostiary.store.kinds import ACCESS_EXCEPTION, APPROVAL, AUTHORITY, TOKEN
 from ostiary.store.rows import from_row
 from ostiary.store.store import Reader
 from ostiary.store.summed import parts
@@ -189,6 +190,18 @@ def waiting_requests(reader: Reader, at: datetime, most: int) -> tuple[tuple[str
         .limit(most)
     )
     return tuple((row[0], row[1], row[2], row[3]) for row in reader.connection.execute(statement))
+
+
+def waiting_approvals(reader: Reader, at: datetime, most: int) -> tuple[Approval, ...]:
+    """What another person has to agree to, the first to lapse first."""
+    table = tables.approvals
+    statement = (
+        select(table)
+        .where(table.c.status == "PENDING", table.c.expires_at > at)
+        .order_by(table.c.expires_at, table.c.id)
+        .limit(most)
+    )
+    return tuple(from_row(APPROVAL, row) for row in reader.connection.execute(statement).mappings())
 
 
 def signers(reader: Reader) -> dict[str, datetime]:

@@ -69,6 +69,7 @@ def upgrade() -> None:
         sa.Column("digest_at", TIME, nullable=True),
         sa.Column("audit_sequence", sa.BigInteger(), nullable=False),
         sa.Column("failing_since", TIME, nullable=True),
+        sa.Column("given_up", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("target_id", name=op.f("pk_notification_marks")),
     )
     # What expires soon of those seen is looked for every minute.
