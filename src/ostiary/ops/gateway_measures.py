@@ -12,6 +12,7 @@ from ostiary.ops.system import System
 
 MOST_TOLD: Final = 1000  # listeners of one gateway that are told apart; all others together are one
 
+_MOST_EXPORTS: Final = 20  # of one gateway
 _GATEWAY: Final = ("gateway",)
 _WHERE: Final = ("gateway", "listener", "listener_name")
 _PLACE: Final = {name: place for place, name in enumerate(COUNTERS)}
@@ -126,9 +127,34 @@ def _of_keepers(heard: tuple[Heard, ...]) -> Iterator[Family]:
     yield family("ostiary_gateway_stale_lists", words, lambda one: _length(one.report.get("stale")))
     words = "Long requests that go on at a gateway, and end when their client may no longer."
     yield family("ostiary_gateway_streams_open", words, lambda one: _open(one.report.get("streams")))
+    yield from _of_exports(heard)
     about = tuple(((one.id, _word(one, "version"), _word(one, "keeper_version")), 1.0) for one in heard)
     words = "The versions that run at a gateway."
     yield Family("ostiary_gateway", "info", words, ("gateway", "engine_version", "keeper_version"), about)
+
+
+def _of_exports(heard: tuple[Heard, ...]) -> Iterator[Family]:
+    """What became of the access record on its way to others. `target` is what the operator calls it."""
+    told = [(one.id, export) for one in heard for export in _dicts(one.report.get("exports"))[:_MOST_EXPORTS]]
+
+    def family(name: str, kind: Any, words: str, value: Any) -> Family:
+        samples = {(one, str(export.get("target", ""))[:255]): float(value(export)) for one, export in told}
+        return Family(name, kind, words, ("gateway", "target"), tuple(samples.items()))
+
+    words = "Entries of the access record that a target has taken."
+    yield family("ostiary_export_sent", "counter", words, lambda one: _count(one.get("sent")))
+    words = "Entries of the access record that were removed before a target had taken them."
+    yield family("ostiary_export_dropped", "counter", words, lambda one: _count(one.get("dropped")))
+    words = "Whether a target does not take the access record now: 1, or 0."
+    yield family("ostiary_export_failing", "gauge", words, lambda one: bool(one.get("failing_since")))
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _count(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and value >= 0 else 0.0
 
 
 def _length(value: Any) -> int:
@@ -136,8 +162,7 @@ def _length(value: Any) -> int:
 
 
 def _open(streams: Any) -> float:
-    value = streams.get("open", 0) if isinstance(streams, Mapping) else 0
-    return float(value) if isinstance(value, int | float) else 0.0
+    return _count(streams.get("open", 0)) if isinstance(streams, Mapping) else 0.0
 
 
 def _word(one: Heard, name: str) -> str:

@@ -13,10 +13,10 @@ from typing import Final
 
 from ostiary.measuring import OTHER, Family, counter, gauge, info
 from ostiary.model.denial import Total
-from ostiary.ops import gateway_measures, watching
+from ostiary.ops import break_glass, gateway_measures, watching
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
-from ostiary.store import denials, measured, sightings
+from ostiary.store import denials, heads, measured, sightings
 from ostiary.store.store import Reader
 
 MOST_KINDS: Final = 1000  # of refusals that are told apart; a monitoring system keeps a series of each
@@ -62,6 +62,14 @@ def _record(moment: Moment) -> Iterator[Family]:
     yield counter("ostiary_audit_entries", "Entries of the record since it began.", number)
     words = "When the last entry of the record was made, in seconds since 1970; 0 before the first."
     yield gauge("ostiary_audit_last_entry_timestamp_seconds", words, at.timestamp() if at else 0)
+    head = heads.last(moment.reader)
+    signed = "Entries of the record that a signed head stands for."
+    yield gauge("ostiary_audit_entries_signed", signed, head.sequence if head else 0)
+    words = "When the last head of the record was signed, in seconds since 1970; 0 before the first."
+    yield gauge("ostiary_audit_head_signed_timestamp_seconds", words, head.at.timestamp() if head else 0)
+    backup = measured.last_backup(moment.reader)
+    words = "When the last backup was finished, in seconds since 1970; 0 before the first, and where the record begins later."
+    yield gauge("ostiary_backup_last_timestamp_seconds", words, backup.timestamp() if backup else 0)
 
 
 def _authorities(moment: Moment) -> Iterator[Family]:
@@ -78,6 +86,8 @@ def _authorities(moment: Moment) -> Iterator[Family]:
 
 
 def _people(moment: Moment) -> Iterator[Family]:
+    words = "Emergencies in which somebody does without approval, as of now."
+    yield gauge("ostiary_break_glass_active", words, len(break_glass.open_now(moment.system)))
     yield gauge("ostiary_sessions", "People who are signed in to the console.", measured.sessions(moment.reader, moment.at))
     clients, crowded = sightings.count(moment.reader, moment.at)
     yield gauge("ostiary_clients_seen", "Certificates that were let in, at each listener.", clients)

@@ -51,6 +51,13 @@ def sessions(reader: Reader, at: datetime) -> int:
     return int(reader.connection.execute(statement).scalar_one())
 
 
+def last_backup(reader: Reader) -> datetime | None:
+    """When the last backup was finished, as far as the record goes back."""
+    table = tables.audit
+    statement = select(table.c.at).where(table.c.action == "backup:finish").order_by(table.c.sequence.desc()).limit(1)
+    return reader.connection.execute(statement).scalar()
+
+
 def last_entry(reader: Reader) -> tuple[int, datetime | None]:
     """The number of the record's last entry, and when it was made."""
     number, _ = reader.audit_head()
