@@ -44,7 +44,7 @@ def test_what_lowers_a_listener_waits_and_is_done_once_another_person_agreed(sys
     waiting = asked(system, lambda: listeners.update(system, ALICE, listener.id, {"client_authentication": "OPTIONAL"}))
     assert (waiting.status, waiting.kinds, waiting.requested_by) == ("PENDING", ("LOWER_PROTECTION",), "alice")
     assert listeners.get(system, ADMIN, listener.id).client_authentication == "MANDATORY"
-    with pytest.raises(Denied, match="asked for this"):
+    with pytest.raises(Denied, match="another person has to decide"):
         approvals.approve(system, ALICE, waiting.id)
     done = approvals.approve(system, BOB, waiting.id, "called back")
     assert (done.status, done.decided_by, done.reason) == ("DONE", "bob", "called back")

@@ -237,6 +237,11 @@ def status(data_dir: DataDir = None, json: Json = False) -> None:
     as_table(listed, listeners.COLUMNS, "No listener yet.")
     print()
     as_table(gateways, ("id", "connected", "version", "applied_revision", "last_error"), "No gateway has connected yet.")
+    exports = [one | {"gateway": gateway["id"]} for gateway in gateways for one in gateway["exports"]]
+    if exports:
+        print()
+        columns = ("gateway", "target", "sent", "dropped", "waiting_since", "failing_since", "error")
+        as_table(exports, columns, "")
 
 
 @app.command()

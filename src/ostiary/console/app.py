@@ -42,6 +42,7 @@ from ostiary.console import (
     issuing,
     listener_page,
     listeners,
+    notifications,
     overview,
     people,
     pool_check,
@@ -59,6 +60,7 @@ from ostiary.console import (
     signed_in,
     signing_in,
     users,
+    warnings,
 )
 from ostiary.console.visit import HEADERS, SAID, Form, Route, Secrets, Visit, read
 from ostiary.errors import (
@@ -116,6 +118,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     *break_glass.ROUTES,
     *profiles.ROUTES,
     *expiring.ROUTES,
+    *warnings.ROUTES,
+    *notifications.ROUTES,
     *audit.ROUTES,
     *revisions.ROUTES,
     *gateways.ROUTES,

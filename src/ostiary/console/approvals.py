@@ -11,7 +11,7 @@ from ostiary.console.differences import Told, told
 from ostiary.console.status import Shown, Tone
 from ostiary.console.visit import Visit, action, page
 from ostiary.errors import Conflict, Denied, Invalid, Refusal
-from ostiary.model.approval import Approval
+from ostiary.model.approval import Approval, Why
 from ostiary.ops import approvals, lately, rehearsals
 from ostiary.ops.why_words import KINDS, REASONS, facts
 from ostiary.web.words import _
@@ -144,7 +144,13 @@ def _details(visit: Visit, error: Refusal | None = None, about: str = "approve")
 
 def because(visit: Visit, asked: Approval) -> list[str]:
     """Why another person has to agree, in words."""
-    return [visit.say(REASONS[one.code], **facts(one)) for one in asked.reasons]
+    return [visit.say(REASONS[one.code], **_facts(visit, one)) for one in asked.reasons]
+
+
+def _facts(visit: Visit, one: Why) -> dict[str, object]:
+    """What is written in capitals for machines, in words."""
+    about = visit.say(KINDS[one.about]) if one.code == "approval_off" and one.about in KINDS else one.about
+    return {**facts(one), "about": about}
 
 
 def _told(visit: Visit, asked: Approval) -> tuple[Told, ...]:

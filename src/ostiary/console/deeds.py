@@ -13,6 +13,7 @@ from ostiary.model.balancer import LoadBalancer
 from ostiary.model.health import HealthMonitor
 from ostiary.model.house import HouseSettings
 from ostiary.model.listener import Listener
+from ostiary.model.notification import NotificationTarget
 from ostiary.model.pool import Member, Pool
 from ostiary.model.profile import Profile
 from ostiary.model.request import CertificateRequest
@@ -87,6 +88,10 @@ DEEDS: Final[Mapping[str, str]] = {
     "member:delete": _("Removed a member from a pool"),
     "member:replace": _("Replaced the members of a pool"),
     "member:update": _("Changed a member of a pool"),
+    "notification-target:create": _("Added a notification target"),
+    "notification-target:delete": _("Deleted a notification target"),
+    "notification-target:test": _("Sent a test to a notification target"),
+    "notification-target:update": _("Changed a notification target"),
     "pool:create": _("Created a pool"),
     "pool:delete": _("Deleted a pool"),
     "pool:update": _("Changed a pool"),
@@ -144,6 +149,7 @@ SORTS: Final[Mapping[str, Sort]] = {
     "session": Sort(_("Session"), Session),
     "sign_in_link": Sort(_("Sign-in link"), SignInLink),
     "house_settings": Sort(_("Settings"), HouseSettings, "/console/settings"),
+    "notification_target": Sort(_("Notification target"), NotificationTarget, "/console/notifications/{id}"),
     "secret": Sort(_("Secret"), Secret),
     "container": Sort(_("Server certificate"), Container, "/console/server-certificates/{id}"),
     "audit": Sort(_("Audit record"), None, "/console/audit"),

@@ -8,6 +8,7 @@ from typing import Final
 from markupsafe import Markup
 from starlette.responses import Response
 
+from ostiary.console import warnings
 from ostiary.console.deeds import deed
 from ostiary.console.visit import Visit, page, url
 from ostiary.console.which import which
@@ -81,6 +82,7 @@ def show(visit: Visit) -> Response:
         glance=glance.glance(visit.system, visit.caller),
         refused=sum(day.refused.values()),
         raised=alarms.raised(visit.system, visit.caller),
+        warned=warnings.tile(visit),
         waiting=[(one, deed(visit, one.action)) for one in approvals.waiting(visit.system, visit.caller)],
         emergencies=break_glass.unreviewed(visit.system, visit.caller),
         which=chosen,

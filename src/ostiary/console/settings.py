@@ -131,6 +131,7 @@ def _exactly(visit: Visit, lasts: timedelta) -> str:
 
 def _facts(visit: Visit, shown: Setup) -> list[Fact]:
     protected = _("under a passphrase") if shown.passphrase else _("without a passphrase: whoever reads the file has the key")
+    kept = shown.recording
     serves_on = _("serves on") if shown.leave_gateway else _("stops too")
     return [
         Fact(visit.say(_("Version")), shown.version),
@@ -157,6 +158,16 @@ def _facts(visit: Visit, shown: Setup) -> list[Fact]:
             "OSTIARY_PKCS11_MODULE, OSTIARY_PKCS11_TOKEN, OSTIARY_PKCS11_PIN_FILE",
         ),
         Fact(visit.say(_("When ostiary is stopped, the gateway")), visit.say(serves_on), "--leave-gateway"),
+        Fact(
+            visit.say(_("The access record is kept")),
+            visit.say(_("%(time)s, at most %(count)s files"), time=_exactly(visit, kept.keep), count=kept.files),
+            "--access-log-keep, --access-log-keep-files",
+        ),
+        Fact(
+            visit.say(_("The access record is sent to")),
+            ", ".join(one.name for one in kept.exports),
+            "--access-log-export, OSTIARY_ACCESS_LOG_EXPORTS",
+        ),
     ]
 
 

@@ -59,22 +59,22 @@ def let_in(transaction: Transaction, caller: Caller, before: User | None = None)
 
 def refuse_same(reader: Reader, asked: Approval, caller: Caller) -> None:
     """Raises `Denied` for whoever asked, and for whom one cannot tell from them."""
-    _refuse(reader, caller, asked.requested_by, asked.hands, "asked for this", asked.created_at)
+    _refuse(reader, caller, asked.requested_by, asked.hands, asked.created_at)
 
 
 def refuse_same_of_emergency(reader: Reader, glass: BreakGlass, caller: Caller) -> None:
     """Likewise for whoever would sign off what was done without approval."""
-    _refuse(reader, caller, glass.begun_by, glass.hands, "began this", glass.begun_at)
+    _refuse(reader, caller, glass.begun_by, glass.hands, glass.begun_at)
 
 
-def _refuse(reader: Reader, caller: Caller, other: str, hands: tuple[str, ...], what: str, at: datetime | None) -> None:
+def _refuse(reader: Reader, caller: Caller, other: str, hands: tuple[str, ...], at: datetime | None) -> None:
     if caller.name.casefold() == other.casefold():
-        raise Denied(f"{other} {what}, so another person has to decide.")
+        raise Denied(f"It is {other}'s own, so another person has to decide.")
     here = entrance(reader, caller)
     if other in here.by:
-        raise Denied(f"{other} {what} and has let {caller.name} in, so somebody has to decide whom {other} did not let in.")
+        raise Denied(f"{other} has let {caller.name} in, so somebody has to decide whom {other} did not let in.")
     if caller.name in hands:
-        raise Denied(f"{caller.name} has let {other} in, who {what}; somebody else has to decide.")
+        raise Denied(f"{caller.name} has let {other} in, so somebody else has to decide.")
     if here.since is not None and at is not None and here.since > at:
         raise Denied(f"{caller.name} was let in, or changed, after that; ask anew, or have somebody decide who was here before.")
     if here.unsigned is not None:

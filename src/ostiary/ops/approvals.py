@@ -76,6 +76,8 @@ CARRIED: Final[tuple[Callable[..., Any], ...]] = (
     users.create,
     users.update,
 )
+# Who agrees has to be one who may do it themselves: what a use case asks for beside the name of its action.
+_ALSO: Final = {"token:create": ("token:access",)}
 _BY_NAME: Final = {name_of(one): one for one in CARRIED}
 _REASON_MAX: Final = 2000
 log = structlog.get_logger(source="approvals")
@@ -220,7 +222,8 @@ def _refuse_unless_pending(approval: Approval, system: System) -> None:
 
 def _refuse_unless_theirs(reader: Reader, approval: Approval, caller: Caller) -> None:
     apart.refuse_same(reader, approval, caller)
-    caller.must(approval.action)
+    for action in (approval.action, *_ALSO.get(approval.action, ())):
+        caller.must(action)
 
 
 def _may(reader: Reader, approval: Approval, caller: Caller) -> bool:

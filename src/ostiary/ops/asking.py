@@ -43,8 +43,8 @@ def asks(*, changes: type[BaseModel] | None = None, repeats: bool = False) -> Ca
         @wraps(use_case)
         def asked(*args: P.args, **kwargs: P.kwargs) -> T:
             # Read once: what is gone through here must be there still for whoever keeps it.
-            given = tuple(tuple(one) if isinstance(one, Iterator) else one for one in args)
-            named = {name: tuple(one) if isinstance(one, Iterator) else one for name, one in kwargs.items()}
+            given = tuple(tuple(one) if isinstance(one, Iterator | list) else one for one in args)
+            named = {name: tuple(one) if isinstance(one, Iterator | list) else one for name, one in kwargs.items()}
             try:
                 return use_case(*given, **named)  # type: ignore[arg-type]  # the same, but for iterators
             except Stopped as stopped:
@@ -118,8 +118,8 @@ def _waiting(system: System, caller: Caller, deed: str, kept: dict[str, Any], as
     digest = hashlib.sha256(json.dumps([deed, kept, asked.fingerprint], sort_keys=True).encode()).hexdigest()
 
     def work(facts: Facts) -> Approval:
-        known = gate.pending_of(facts, caller, asked)
-        if known is not None and known.digest == digest and facts.at < known.expires_at:
+        known = gate.pending_of(facts, caller, asked, digest, facts.at)
+        if known is not None:
             return known
         if len(facts.all(APPROVAL, requested_by=caller.name, status="PENDING")) >= PENDING_EACH:
             raise Conflict(f"{PENDING_EACH} things that {caller.name} asked for wait already; withdraw some.")

@@ -200,7 +200,8 @@ def kinds_of(asked: Asked) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(one.kind for one in asked.reasons))
 
 
-def pending_of(reader: Reader, caller: Caller, asked: Asked) -> Approval | None:
+def pending_of(reader: Reader, caller: Caller, asked: Asked, digest: str, at: datetime) -> Approval | None:
     """What the same person asked for already, in the same words, and that waits."""
     its = reader.all(APPROVAL, fingerprint=asked.fingerprint, status="PENDING", requested_by=caller.name)
-    return next((one for one in its if one.requested_role == caller.role), None)
+    same = (one for one in its if one.requested_role == caller.role and one.digest == digest)
+    return next((one for one in same if at < one.expires_at), None)

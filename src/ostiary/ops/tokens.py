@@ -48,6 +48,7 @@ def create(system: System, caller: Caller, wanted: NewToken) -> tuple[Token, Pri
     def work(facts: Facts) -> Token:
         if token.role is not None:
             people.refuse_name(facts, token.name, token.role, facts.at, of=Token)
+        if token.role not in {None, "monitor"}:  # a program that reads numbers is no person
             about = [token.name, token.role, token.project_id, str(wanted.expires_in)]
             needs = gate.why(facts, "NEW_PERSON", "new_token", f"{token.name} ({token.role})")
             gate.ask(facts, caller, "token:create", needs, about=about)

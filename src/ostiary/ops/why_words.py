@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-from ostiary.model.approval import ApprovalKind, Why
+from ostiary.model.approval import Why
 from ostiary.web.words import _
 
-KINDS: Final[Mapping[ApprovalKind, str]] = {
+KINDS: Final[Mapping[str, str]] = {
     "CLIENT_CA": _("Adding or removing a Client CA"),
     "LOWER_PROTECTION": _("Asking less of clients than before"),
     "MASS_REVOCATION": _("Revoking many certificates at once"),
