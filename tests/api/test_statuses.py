@@ -85,6 +85,26 @@ def test_a_gateway_shows_what_it_has_applied(client: Client, listener: dict[str,
     assert listener["id"] in str(client.system.fleet.wanted)
 
 
+def test_a_gateway_shows_where_its_access_record_goes(client: Client) -> None:
+    one: dict[str, Any] = {"target": "syslog+tls://logs.example:6514", "sent": 5.0, "dropped": 0.0, "error": None}
+    fine = one | {"waiting_since": None, "failing_since": None}
+    away = one | {"waiting_since": "2026-01-02T00:00:00.000+00:00", "failing_since": "2026-01-02T07:00:00.000+07:00"}
+    away |= {"dropped": 2.0, "error": "Connection refused"}
+    translated(client)
+    nonsense = [{}, "x", fine | {"sent": float("inf")}, fine | {"waiting_since": "soon"}, fine | {"waiting_since": 7.0}]
+    heard(client, report={"exports": [fine, away, *nonsense]})
+    (gateway,) = client.get("/v1/gateways").json()["gateways"]
+    at = "2026-01-02T00:00:00Z"
+    assert gateway["exports"] == [
+        fine,
+        away | {"waiting_since": at, "failing_since": at},
+    ]
+    assert gateway["recording_error"] is None
+    for told in ({}, {"exports": None}, {"exports": "nonsense"}):
+        heard(client, report=told)
+        assert client.get("/v1/gateways").json()["gateways"][0]["exports"] == []
+
+
 def test_a_gateway_shows_whose_revocation_lists_have_ended(client: Client, listener: dict[str, Any]) -> None:
     fresh: dict[str, Any] = {"stale_since": None, "stale": []}
     allowed = {"listeners": [listener["id"]], "since": "2026-01-02T00:00:00+00:00", "until": "2026-01-03T00:00:00+00:00"}

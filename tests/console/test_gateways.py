@@ -93,6 +93,25 @@ def test_a_gateway_is_shown_with_what_it_has_and_what_it_counts(town: Town, look
         assert words.replace(" ", "") in text.replace(" ", ""), words
 
 
+def test_where_it_sends_its_access_record_is_shown_with_what_waits_and_what_was_dropped(town: Town, looker: Visitor) -> None:
+    waits = (town.clock() - timedelta(hours=2)).isoformat()
+    usual = {"sent": 12345.0, "dropped": 0.0, "waiting_since": None, "failing_since": None, "error": None}
+    away = {"dropped": 7.0, "waiting_since": waits, "failing_since": waits, "error": "<b>Connection refused</b>"}
+    tell(
+        town,
+        exports=[{"target": "syslog+tls://logs.example:6514", **usual}, {"target": "otlp+https://otel.example", **usual, **away}],
+        recording_error="how to keep it cannot be read",
+    )
+    page = looker.get(PLACE)
+    first, second = (row.text for row in page.root.one(id="gateways").one("tbody").every("tr"))
+    assert first.startswith("syslog+tls://logs.example:6514 Sent as it comes 12,345 0 ")
+    assert "<b>Connection refused</b> since" in second
+    assert "12,345 7" in second
+    assert "how to keep it cannot be read" in page.text
+    tell(town, exports=[], recording_error=None)
+    assert "Where the access record is sent" not in looker.get(PLACE).text
+
+
 def test_what_it_refuses_is_told_in_its_own_words(town: Town, looker: Visitor) -> None:
     listener = a_listener(town.system, a_balancer(town.system))
     refuse(town, listener, "error adding listener: <b>cannot bind</b>")

@@ -167,7 +167,7 @@ def test_all_long_streams_of_who_is_revoked_end_and_those_of_others_lose_nothing
         eventually(lambda: other_download.is_whole and other_stream.is_whole)
         assert other_tunnel.echoes()
     assert bob.knock() == 200
-    eventually(lambda: [line["path"] for line in sorted(place.cut(), key=str)].count("/slow") == 2)
+    eventually(lambda: [line["url.path"] for line in sorted(place.cut(), key=str)].count("/slow") == 2)
     assert {(line["ostiary.reason"], line["tls.client.subject"]) for line in place.cut()} == {("revoked", "CN=alice")}
     eventually(lambda: place.told()["ended"].get("revoked", 0) >= 3)
     assert place.told()["unable"] is None

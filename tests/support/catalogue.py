@@ -36,7 +36,7 @@ NOT_ON_PAGES: Final = (
     *("api/", "cli/", "gateway/", "demo/", "holder/", "xds/"),
     *("home.py", "paths.py", "serve.py", "settings.py", "signers.py", "ops/start.py", "ops/house_doors.py", "ops/enrolment.py"),
     *("store/engine.py", "store/rows.py", "ops/batches.py", "ops/ocsp.py", "ops/idempotency.py", "store/idempotency.py"),
-    *("pki/ocsp.py", "pki/kek.py", "pki/sealing.py", "ops/enrolling.py"),
+    *("pki/ocsp.py", "pki/kek.py", "pki/sealing.py", "ops/enrolling.py", "recording.py"),
 )
 
 # What else is said deep within and shown on pages: the sentences in these files.

@@ -11,7 +11,7 @@ from ostiary.api.declared import Sys, Who, described, may
 from ostiary.api.nouns import zulu_time
 from ostiary.model.fields import Data
 from ostiary.ops import gateways
-from ostiary.ops.gateways import GatewayState, StaleLists
+from ostiary.ops.gateways import GatewayState, RecordExport, StaleLists
 
 
 class StaleItem(Data):
@@ -30,6 +30,17 @@ class StreamsItem(Data):
     unable: str | None
 
 
+class ExportItem(Data):
+    """Where it sends its access record: entries sent and dropped; the time of the oldest that waits; since when it fails, why."""
+
+    target: str
+    sent: int
+    dropped: int
+    waiting_since: datetime | None
+    failing_since: datetime | None
+    error: str | None
+
+
 class GatewayItem(Data):
     """One Envoy as last heard of."""
 
@@ -43,6 +54,8 @@ class GatewayItem(Data):
     stale_since: datetime | None
     stale: tuple[StaleItem, ...]
     streams: StreamsItem | None
+    exports: tuple[ExportItem, ...]
+    recording_error: str | None
 
 
 class GatewayReply(Data):
@@ -84,7 +97,14 @@ def _shown(gateway: GatewayState) -> dict[str, Any]:
         "stale_since": min((zulu_time(one.since) for one in gateway.stale), default=None),
         "stale": [_stale(one) for one in gateway.stale],
         "streams": None if gateway.streams is None else asdict(gateway.streams),
+        "exports": [_export(one) for one in gateway.exports],
+        "recording_error": gateway.recording_error,
     }
+
+
+def _export(one: RecordExport) -> dict[str, Any]:
+    times = {"waiting_since": one.waiting_since, "failing_since": one.failing_since}
+    return asdict(one) | {name: None if at is None else zulu_time(at) for name, at in times.items()}
 
 
 def _stale(lists: StaleLists) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, Final
 
@@ -34,6 +34,21 @@ class LongStreams:
 
 
 @dataclass(frozen=True)
+class RecordExport:
+    """Where a gateway sends its access record: how many entries were sent and dropped since that began.
+
+    `waiting_since` is the time of the oldest entry that is not sent yet, `failing_since` since when it cannot be, `error` why.
+    """
+
+    target: str
+    sent: int
+    dropped: int
+    waiting_since: datetime | None
+    failing_since: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True)
 class GatewayState:
     """One Envoy. `applied_revision` is None until it has accepted all it should have; `last_error` is in its own words.
 
@@ -51,6 +66,8 @@ class GatewayState:
     wanted_revision: int | None = None
     uptime: timedelta | None = None
     counters: Mapping[str, int] = field(default_factory=dict)  # of all its listeners together, since it started
+    exports: tuple[RecordExport, ...] = ()
+    recording_error: str | None = None  # why it does not follow what was said about its access record
 
 
 @dataclass(frozen=True)
@@ -99,6 +116,8 @@ def _state(gateway: Gateway, wanted: Wanted | None) -> GatewayState:
         wanted_revision=wanted.snapshot.revision if wanted is not None else None,
         uptime=_uptime(gateway.report.get("uptime")),
         counters=_counters(gateway.report.get("listeners")),
+        exports=tuple(_exports(gateway.report.get("exports"))),
+        recording_error=None if (error := gateway.report.get("recording_error")) is None else str(error),
     )
 
 
@@ -130,6 +149,26 @@ def _stale(told: Any) -> Iterator[StaleLists]:
             )
         except (KeyError, TypeError, ValueError):
             continue
+
+
+def _exports(told: Any) -> Iterator[RecordExport]:
+    """What the keeper told of them, likewise."""
+    for one in told if isinstance(told, list) else ():
+        try:
+            yield RecordExport(
+                target=str(one["target"]),
+                sent=int(one["sent"]),
+                dropped=int(one["dropped"]),
+                waiting_since=_moment(one["waiting_since"]),
+                failing_since=_moment(one["failing_since"]),
+                error=None if one["error"] is None else str(one["error"]),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError):
+            continue
+
+
+def _moment(told: Any) -> datetime | None:
+    return None if told is None else datetime.fromisoformat(told).astimezone(UTC)
 
 
 def _streams(told: Any) -> LongStreams | None:

@@ -1,10 +1,11 @@
 """How this ostiary was started, for people to see: what start options say, and nothing that is secret."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from ostiary.ops.caller import Caller
+from ostiary.recording import Recording
 from ostiary.settings import Settings
 from ostiary.store.engine import described
 
@@ -30,6 +31,7 @@ class Setup:
     token: str = ""
     token_module: str = ""
     leave_gateway: bool = False
+    recording: Recording = field(default_factory=Recording)  # no secret is in it: what targets want to see is in files
 
 
 def of(settings: Settings, *, passphrase: bool) -> Setup:
@@ -47,6 +49,7 @@ def of(settings: Settings, *, passphrase: bool) -> Setup:
         token=settings.token.label if settings.token else "",
         token_module=settings.token.module if settings.token else "",
         leave_gateway=settings.leave_gateway,
+        recording=settings.recording,
     )
 
 
