@@ -1,9 +1,9 @@
 """A program for tests: `ostiary ARGUMENTS` again and again, killed one step later each time, until one run gets through.
 
-    python -m support.killed_at KEK_FILE ARGUMENTS
+    python -m support.killed_at FILE ARGUMENTS
 
 A step is whatever makes something last: a sync, rename, link or removal of a file, a commit; each counts before and after it is
-done. After each run a line of JSON says how it ended and how the file was left; then it waits for a line, so that whoever reads
+done. After each run a line of JSON says how it ended and how FILE was left; then it waits for a line, so that whoever reads
 can look for themselves. It forks, so that the program is loaded once and not for each step.
 """
 
@@ -65,7 +65,7 @@ def main(file: Path, arguments: list[str]) -> None:
     kek.Cost = lambda *given: real(*(given or (1, 1, 64)))  # type: ignore[assignment,misc]  # a passphrase's price is not asked
     for step in itertools.count(1):
         status = _run(arguments, step)
-        content = file.read_bytes()
+        content = file.read_bytes() if file.exists() else b""
         sys.stdout.write(json.dumps({"status": status, "file": content.decode()}) + "\n")
         sys.stdout.flush()
         if not sys.stdin.readline() or status != -signal.SIGKILL:

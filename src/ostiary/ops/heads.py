@@ -115,8 +115,8 @@ def _key(system: System) -> HeadKey:
             return known[-1]  # somebody else was quicker
         key = HeadKey(made.id, made.public_key, sealed, facts.at)
         stored.add_key(facts, key)
-        said = {"public_key": made.public_key}
-        facts.append_audit(entry(SYSTEM, "audit:new-key", Change("audit_key", made.id, None, said), None))
+        said = {"id": made.id, "public_key": made.public_key}  # its id is longer than those of things, which PostgreSQL minds
+        facts.append_audit(entry(SYSTEM, "audit:new-key", Change("audit_key", "", None, said), None))
         return key
 
     return system.store.record(work)
