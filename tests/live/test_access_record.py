@@ -76,11 +76,12 @@ def fingerprint(leaf: Leaf) -> str:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, backend: Backend) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder, ca = tmp_path_factory.mktemp("record"), Authority.root("Record root")
     (folder / "ca.pem").write_text(ca.cert_pem)
     (folder / "headers").write_text("Authorization: Bearer s3cret-of-the-collector\n")
     with (
+        Backend() as backend,
         SyslogServer("tls", authority=ca, folder=folder) as tls,
         SyslogServer("udp") as udp,
         OtlpCollector(authority=ca, folder=folder) as otlp,
@@ -96,8 +97,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, backend: Backend) -> Iterato
                 "client_ca_tls_container_ref": house.secret(ca.cert_pem),
             }
             door = house.door(backend.port, **trust)
-            for rule in ({"action": "DENY", "path_prefixes": ["/secret"]}, {"action": "ALLOW"}):
-                house.call("POST", "/v1/access-rules", {"access_rule": {"listener_id": door.id, "name": "r", **rule}})
+            for rule in ({"action": "DENY", "paths": ["/secret"]}, {"action": "ALLOW"}):
+                house.call("POST", "/v1/access-rules", {"access_rule": {"listener_id": door.id, "name": rule["action"], **rule}})
             house.until_active(door.id)
             keeper = (house.data_dir / "run" / "keeper.pid").read_text()
             assert house.process is not None
