@@ -12,7 +12,10 @@ import typer.main
 from ostiary.cli.main import app
 
 ROOT: Final = Path(__file__).parents[2]
-DOCUMENTS: Final = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("certificates", "access", "console")))
+DOCUMENTS: Final = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("certificates", "access", "access-record", "console")),
+)
 
 
 def shown(document: Path) -> list[str]:
