@@ -12,10 +12,8 @@ import typer.main
 from ostiary.cli.main import app
 
 ROOT: Final = Path(__file__).parents[2]
-DOCUMENTS: Final = (
-    ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("certificates", "access", "access-record", "console")),
-)
+NAMES: Final = ("certificates", "access", "access-record", "console")
+DOCUMENTS: Final = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in NAMES))
 
 
 def shown(document: Path) -> list[str]:
