@@ -27,6 +27,7 @@ from ostiary.model.authority import (
 from ostiary.model.denial import DenialQuery
 from ostiary.model.health import HealthMonitor
 from ostiary.model.listener import Listener
+from ostiary.model.notification import NotificationTarget
 from ostiary.model.pool import Pool
 from ostiary.model.profile import Profile
 from ostiary.model.revocation import Revoke
@@ -41,6 +42,7 @@ from ostiary.ops import (
     imported,
     listeners,
     monitors,
+    notification_targets,
     profiles,
     rehearsals,
     requests,
@@ -52,8 +54,10 @@ from ostiary.ops import (
     tokens,
     traffic,
     users,
+    watching,
 )
 from ostiary.ops.caller import Caller
+from ostiary.ops.notification_targets import Secrets
 from ostiary.ops.system import System
 from ostiary.pki import issue, keys
 from ostiary.pki.names import SubjectFields
@@ -85,6 +89,8 @@ PARTS: Final = {
     "token_id": "token",
     "user_id": "user",
     "session_id": "session",
+    "target_id": "target",
+    "kind": "kind of target",
     "sequence": "number",
     "number": "number",
 }
@@ -154,6 +160,7 @@ def a_town(folder: Path) -> Iterator[Town]:
         town.clock.at = NOW
         _signed_in(town)
         town.accept()
+        _told(town)
         yield town
 
 
@@ -184,6 +191,24 @@ def _signed_in(town: Town) -> None:
     link = sign_in_links.make(town.system, ADMIN)
     session, _secret = sessions.by_link(town.system, bytes(link), "10.20.0.15", "req-5e20")
     town.its["session"] = session.id
+
+
+def _told(town: Town) -> None:
+    """Two who are told what ends; nothing is sent."""
+    mail = NotificationTarget(
+        name="Operations",
+        kind="EMAIL",
+        host="mail.hoasen.example",
+        username="ostiary",
+        sender="ostiary@hoasen.example",
+        recipients=("lan.nguyen@hoasen.example", "ops@hoasen.example"),
+        language="vi",
+    )
+    made, _key = notification_targets.create(town.system, LAN, mail, Secrets(password="a password"))
+    hook = NotificationTarget(name="On-call", kind="WEBHOOK", severity="CRITICAL")
+    notification_targets.create(town.system, LAN, hook, Secrets(url="https://oncall.example/hooks/8f1a"))
+    town.its |= {"target": made.id, "kind of target": "email"}
+    watching.look(town.system)
 
 
 def _people(town: Town) -> None:

@@ -5,15 +5,16 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ostiary.console import authorities, certificates
+from ostiary.console import authorities, certificates, warnings
 from ostiary.console.visit import Visit, page, url
 from ostiary.model.inventory import Wanted
 from ostiary.model.query import Query
 from ostiary.ops import authority_view, inventory
+from ostiary.ops.watched import IN_USE
 
 DAYS: Final = (60, 30, 14, 7, 1)
-IN_USE: Final = timedelta(days=30)  # seen within that
 _SHOWN: Final = 25
+_URGENT: Final = 5  # warnings, of all kinds
 
 
 def home(visit: Visit) -> Response:
@@ -32,6 +33,7 @@ def home(visit: Visit) -> Response:
             visit, [one.authority for one in authority_view.ending(visit.system, visit.caller, timedelta(days=days))]
         ),
         in_use_days=IN_USE.days,
+        **warnings.urgent(visit, _URGENT),
         **certificates.section(visit),
     )
 

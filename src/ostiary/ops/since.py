@@ -10,6 +10,7 @@ from ostiary.model.warning import Notice, news
 
 # What gateways say is told once it has been so for a while: they come and go when they, or we, are started.
 SETTLED: Final = timedelta(minutes=2)
+LATELY: Final = timedelta(minutes=2)
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Since:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _first: dict[str, datetime] = field(default_factory=dict)
     _logged: dict[str, int] = field(default_factory=dict)
-    _kept: tuple[Any, tuple[Notice, ...]] | None = None
+    _kept: tuple[Any, tuple[Notice, ...], datetime] | None = None
 
     def settled(self, ids: Iterable[str], at: datetime) -> frozenset[str]:
         """Those of these that have been there for long enough; what is not among them any more begins anew."""
@@ -39,7 +40,12 @@ class Since:
         with self._lock:
             return self._kept[1] if self._kept is not None and self._kept[0] == key else None
 
-    def keep(self, key: Any, found: tuple[Notice, ...]) -> None:
+    def lately(self, at: datetime) -> tuple[Notice, ...] | None:
+        """What was found within the last minutes, whatever has changed since."""
+        with self._lock:
+            return self._kept[1] if self._kept is not None and at - self._kept[2] < LATELY else None
+
+    def keep(self, key: Any, found: tuple[Notice, ...], at: datetime) -> None:
         """Keep what was found."""
         with self._lock:
-            self._kept = (key, found)
+            self._kept = (key, found, at)

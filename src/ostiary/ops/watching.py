@@ -79,6 +79,13 @@ def warnings(system: System, caller: Caller) -> tuple[Notice, ...]:
     return _current(system)
 
 
+def lately(system: System, caller: Caller) -> tuple[Notice, ...]:
+    """The same as of the last round, a minute ago or two: for pages that are about something else."""
+    caller.must("warning:read")
+    known = system.since.lately(system.clock())
+    return _current(system) if known is None else known
+
+
 def counts(system: System) -> Counts:
     """The same in numbers; whoever asks was allowed to (`ops.measures`)."""
     at = system.clock()
@@ -131,7 +138,7 @@ def _current(system: System) -> tuple[Notice, ...]:
     with system.store.read() as reader:
         days = house_settings.read(reader).warn_days
         found = judged(watched.things(system, reader, days, at), days, at)
-    system.since.keep(key, found)
+    system.since.keep(key, found, at)
     return found
 
 
