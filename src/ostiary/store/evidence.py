@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
-from ostiary.store import tables
+from ostiary.store import heads, tables
 from ostiary.store.kinds import CERTIFICATE, Kind, R
 from ostiary.store.rows import from_row
 from ostiary.store.store import GENESIS, AuditRow, Reader
@@ -45,7 +45,7 @@ class Link:
 def position(reader: Reader, at: datetime) -> Position:
     """Where the record stood at this time; what is of that very moment is not in it yet."""
     last = select(_AUDIT.c.sequence, _AUDIT.c.hash).where(_AUDIT.c.at < at).order_by(_AUDIT.c.sequence.desc()).limit(1)
-    found = reader.connection.execute(last).first()
+    found = reader.connection.execute(last).first() or _removed_before(reader, at)
     revision = select(func.max(tables.revisions.c.number)).where(tables.revisions.c.at < at)
     return Position(
         at,
@@ -53,6 +53,13 @@ def position(reader: Reader, at: datetime) -> Position:
         GENESIS if found is None else str(found[1]),
         int(reader.connection.execute(revision).scalar() or 0),
     )
+
+
+def _removed_before(reader: Reader, at: datetime) -> tuple[int, str] | None:
+    """The last entry that was removed for its age, if its head was signed before this time: so it was written before it."""
+    sequence, digest = heads.begins_after(reader)
+    head = heads.at(reader, sequence) if sequence else None
+    return None if head is None or head.at > at else (sequence, digest)
 
 
 def oldest(reader: Reader) -> datetime | None:
