@@ -66,7 +66,7 @@ def end(emergency: Emergency, data_dir: DataDir = None, json: Json = False) -> N
     if json:
         as_json(ended)
     else:
-        print(f"It is over; {ended['uses']} things were done without approval. Another person signs it off now.")
+        print(f"It is over. Done without approval: {ended['uses']}. Another person signs it off now.")
 
 
 @app.command()

@@ -17,6 +17,7 @@ from ostiary.model.notification import NotificationTarget
 from ostiary.model.pool import Member, Pool
 from ostiary.model.profile import Profile
 from ostiary.model.request import CertificateRequest
+from ostiary.model.review import Review
 from ostiary.model.rotation import Rotation
 from ostiary.model.secret import Container, Secret
 from ostiary.model.session import Session, SignInLink
@@ -40,6 +41,7 @@ DEEDS: Final[Mapping[str, str]] = {
     "approval:overtaken": _("Agreed to what could not be done any more"),
     "approval:refuse": _("Refused what somebody else asked for"),
     "approval:withdraw": _("Took back what they had asked for"),
+    "audit:report": _("Made an evidence pack"),
     "authority:create": _("Created a CA"),
     "authority:cross-sign": _("Cross-signed a CA"),
     "authority:delegate": _("Gave OCSP answers a new key"),
@@ -57,6 +59,10 @@ DEEDS: Final[Mapping[str, str]] = {
     "break-glass:begin": _("Began to do without approval"),
     "break-glass:end": _("Doing without approval came to its end"),
     "break-glass:review": _("Signed off what was done without approval"),
+    "backup:finish": _("Finished a backup"),
+    "backup:make": _("Began a backup"),
+    "backup:recall": _("Recalled what was revoked after a backup"),
+    "backup:restore": _("Restored a backup"),
     "certificate:approve": _("Approved a certificate request"),
     "certificate:enroll": _("Enrolled a certificate"),
     "certificate:issue": _("Issued a certificate"),
@@ -98,6 +104,7 @@ DEEDS: Final[Mapping[str, str]] = {
     "profile:create": _("Created a certificate profile"),
     "profile:delete": _("Deleted a certificate profile"),
     "profile:update": _("Changed a certificate profile"),
+    "review:create": _("Signed off a review"),
     "revision:revert": _("Went back to an earlier revision"),
     "rotation:finish": _("Finished the rotation of a CA"),
     "rotation:start": _("Started the rotation of a CA"),
@@ -143,6 +150,7 @@ SORTS: Final[Mapping[str, Sort]] = {
     "certificate": Sort(_("Certificate"), Certificate, "/console/certificates/{id}"),
     "certificate_request": Sort(_("Certificate request"), CertificateRequest),
     "profile": Sort(_("Certificate profile"), Profile),
+    "review": Sort(_("Review"), Review, "/console/reviews/{id}"),
     "rotation": Sort(_("Rotation"), Rotation),
     "token": Sort(_("Token"), Token, "/console/people/tokens/{id}"),
     "user": Sort(_("User"), User, "/console/people/users/{id}"),
@@ -158,6 +166,7 @@ SORTS: Final[Mapping[str, Sort]] = {
     "approval": Sort(_("Approval"), Approval, "/console/approvals/{id}"),
     "break_glass": Sort(_("Break-glass"), BreakGlass, "/console/break-glass/{id}"),
     "kek": Sort(_("Key-encryption key")),
+    "backup": Sort(_("Backup")),
     "ocsp_signer": Sort(_("OCSP responder"), None, "/console/authorities/{id}"),
     "foreign_certificate": Sort(_("Certificate of another CA")),
 }
