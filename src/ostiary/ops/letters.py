@@ -46,7 +46,7 @@ def test_body(target: NotificationTarget, at: datetime) -> str:
 
 
 def letter(target: NotificationTarget, message: Message) -> EmailMessage:
-    """The letter of a message. Who it is from and for was checked when it was set; line breaks in headers are refused here too."""
+    """The letter of a message. Whom it is from and for was checked when it was set; a line break in a header is refused here."""
     told = json.loads(message.body)
     made = EmailMessage(policy=SMTP)
     made["From"] = f"ostiary <{target.sender}>"
@@ -114,13 +114,13 @@ def _lines(told: dict[str, Any], language: str) -> list[str]:
     said, data = words.of(language), told["data"]
     lines = list(data.get("lines", ()))
     for one in data.get("raised", ()):
-        severity = said.gettext(warning_words.SEVERITIES[one["severity"]])
-        lines += [f"{severity}: {one['title']}", *(f"  {fact}" for fact in one["facts"])]
+        urgency = warning_words.SEVERITIES[one["severity"]]
+        lines += [f"{said.gettext(urgency)}: {one['title']}", *(f"  {fact}" for fact in one["facts"])]
         lines += [f"  {one['what_to_do']}"] if one["what_to_do"] else []
         lines += [f"  $ {one['command']}"] if one["command"] else []
         lines.append("")
     if data.get("resolved"):
-        lines += [f"{said.gettext(_('Over: renewed, or there no longer'))}:"]
+        lines.append(said.gettext(_("Over, for it was renewed, or is there no longer:")))
         kinds = {kind: said.gettext(text) for kind, text in warning_words.KINDS.items()}
         lines += [f"  {kinds[one['kind']]} {one['name']}".rstrip() for one in data["resolved"]]
     return lines

@@ -77,24 +77,21 @@ def title(notice: Notice, language: str, at: datetime) -> str:
     days = (notice.ends_at - at).days
     if days < 1:
         return said.gettext(_("%(kind)s %(name)s ends within a day")) % {"kind": kind, "name": name}
-    one, many = "%(kind)s %(name)s ends in %(num)s day", "%(kind)s %(name)s ends in %(num)s days"
-    return said.ngettext(one, many, days) % {"kind": kind, "name": name, "num": days}
+    told = said.ngettext("%(kind)s %(name)s ends in %(num)s day", "%(kind)s %(name)s ends in %(num)s days", days)
+    return told % {"kind": kind, "name": name, "num": days}
 
 
 def facts(notice: Notice, language: str) -> tuple[str, ...]:
     """What else is known of it, a line each."""
-    said, found = words.of(language), []
-    if notice.ends_at is not None:
-        found.append(f"{said.gettext(_('Ends'))}: {moment(notice.ends_at)}")
-    if notice.last_seen is not None:
-        found.append(f"{said.gettext(_('Last seen'))}: {moment(notice.last_seen)}")
-    if notice.listeners:
-        found.append(f"{said.gettext(_('Used by'))}: {line(', '.join(notice.listeners))}")
-    if notice.owner:
-        found.append(f"{said.gettext(_('Owner'))}: {line(notice.owner)}")
-    if notice.detail:
-        found.append(line(notice.detail))
-    return tuple(found)
+    said = words.of(language)
+    known = (
+        (_("Ends"), moment(notice.ends_at) if notice.ends_at is not None else ""),
+        (_("Last seen"), moment(notice.last_seen) if notice.last_seen is not None else ""),
+        (_("Used by"), ", ".join(notice.listeners)),
+        (_("Owner"), notice.owner),
+    )
+    found = [f"{said.gettext(what)}: {line(text)}" for what, text in known if text]
+    return tuple([*found, line(notice.detail)] if notice.detail else found)
 
 
 def way(notice: Notice, language: str) -> str:

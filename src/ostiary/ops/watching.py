@@ -283,16 +283,17 @@ def _hear(facts: Facts, target: NotificationTarget) -> int:
 def _event(target: NotificationTarget, sequence: int, entry: Mapping[str, Any], at: datetime) -> str:
     said, action = words.of(target.language), str(entry["action"])
     who = warning_words.line(str(entry.get("actor", "")))
-    title = said.gettext(_EVENTS.get(action, _USE)) % {"who": who}
-    lines = [
-        f"{said.gettext(_('When'))}: {entry.get('at', '')}",
-        f"{said.gettext(_('What'))}: {action}",
-        f"{said.gettext(_('From'))}: {entry.get('source', '')}",
-        f"{said.gettext(_('In the record'))}: {sequence}",
-    ]
-    reason = (entry.get("after") or {}).get("reason")
-    lines += [f"{said.gettext(_('Reason'))}: {reason}"] if reason else []
-    lines.append(said.gettext(warning_words.WAYS["break-glass"]))
+    event = _EVENTS.get(action, _USE)
+    title = said.gettext(event) % {"who": who}
+    known = (
+        (_("When"), entry.get("at", "")),
+        (_("What"), action),
+        (_("From"), entry.get("source", "")),
+        (_("Number in the record"), sequence),
+        (_("Reason"), (entry.get("after") or {}).get("reason", "")),
+    )
+    to_do = warning_words.WAYS["break-glass"]
+    lines = [*(f"{said.gettext(what)}: {text}" for what, text in known if text), said.gettext(to_do)]
     told = {"action": action, "actor": who, "sequence": sequence, "at": entry.get("at")}
     return letters.event_body(title, lines, {**told, "severity": "CRITICAL", "topic": "BREAK_GLASS"}, at)
 
