@@ -57,6 +57,7 @@ bench: .venv/dev.stamp tools ## Measure: switches under load, what was killed se
 	@$(BIN)/python benchmarks/deny.py
 	@$(BIN)/python benchmarks/access.py
 	@$(BIN)/python benchmarks/console.py
+	@$(BIN)/python benchmarks/metrics.py
 	@$(BIN)/python benchmarks/record.py
 
 .PHONY: lock
