@@ -13,7 +13,7 @@ from ostiary.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from ostiary.model.authority import Authority, Certificate
 from ostiary.model.key_transfer import KeyExport
 from ostiary.model.revocation import Matching, RevocationList, Revoke
-from ostiary.ops import audit, authorities, certificates, key_transfer, list_upkeep, revocation
+from ostiary.ops import audit, authorities, certificates, key_transfer, list_upkeep, revocation, watching
 from ostiary.ops.caller import Caller
 from ostiary.ops.idempotency import Once
 from ostiary.ops.signing import open_issuer
@@ -347,10 +347,13 @@ def test_an_authority_that_cannot_sign_now_keeps_no_other_list_waiting(system: S
 def test_somebody_is_told_in_time_that_the_list_of_an_offline_authority_ends(system: System, clock: FakeClock) -> None:
     root = an_authority(system, "Offline root")
     key_transfer.export_key(system, ADMIN, root.id, KeyExport(passphrase="correct horse battery", remove=True))
-    assert list_upkeep.ending(system) == ()
-    clock.advance(days=(the_list(system, root).next_update - clock()).days - 20)
-    (told,) = list_upkeep.ending(system)
-    assert told.startswith("Offline root (")
+
+    def told() -> list[tuple[str, str]]:
+        return [(one.name, one.way) for one in watching.warnings(system, ADMIN) if one.kind == "REVOCATION_LIST"]
+
+    assert told() == []
+    clock.at = the_list(system, root).half_life + timedelta(minutes=1)
+    assert told() == [("Offline root", "list of a key elsewhere")]
 
 
 def test_what_is_below_a_revoked_authority_is_neither_trusted_nor_signs(system: System) -> None:

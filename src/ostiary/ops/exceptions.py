@@ -19,7 +19,6 @@ from ostiary.ops.edit import edited
 from ostiary.ops.meanwhile import refuse_if_overtaken
 from ostiary.ops.system import System
 from ostiary.store.kinds import ACCESS_EXCEPTION, LISTENER
-from ostiary.store.store import Reader
 
 EXCEPTIONS_PER_LISTENER: Final = 100
 ENDS_SOON: Final = timedelta(days=7)
@@ -119,22 +118,6 @@ def listener_name(system: System, exception: AccessException) -> str:
     with system.store.read() as reader:
         listener = reader.get(LISTENER, exception.listener_id)
     return listener.name if listener is not None else ""
-
-
-def ending(system: System) -> tuple[str, ...]:
-    """Exceptions that end within days, in words, so that whoever answers for them renews them or is ready."""
-    at = system.clock()
-    with system.store.read() as reader:
-        return tuple(_said(one) for one in _soon(reader, at))
-
-
-def _soon(reader: Reader, at: datetime) -> list[AccessException]:
-    found = [one for one in reader.all(ACCESS_EXCEPTION) if at < one.not_after <= at + ENDS_SOON]
-    return sorted(found, key=lambda one: one.not_after)
-
-
-def _said(one: AccessException) -> str:
-    return f"{one.name} ({one.id}, of {one.owner}): {one.not_after:%Y-%m-%d %H:%M} UTC"
 
 
 def _check(exception: AccessException) -> None:

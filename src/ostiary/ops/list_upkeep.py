@@ -1,8 +1,7 @@
 """Keep every revocation list fresh: signed anew after each revocation, and long before it ends."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from ostiary.errors import Refusal
 from ostiary.ops.revocation_lists import sign_list
@@ -11,9 +10,6 @@ from ostiary.ops.system import System
 from ostiary.store import restores, revocations
 from ostiary.store.kinds import AUTHORITY
 from ostiary.store.store import Facts, Reader
-
-# Who keeps a key offline needs time to fetch it: the engine refuses every client once the list has ended.
-ALARM: Final = timedelta(days=30)
 
 
 def sign_due(system: System) -> int:
@@ -32,23 +28,6 @@ def sign_due(system: System) -> int:
     if refusals:
         raise refusals[0]
     return signed
-
-
-def ending(system: System) -> tuple[str, ...]:
-    """The names of authorities of ours whose key is offline and whose list ends within 30 days: somebody has to bring the key."""
-    at = system.clock()
-    with system.store.read() as reader:
-        lists = revocations.lists_without_content(reader)
-        return tuple(
-            f"{authority.name} ({current.next_update:%Y-%m-%d %H:%M} UTC)"
-            for authority in reader.all(AUTHORITY)
-            if not authority.has_key
-            and authority.revoked_at is None
-            and (current := lists.get((authority.id, "complete"))) is not None
-            and current.source == "signed"
-            and current.next_update - at <= ALARM
-            and current.next_update < authority.not_after
-        )
 
 
 def _sign(system: System, authority_id: str) -> bool:
