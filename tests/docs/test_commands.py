@@ -12,7 +12,7 @@ import typer.main
 from ostiary.cli.main import app
 
 ROOT: Final = Path(__file__).parents[2]
-NAMES: Final = ("certificates", "access", "access-record", "console")
+NAMES: Final = ("certificates", "access", "access-record", "console", "backup")
 DOCUMENTS: Final = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in NAMES))
 
 
@@ -35,10 +35,10 @@ def test_a_command_in_a_document_is_one_that_there_is(
     monkeypatch.chdir(tmp_path)
     words = shlex.split(line)[1:]
     for word in words:  # files that the reader has are there
-        if re.fullmatch(r"[\w-]+\.(pem|csr|crl|key)", word):
+        if re.fullmatch(r"[\w-]+\.(pem|csr|crl|key|backup)", word):
             (tmp_path / word).touch()
     command: Any = typer.main.get_command(app)
-    while hasattr(command, "commands"):
+    while hasattr(command, "commands") and not words[0].startswith("-"):
         context = click.Context(command)
         name, command, words = command.resolve_command(context, words)
         assert name

@@ -29,7 +29,16 @@ from ostiary.web.words import CATALOGUES
 
 SOURCE: Final = Path(forms.__file__).parents[1]
 # What refuses says why, in words for people. Which argument that is.
-REFUSALS: Final = {"Invalid": 1, "TooLarge": 1, "Conflict": 0, "Denied": 0, "Unavailable": 0, "TooMany": 0, "Unauthenticated": 0}
+REFUSALS: Final = {
+    "Invalid": 1,
+    "TooLarge": 1,
+    "Conflict": 0,
+    "Decided": 0,
+    "Denied": 0,
+    "Unavailable": 0,
+    "TooMany": 0,
+    "Unauthenticated": 0,
+}
 
 # Said in a terminal, at a start that fails, or to programs.
 NOT_ON_PAGES: Final = (
@@ -37,6 +46,7 @@ NOT_ON_PAGES: Final = (
     *("home.py", "paths.py", "serve.py", "settings.py", "signers.py", "ops/start.py", "ops/house_doors.py", "ops/enrolment.py"),
     *("store/engine.py", "store/rows.py", "ops/batches.py", "ops/ocsp.py", "ops/idempotency.py", "store/idempotency.py"),
     *("pki/ocsp.py", "pki/kek.py", "pki/sealing.py", "ops/enrolling.py", "recording.py"),
+    *("restoring.py", "ops/restoring.py", "ops/recall.py", "ops/backups.py", "store/dump.py", "pki/sealed_stream.py"),
 )
 
 # What else is said deep within and shown on pages: the sentences in these files.
