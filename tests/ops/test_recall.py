@@ -10,12 +10,23 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ostiary.errors import Invalid, Unavailable
 from ostiary.ids import new_id
-from ostiary.model.authority import Authority, Certificate, RequestedNames
+from ostiary.model.authority import Authority, Certificate, RequestedNames, TrustedAuthority
 from ostiary.model.backup import Manifest
 from ostiary.model.key_transfer import AuthorityWithKey, KeyExport
 from ostiary.model.revocation import RevocationList, Revoke
 from ostiary.model.token import NewToken
-from ostiary.ops import audit, certificates, key_transfer, list_upkeep, recall, restoring, revocation, sign_in_links, tokens
+from ostiary.ops import (
+    audit,
+    certificates,
+    imported,
+    key_transfer,
+    list_upkeep,
+    recall,
+    restoring,
+    revocation,
+    sign_in_links,
+    tokens,
+)
 from ostiary.ops.recall import Recalled
 from ostiary.ops.system import System
 from ostiary.pki.crl_rules import CRL
@@ -270,6 +281,21 @@ def test_of_an_authority_whose_key_is_elsewhere_the_newest_list_there_is_is_publ
     key_transfer.import_with_key(again, ADMIN, back)
     assert the_list(again, authority).number > lost.number
     assert listed(the_list(again, authority)) == {serial(certificate)}
+
+
+def test_the_newest_list_of_an_imported_authority_is_taken_back_too(system: System, restored: Restores) -> None:
+    theirs = Stranger.root("Partner")
+    made = imported.import_bundle(system, ADMIN, TrustedAuthority(name="Partner", certificate=theirs.cert_pem))
+    imported.upload(system, ADMIN, made.id, theirs.crl([1], number=7).encode())
+    backup = kept(system)
+    imported.upload(system, ADMIN, made.id, theirs.crl([1, 2], number=8).encode())
+    newest = the_list(system, made)
+    again = restored(backup)
+    assert the_list(again, made).number == 7
+    assert recall.recall(again, ADMIN, [newest.der]) == (), "nothing of ours"
+    assert (the_list(again, made).der, the_list(again, made).source) == (newest.der, "uploaded")
+    assert actions(again)[-1] == "authority:upload"
+    assert restored(backup, [newest.der]) is not None
 
 
 def test_lists_that_prove_nothing_change_nothing(system: System, restored: Restores) -> None:

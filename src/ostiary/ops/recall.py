@@ -16,15 +16,17 @@ from cryptography import x509
 from ostiary.errors import Invalid
 from ostiary.model.authority import Authority, Certificate
 from ostiary.model.fields import Data
-from ostiary.model.revocation import HOLD, RELEASED, Revocation, RevocationList
+from ostiary.model.revocation import HOLD, RELEASED, ListSource, Revocation, RevocationList
+from ostiary.ops import imported
 from ostiary.ops.caller import Caller
 from ostiary.ops.facts import record
 from ostiary.ops.record import entry
 from ostiary.ops.signing import parsed
 from ostiary.ops.system import System
-from ostiary.pki import crl, pem, signatures
+from ostiary.pki import crl, foreign_lists, pem, signatures
 from ostiary.pki.crl_rules import CRL
 from ostiary.pki.extensions import extension
+from ostiary.pki.foreign_lists import ForeignList
 from ostiary.pki.names import name_text, serial_hex, whole_octets
 from ostiary.store import restores, revocations
 from ostiary.store.kinds import AUTHORITY, CERTIFICATE
@@ -62,13 +64,16 @@ def recall(system: System, caller: Caller, ders: Iterable[bytes]) -> tuple[Recal
     """Put on record what lost lists among these say; lists that are not lost, or not of our authorities, say nothing."""
     given = tuple(dict.fromkeys(ders))
     with system.store.read() as reader:
-        if not any(True for _ in _lost(reader, given)):
+        if not any(True for _ in _lost(reader, given)) and not any(True for _ in _newer_of_others(reader, given, system.clock())):
             return ()
     return record(system, caller, "backup:recall", lambda facts: recalled(facts, caller, given))
 
 
 def recalled(facts: Facts, caller: Caller, ders: Iterable[bytes]) -> tuple[Recalled, ...]:
     """The same within a transaction; of what it changes, who calls tells the record."""
+    ders = tuple(ders)
+    for held, found, source, url in _newer_of_others(facts, ders, facts.at):
+        imported.keep(facts, caller, [held], [(found, url)], source)
     taken = [_taken(facts, caller, lost) for lost in _lost(facts, ders)]
     return tuple(one for one in taken if one is not None)
 
@@ -107,12 +112,31 @@ def _lost(reader: Reader, ders: Iterable[bytes]) -> Iterator[_Lost]:
             continue
         authority = next((one for one in authorities if _signed(held, one)), None)
         current = lists.get((authority.id, "complete")) if authority is not None else None
-        # Of others' authorities, the list is news of theirs and no memory of ours: it is fetched or uploaded again.
+        # A list of others' is news of theirs, and no memory of ours: `_newer_of_others`.
         if authority is None or current is None or current.source != "signed":
             continue
         if number > current.number or _is_between(authority.id, number, past):
             found.append(_Lost(held, der, authority, number))
     yield from sorted(found, key=lambda lost: lost.number)
+
+
+def _newer_of_others(
+    reader: Reader, ders: Iterable[bytes], at: datetime
+) -> Iterator[tuple[Authority, ForeignList, ListSource, str | None]]:
+    """Lists of imported authorities that are newer than those we hold, and where these came from: taken since the backup."""
+    lists = revocations.lists_without_content(reader)
+    theirs = [one for one in reader.all(AUTHORITY) if one.kind == "imported" and not one.has_key]
+    for der in ders if theirs else ():
+        try:
+            (found,) = foreign_lists.read_lists(der, [parsed(one) for one in theirs], at, "list")
+        except Invalid:
+            continue  # of somebody else, or it has ended
+        for one in theirs:
+            current = lists.get((one.id, "complete")) or lists.get((one.id, "set_aside"))
+            if current is None or current.source == "signed" or parsed(one) not in found.signers:
+                continue
+            if (found.number or 0, found.this_update) > (current.number, current.this_update):
+                yield one, found, current.source, current.url
 
 
 def _is_between(authority_id: str, number: int, past: Iterable[Restored]) -> bool:
