@@ -98,7 +98,7 @@ def test_the_manifest_has_the_hash_of_each_file_and_the_record_that_of_the_manif
         for name, content in pack.files.items()
         if name not in {"manifest.json", "SHA256SUMS"}
     }
-    sums = dict(reversed(line.split("  ")) for line in pack.files["SHA256SUMS"].decode().splitlines())
+    sums = {line[66:]: line[:64] for line in pack.files["SHA256SUMS"].decode().splitlines()}
     digest = hashlib.sha256(pack.files["manifest.json"]).hexdigest()
     assert sums == {**listed, "manifest.json": digest}
     noted = [entry["after"] for entry in audit.find(month.system, ADMIN, after=76) if entry["action"] == "audit:report"]

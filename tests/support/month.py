@@ -281,7 +281,7 @@ def _october(month: Month) -> None:
 
 
 def _review(subject: str, since: str, until: str, note: str, findings: str) -> NewReview:
-    said = {"subject": subject, "from": f"{since}T00:00:00Z", "to": f"{until}T00:00:00Z", "note": note, "findings": findings}
+    said = {"subject": subject, "since": f"{since}T00:00:00Z", "until": f"{until}T00:00:00Z", "note": note, "findings": findings}
     return NewReview.model_validate_json(json.dumps(said))
 
 

@@ -30,6 +30,7 @@ from ostiary.model.listener import Listener
 from ostiary.model.notification import NotificationTarget
 from ostiary.model.pool import Pool
 from ostiary.model.profile import Profile
+from ostiary.model.review import NewReview
 from ostiary.model.revocation import Revoke
 from ostiary.model.token import NewToken
 from ostiary.model.user import User
@@ -46,6 +47,7 @@ from ostiary.ops import (
     profiles,
     rehearsals,
     requests,
+    reviews,
     revocation,
     rotations,
     sessions,
@@ -89,6 +91,7 @@ PARTS: Final = {
     "token_id": "token",
     "user_id": "user",
     "session_id": "session",
+    "review_id": "review",
     "target_id": "target",
     "kind": "kind of target",
     "sequence": "number",
@@ -157,6 +160,7 @@ def a_town(folder: Path) -> Iterator[Town]:
         _certificates(town)
         _rules(town)
         _traffic(town)
+        _reviewed(town)
         town.clock.at = NOW
         _signed_in(town)
         town.accept()
@@ -209,6 +213,19 @@ def _told(town: Town) -> None:
     notification_targets.create(town.system, LAN, hook, Secrets(url="https://oncall.example/hooks/8f1a"))
     town.its |= {"target": made.id, "kind of target": "email"}
     watching.look(town.system)
+
+
+def _reviewed(town: Town) -> None:
+    _at(town, days=120)
+    quarter = timedelta(days=90)
+    looked = NewReview(
+        subject="access",
+        since=town.clock.at - quarter,
+        until=town.clock.at - timedelta(days=1),
+        note="With both team leads",
+        findings="Old Broker Ltd. has no contract any more",
+    )
+    town.its["review"] = reviews.create(town.system, LAN, looked).id
 
 
 def _people(town: Town) -> None:

@@ -5,19 +5,29 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from ostiary.api.bodies import decode
 from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
 from ostiary.api.nouns import Link, Noun, wrapped
 from ostiary.api.queries import asked, links, one_asked
+from ostiary.errors import Invalid
 from ostiary.model.fields import Data
 from ostiary.model.review import Due, NewReview, Review, Seen, Subject
 from ostiary.ops import reviews
 
 NOUN: Final = Noun("review", "reviews", Review)
-BODY: Final = wrapped("review", NewReview)
 _NAMES: Final = {"since": "from", "until": "to"}
+
+
+class SignOff(NewReview):
+    """What a caller says to sign a review off. Who they are, and what there was to be looked at, is not theirs to say."""
+
+    since: AwareDatetime = Field(alias="from", description="The beginning of the time that was looked at.")
+    until: AwareDatetime = Field(alias="to", description="Its end.")
+
+
+BODY: Final = wrapped("review", SignOff)
 
 
 class ReviewItem(Data):
@@ -67,8 +77,12 @@ router = APIRouter(prefix="/v1/reviews", tags=["audit"])
 @router.post("", dependencies=[may("review:create")], **described(201, takes=BODY, answers=ReviewReply))
 def create(system: Sys, caller: Who, raw: Raw) -> JSONResponse:
     """Sign a review off, as whoever calls. It cannot be changed or deleted afterwards."""
-    wanted: NewReview = getattr(decode(raw, BODY), NOUN.one)
-    return JSONResponse({NOUN.one: shown(reviews.create(system, caller, wanted))}, 201)
+    said = getattr(decode(raw, BODY), NOUN.one)
+    try:
+        made = reviews.create(system, caller, NewReview(**dict(said)))
+    except Invalid as refused:
+        raise Invalid(_NAMES.get(refused.field, refused.field), refused.message) from None
+    return JSONResponse({NOUN.one: shown(made)}, 201)
 
 
 @router.get("", dependencies=[may("review:read")], **described(200, answers=ReviewList, query=list_query(NOUN.attributes)))

@@ -53,8 +53,8 @@ class NewReview(Data):
     """What a caller says to sign a review off. Who they are, and what there was to be looked at, is not theirs to say."""
 
     subject: Subject = setting("access", "Who has access, who was refused, or what is excepted.", label="What was looked at")
-    since: AwareDatetime = setting(description="The beginning of the time that was looked at.", label="From", alias="from")
-    until: AwareDatetime = setting(description="Its end.", label="Until", alias="to")
+    since: AwareDatetime = setting(description="The beginning of the time that was looked at.", label="From")
+    until: AwareDatetime = setting(description="Its end.", label="Until")
     note: Words = setting("", "What was looked at and how: which lists, with whom.", label="Note")
     findings: Words = setting(
         "", "What was found, and what follows from it; leave it empty where all is in order.", label="Findings"

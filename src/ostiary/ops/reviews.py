@@ -85,11 +85,11 @@ def _due(subject: Subject, last: Review | None, at: datetime) -> Due:
 
 def _check(wanted: NewReview, at: datetime) -> None:
     if wanted.until <= wanted.since:
-        raise Invalid("to", "must be later than the beginning")
+        raise Invalid("until", "must be later than the beginning")
     if wanted.until > at:
-        raise Invalid("to", "must not be in the future: what has not happened yet, nobody has looked at")
+        raise Invalid("until", "must not be in the future: what has not happened yet, nobody has looked at")
     if wanted.until - wanted.since > LONGEST_PERIOD:
-        raise Invalid("from", "is more than ten years before the end")
+        raise Invalid("since", "is more than ten years before the end")
 
 
 def _seen(reader: Reader, since: datetime, until: datetime, at: datetime) -> Seen:
