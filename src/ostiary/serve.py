@@ -102,11 +102,11 @@ def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info", 
 
     Raises `Conflict` when another ostiary runs on this data directory or has the API's port.
     """
+    for target in settings.recording.exports:
+        exports.check(target)
     hardening.keep_memory_off_disk()
     logs.configure(log_level, log_form)
     os.umask(0o077)  # whatever we write is ours alone
-    for target in settings.recording.exports:
-        exports.check(target)
     with home.held(settings.data_dir):
         passphrase = home.passphrase(settings, getpass if sys.stdin.isatty() else None)  # before signals are ours: Ctrl-C ends it
         asyncio.run(_serve(settings, ready, passphrase))

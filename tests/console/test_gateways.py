@@ -112,6 +112,18 @@ def test_where_it_sends_its_access_record_is_shown_with_what_waits_and_what_was_
     assert "Where the access record is sent" not in looker.get(PLACE).text
 
 
+def test_a_target_that_the_record_has_not_reached_for_a_while_is_an_alarm(town: Town, looker: Visitor) -> None:
+    def fails_since(**ago: float) -> None:
+        since = (town.clock() - timedelta(**ago)).isoformat()
+        one = {"target": "syslog+tls://logs.example:6514", "sent": 1.0, "dropped": 0.0, "waiting_since": since}
+        tell(town, exports=[one | {"failing_since": since, "error": "Connection refused"}])
+
+    fails_since(minutes=9)
+    assert "access record" not in alarm(looker)
+    fails_since(minutes=11)
+    assert "The access record has not reached syslog+tls://logs.example:6514 since" in alarm(looker)
+
+
 def test_what_it_refuses_is_told_in_its_own_words(town: Town, looker: Visitor) -> None:
     listener = a_listener(town.system, a_balancer(town.system))
     refuse(town, listener, "error adding listener: <b>cannot bind</b>")

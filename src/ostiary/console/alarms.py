@@ -62,3 +62,7 @@ def _every(visit: "Visit") -> Iterator[Alarm]:
         text = visit.say(_("The engine refuses listener %(name)s: %(why)s"), name=one.name, why=one.why[:_WORDS])
         place = "edit" if visit.can("listener:update") else ""
         yield Alarm(text, f"/console/listeners/{one.listener_id}/{place}".rstrip("/"), visit.say(_("See the listener")))
+    for export in raised.unsent:
+        since = "" if export.failing_since is None else formats.moment(export.failing_since, visit.language, visit.zone)
+        text = visit.say(_("The access record has not reached %(target)s since %(since)s."), target=export.target, since=since)
+        yield Alarm(text, "/console/gateways", visit.say(_("See the gateways")))

@@ -1,11 +1,16 @@
 """What cannot wait, as of now: known without asking the database, so that every page can say it."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
 
 from ostiary.model.approval import BreakGlass
 from ostiary.ops import break_glass, gateways
 from ostiary.ops.caller import Caller
+from ostiary.ops.gateways import RecordExport
 from ostiary.ops.system import System
+
+_PATIENCE: Final = timedelta(minutes=10)  # a collector may be started anew
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class RefusedListener:
 class Alarms:
     """`refusing`: ids of listeners whose clients are refused because revocation lists have ended; `allowing`: let in still.
 
-    `emergencies`: somebody does without others' approval.
+    `emergencies`: somebody does without others' approval. `unsent`: where an access record could not be sent for a while.
     """
 
     no_gateway: bool = False
@@ -29,6 +34,7 @@ class Alarms:
     allowing: tuple[str, ...] = ()
     refused: tuple[RefusedListener, ...] = ()
     emergencies: tuple[BreakGlass, ...] = ()
+    unsent: tuple[RecordExport, ...] = ()
 
 
 def raised(system: System, caller: Caller) -> Alarms:
@@ -43,7 +49,12 @@ def raised(system: System, caller: Caller) -> Alarms:
         allowing=tuple(sorted(allowing - refusing)),
         refused=_refused(system),
         emergencies=break_glass.open_now(system),
+        unsent=tuple(one for gateway in live for one in gateway.exports if _is_late(one, system.clock())),
     )
+
+
+def _is_late(one: RecordExport, at: datetime) -> bool:
+    return one.failing_since is not None and at - one.failing_since > _PATIENCE
 
 
 def _refused(system: System) -> tuple[RefusedListener, ...]:
