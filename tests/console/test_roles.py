@@ -126,6 +126,7 @@ def test_an_auditor_may_do_nothing_that_changes_anything() -> None:
         "/console/sign-out",
         "/console/audit/report",  # it is on record, and changes nothing
         "/console/reviews/create",
+        "/console/break-glass/{glass_id}/review",  # likewise, and no configuration
         "/console/audit/verification",
         "/console/people/sessions/end-all",
         "/console/people/sessions/{session_id}/end",

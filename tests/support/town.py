@@ -6,7 +6,7 @@ It has no gateway. One is pretended that accepts whatever is wanted, at once, so
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,9 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ostiary.envoy.snapshot import snapshot
+from ostiary.errors import Awaits
 from ostiary.model.access import AccessException, AccessRule, Holders
+from ostiary.model.approval import NewBreakGlass
 from ostiary.model.authority import (
     Authority,
     Certificate,
@@ -37,9 +39,11 @@ from ostiary.model.user import User
 from ostiary.ops import (
     access,
     authorities,
+    break_glass,
     certificates,
     denials,
     exceptions,
+    house_settings,
     imported,
     listeners,
     monitors,
@@ -58,7 +62,7 @@ from ostiary.ops import (
     users,
     watching,
 )
-from ostiary.ops.caller import Caller
+from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.notification_targets import Secrets
 from ostiary.ops.system import System
 from ostiary.pki import issue, keys
@@ -83,6 +87,8 @@ PARTS: Final = {
     "authority_id": "authority",
     "rotation_id": "rotation",
     "request_id": "request",
+    "approval_id": "approval",
+    "glass_id": "break-glass",
     "profile_name": "profile_name",
     "rule_id": "rule",
     "exception_id": "exception",
@@ -159,6 +165,7 @@ def a_town(folder: Path) -> Iterator[Town]:
         _balancers(town)
         _certificates(town)
         _rules(town)
+        _approvals(town)
         _traffic(town)
         _reviewed(town)
         town.clock.at = NOW
@@ -189,6 +196,22 @@ def an_empty_town(folder: Path) -> Iterator[Town]:
 
 def _at(town: Town, **ago: float) -> None:
     town.clock.at = NOW - timedelta(**ago)
+
+
+def _approvals(town: Town) -> None:
+    """Something waits for another person, and there was an emergency; but for these, nothing needs anybody's approval."""
+    system = town.system
+    _at(town, hours=3)
+    house_settings.update(system, LAN, {"approval_needed_for": ("CLIENT_CA", "LOWER_PROTECTION")})
+    glass = break_glass.begin(system, LAN, NewBreakGlass(reason="The partner's CA was withdrawn by its owner", minutes=15))
+    town.its["break-glass"] = break_glass.end(system, LAN, glass.id).id
+    _at(town, hours=2)
+    asks = replace(TOM, justification="Old terminals show no certificate; until they are replaced")
+    try:
+        listeners.update(system, asks, town.its["listener"], {"client_authentication": "OPTIONAL"})
+    except Awaits as waits:
+        town.its["approval"] = waits.approval_id
+    house_settings.update(system, SYSTEM, {"approval_needed_for": ()})
 
 
 def _signed_in(town: Town) -> None:
