@@ -130,6 +130,13 @@ def test_a_failed_handshake_is_written_down_with_the_certificate_that_was_shown(
     assert (denial["stage"], denial["code"], denial["certificate"], denial["references"]) == ("handshake", "expired", pem, [])
 
 
+def test_a_certificate_beyond_all_measure_is_not_written_down(heard: Heard) -> None:
+    failure = "CERTIFICATE_VERIFY_FAILED:_certificate_has_expired"
+    (entry,) = heard.take(record("connection", fingerprint="aa", failure=failure, certificate="A" * 16385), kind="connection")
+    assert entry["ostiary.reason"] == "expired"
+    assert "tls.client.certificate" not in entry
+
+
 def test_the_certificate_of_who_was_let_in_goes_to_the_control_plane_and_not_into_the_log(heard: Heard) -> None:
     (entry,) = heard.take(record("connection", fingerprint="aa", certificate="A%0AB"), kind="connection")
     assert "tls.client.certificate" not in entry

@@ -330,6 +330,24 @@ def test_a_line_that_a_crash_cut_off_is_counted_and_stops_nothing(house: House) 
         eventually(lambda: house.told()["dropped"] == 2)
 
 
+def test_a_file_that_is_damaged_is_said_and_stops_nothing(house: House) -> None:
+    port = free_port()
+    house.say(f"syslog+tcp://127.0.0.1:{port}")
+    for _ in range(3):
+        house.add(600)
+        house.turn()
+    house.record.upkeep()
+    second = next(house.paths.logs.glob("access-000002-*.gz"))
+    content = second.read_bytes()
+    second.write_bytes(content[: len(content) // 2])
+    with SyslogServer("tcp", port) as server:
+        eventually(lambda: house.told()["dropped"] == 1)
+        eventually(lambda: set(range(1201, 1801)) <= set(numbers(server)))
+    got = set(numbers(server))
+    assert set(range(1, 601)) < got
+    assert 601 in got  # what comes before the damage
+
+
 def test_how_far_it_was_that_cannot_be_read_sends_all_again(house: House) -> None:
     with OtlpCollector() as collector:
         house.say(url_of(collector))

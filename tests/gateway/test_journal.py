@@ -114,6 +114,18 @@ def test_long_names_of_many_clients_are_kept_no_longer_than_they_are_written(fil
     assert (told["ostiary.count"], told["tls.client.subject"]) == (2, "x" * 1024)
 
 
+def test_names_that_are_as_long_as_they_may_be_do_not_fill_the_record_any_faster(file: Path) -> None:
+    log = journal(file, room=20_000)
+    for number in range(300):
+        log.add(entry(number, refused="revoked", client=f"192.0.2.{number % 7}", subject="\u1234" * 1024, path="\u1234" * 1024))
+    log.add(entry(1))
+    log.second()
+    told = lines(file)
+    assert sum(line.get("ostiary.count", 1) for line in told) == 301
+    assert len(told) == 2 + 7 + 1
+    assert written(1) in told
+
+
 def test_a_line_that_a_crash_cut_off_does_not_spoil_the_next(file: Path) -> None:
     log = journal(file)
     log.add(entry(1))

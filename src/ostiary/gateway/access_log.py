@@ -20,7 +20,7 @@ from ostiary.gateway.denied import Denied
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.seen import Seen
 from ostiary.gateway.streams import Streams
-from ostiary.model.told import Stage
+from ostiary.model.told import LONGEST_CERTIFICATE, Stage
 from ostiary.xds.server import serving
 
 _log = structlog.get_logger(source="keeper")
@@ -146,7 +146,7 @@ def _refusal(kind: Kind, record: Record) -> Refusal | None:
 
 def _why(refused: Refusal, pem: str) -> dict[str, str]:
     rule = {"rule": refused.rule_id} if refused.rule_id else {}
-    return {"refused": refused.code, **rule, **({"certificate": pem} if pem else {})}
+    return {"refused": refused.code, **rule, **({"certificate": pem} if 0 < len(pem) <= LONGEST_CERTIFICATE else {})}
 
 
 def _iso(at: float) -> str:

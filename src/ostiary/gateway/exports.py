@@ -9,7 +9,6 @@ import json
 import secrets
 import threading
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from ostiary.errors import Invalid
 from ostiary.files import replace_private
 from ostiary.gateway import reading, terms
 from ostiary.gateway.otlp_http import Posts, headers
-from ostiary.gateway.reading import Line, Place, Reader
+from ostiary.gateway.reading import DAMAGED, Line, Place, Reader
 from ostiary.gateway.sending import Failed, Sender, Sent, trust
 from ostiary.gateway.shelf import Volume, volumes
 from ostiary.gateway.syslog import Counted, Datagrams
@@ -123,7 +122,7 @@ class Export:
             return
         try:
             count = reading.rest(volume, place)
-        except (OSError, EOFError, zlib.error):
+        except (OSError, *DAMAGED):
             count = 1  # it is damaged; how many there were, nobody can tell
         with self._lock:
             self._state = replace(self._state, place=Place(volume.number + 1), dropped=self._state.dropped + count)
@@ -159,13 +158,13 @@ class Export:
             reader.go_to(place)
         try:
             lines = reader.read(_AT_ONCE)
-        except (OSError, EOFError, zlib.error) as err:
-            self._fail(f"a file of the record cannot be read: {err!r}")
-            later = next((one for one in volumes(self._folder) if one.number > reader.place.number), None)
-            if later is not None:
-                with self._lock:
-                    self._state = replace(self._state, place=Place(later.number), dropped=self._state.dropped + 1)
-                self._tell_dropped(1, "a file of the record is damaged; there may be more in it")
+        except DAMAGED:
+            with self._lock:
+                self._state = replace(self._state, place=Place(reader.place.number + 1), dropped=self._state.dropped + 1)
+            self._tell_dropped(1, "a file of the record is damaged; there may have been more in it")
+            return []
+        except OSError as err:
+            self._fail(f"the record cannot be read: {err.strerror}")
             return []
         if not lines:
             with self._lock:
@@ -240,6 +239,7 @@ class Exports:
         self._pause = pause
         self._running: dict[str, Export] = {}
         self._saved: dict[str, State] = {}
+        self._is_unsaved = False
         self._states, self._is_new = self._load()
 
     def apply(self, targets: Sequence[Target]) -> None:
@@ -283,9 +283,11 @@ class Exports:
         try:
             replace_private(self._file, json.dumps(said).encode())
         except OSError as err:
-            _log.error("how far the access record was sent on cannot be saved", reason=str(err))
+            if not self._is_unsaved:
+                _log.error("how far the access record was sent on cannot be saved", reason=str(err))
+            self._is_unsaved = True
         else:
-            self._saved = states
+            self._saved, self._is_unsaved = states, False
 
     def stop(self) -> None:
         """Send what there is, for a few seconds, and end."""

@@ -33,25 +33,33 @@ class Journal:
         *,
         a_second: int = 500,
         groups: int = 1000,
+        room: int = 1024 * 1024,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        """`a_second` lines of what was refused, as many of the rest. More becomes at most `groups` sums, and coarser ones."""
+        """`a_second` lines of what was refused, as many of the rest; and of each no more than `room` octets.
+
+        More becomes at most `groups` sums, and coarser ones. Clients choose how long their names are, not how far back this goes.
+        """
         self._shelf = shelf
         self._gateway_id = gateway_id
         self._a_second = a_second
         self._most_groups = groups
         self._clock = clock
-        self._left = {True: a_second, False: a_second}
+        self._room = room
+        self._begin_second()
         self._lines: list[str] = []
         self._groups: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._unwritten = 0
+        self._cannot_turn = False
 
     def add(self, entry: Entry) -> None:
         """Take an entry, with its time as `at`; `refused` says why when the client was turned away."""
         is_refusal = "refused" in entry
-        if self._left[is_refusal]:
+        if self._left[is_refusal] and self._octets[is_refusal] > 0:
+            line = self._line(entry)
             self._left[is_refusal] -= 1
-            self._lines.append(self._line(entry))
+            self._octets[is_refusal] -= len(line)
+            self._lines.append(line)
         else:
             self._sum_up(entry)
 
@@ -59,12 +67,16 @@ class Journal:
         """A second has passed: write what was summed up, and take lines one by one again; begin another file when it is time."""
         self._lines += map(self._line, self._groups.values())
         self._groups.clear()
-        self._left = {True: self._a_second, False: self._a_second}
+        self._begin_second()
         self.write()
         try:
             self._shelf.turn_if_due()
         except OSError as err:
-            _log.error("the next file of the access record cannot be begun", reason=str(err))
+            if not self._cannot_turn:
+                _log.error("the next file of the access record cannot be begun; will try again", reason=str(err))
+            self._cannot_turn = True
+        else:
+            self._cannot_turn = False
 
     def write(self) -> None:
         """Write what there is. What the disk does not take is counted, and said once it does."""
@@ -88,6 +100,10 @@ class Journal:
     def close(self) -> None:
         """Let go of the file."""
         self._shelf.close()
+
+    def _begin_second(self) -> None:
+        self._left = {True: self._a_second, False: self._a_second}
+        self._octets = {True: self._room, False: self._room}
 
     def _sum_up(self, entry: Entry) -> None:
         key = _agreeing(entry, _ALIKE)

@@ -191,8 +191,11 @@ class Keeper:
         """What is written down: on the disk for good, compressed, sent on; and what is said about that meanwhile."""
         while True:
             await asyncio.sleep(_FORWARD_EVERY)
-            await asyncio.to_thread(self._record.learn)
-            await asyncio.to_thread(self._record.upkeep)
+            try:
+                await asyncio.to_thread(self._record.learn)
+                await asyncio.to_thread(self._record.upkeep)
+            except Exception:  # noqa: BLE001 (whatever it is, Envoy has to go on)
+                _log.exception("the access record cannot be kept in order; will try again")
 
     # Towards Envoy.
 

@@ -1,7 +1,7 @@
 """Read on in the access record from a place, over the ends of its files, while others write, compress and remove them."""
 
 import gzip
-from collections.abc import Iterator
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
@@ -10,6 +10,10 @@ from ostiary.gateway.shelf import Volume, volumes
 
 _LONGEST_LINE: Final = 4 * 1024 * 1024  # octets: what is longer was not written by us
 _MOST_OCTETS: Final = 512 * 1024
+_MOST_FILES: Final = 1000  # that are gone through at once for a line
+
+DAMAGED: Final = (gzip.BadGzipFile, EOFError, zlib.error)
+"""What reading a compressed file raises that is not what was written."""
 
 
 @dataclass(frozen=True, order=True)
@@ -38,18 +42,22 @@ class Reader:
         self._number = -1
 
     def read(self, most: int) -> list[Line]:
-        """The next lines, at most so many; none when there is nothing new. Raises `OSError`, `EOFError` for a damaged file."""
-        while True:
+        """The next lines, at most so many; none when there is nothing new. Raises `OSError`, and `DAMAGED` for such a file."""
+        for _ in range(_MOST_FILES):
             there = volumes(self._folder)  # asked before the file is read: when a later one is there, this one grows no more
             volume = _to_read(there, self.place)
             if volume is None:
                 return []
             if volume.number != self.place.number:
                 self.place = Place(volume.number)
-            lines = list(self._lines(volume, most))
+            try:
+                lines = self._lines(volume, most)
+            except FileNotFoundError:
+                continue  # compressed or removed meanwhile
             if lines or volume is there[-1]:
                 return lines
             self.place = Place(volume.number + 1)  # what is left is no whole line: cut off by a crash
+        return []
 
     def go_to(self, place: Place) -> None:
         """Read on from there."""
@@ -62,19 +70,22 @@ class Reader:
             self._file.close()
         self._file, self._number = None, -1
 
-    def _lines(self, volume: Volume, most: int) -> Iterator[Line]:
-        file = self._opened(volume)
-        octets = 0
-        for _ in range(most):
-            text = file.readline(_LONGEST_LINE)
+    def _lines(self, volume: Volume, most: int) -> list[Line]:
+        file, found, octets = self._opened(volume), list[Line](), 0
+        while len(found) < most and octets < _MOST_OCTETS:
+            try:
+                text = file.readline(_LONGEST_LINE)
+            except DAMAGED:
+                if found:
+                    break  # what comes before the damage, first
+                raise
             if not text.endswith(b"\n"):
                 file.seek(self.place.offset)  # not written to its end yet
-                return
-            place, self.place = self.place, Place(self.place.number, self.place.offset + len(text))
-            yield Line(place, text[:-1])
+                break
+            found.append(Line(self.place, text[:-1]))
+            self.place = Place(self.place.number, self.place.offset + len(text))
             octets += len(text)
-            if octets > _MOST_OCTETS:
-                return
+        return found
 
     def _opened(self, volume: Volume) -> IO[bytes]:
         if self._file is None or self._number != volume.number:
