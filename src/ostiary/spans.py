@@ -9,6 +9,7 @@ import queue
 import secrets
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -51,7 +52,8 @@ class Exporter:
 
     def close(self) -> None:
         """Send what waits, unless that takes too long."""
-        self._waiting.put(None)
+        with suppress(queue.Full):
+            self._waiting.put(None, timeout=_LAST_PATIENCE)
         self._thread.join(_LAST_PATIENCE)
 
     def _run(self) -> None:
