@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 from typing import Any, Final
 
@@ -51,6 +52,7 @@ _RETRY_EVERY: Final = 0.25
 _SAVE_LAZILY: Final = 0.25
 _LOOK_EVERY: Final = 0.5
 _FORWARD_EVERY: Final = 1.0
+_SWITCH: Final = 0.001
 _REHEARSED_OF_A_KIND: Final = 2_000
 
 
@@ -369,6 +371,7 @@ class Keeper:
 async def run(paths: Paths, drain_seconds: int) -> None:
     """Be the keeper until SIGTERM or SIGINT. Only for the holder of the lock."""
     engine.binary()  # so that a missing one is one clear line, not a loop
+    sys.setswitchinterval(_SWITCH)  # threads that send the record on must not hold up what serves Envoy
     keeper = Keeper(paths, drain_seconds)
     logs.always(gateway=_gateway_id(paths))
     loop = asyncio.get_running_loop()
