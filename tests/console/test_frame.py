@@ -10,7 +10,7 @@ from ostiary.console import app
 from ostiary.console.visit import Secrets
 from ostiary.model.balancer import LoadBalancer
 from ostiary.model.token import NewToken
-from ostiary.ops import balancers, sign_in_links, tokens
+from ostiary.ops import balancers, sessions, sign_in_links, tokens
 from support.systems import ADMIN, FakeClock
 
 HOME = "/console/balancers"
@@ -110,6 +110,13 @@ def test_signing_out_ends_the_session_itself(visitor: Visitor) -> None:
     assert page.root.one("h1").text == "Sign in"
     visitor.cookies.set("ostiary-session", str(kept), domain="ostiary.test", path="/console")
     assert visitor.get(HOME).root.one("h1").text == "Sign in"
+
+
+def test_signing_in_again_ends_the_session_that_the_browser_had(visitor: Visitor) -> None:
+    (before,) = sessions.find(visitor.system, ADMIN)
+    assert visitor.raw("POST", "/console/sign-in", data={"token": TOKEN}).status_code == 303
+    (now,) = sessions.find(visitor.system, ADMIN)
+    assert now.id != before.id
 
 
 def test_a_session_ends_by_itself(tmp_path: Path) -> None:

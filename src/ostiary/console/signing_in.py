@@ -1,6 +1,7 @@
 """Signing in and out: with a link that works once, a token, or the client certificate shown at the console's own door."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ostiary.asgi.attempts import Attempts
 from ostiary.console.visit import SAID, Route, Visit, action, url
-from ostiary.errors import Denied, TooMany
+from ostiary.errors import Denied, NotFound, TooMany
 from ostiary.model.fields import Private
 from ostiary.model.session import SESSION_COOKIE, Session
 from ostiary.ops import sessions, sign_in_links
@@ -111,6 +112,9 @@ def _signed_in(visit: Visit, begin: Callable[[], tuple[Session, Private]]) -> Re
     except Denied as refused:
         attempts.failed(visit.caller.source, visit.at)
         return _again(visit, str(refused), 403)
+    if visit.session is not None:
+        with suppress(NotFound):  # it ended by itself meanwhile
+            sessions.end(visit.system, visit.caller, visit.session.id)  # a browser is signed in once; nobody would end that one
     reply = RedirectResponse(_next(visit), 303)
     # It ends with the browser, or before that by its own time (`ops.sessions`); scripts cannot read it, other sites not send it.
     reply.set_cookie(
