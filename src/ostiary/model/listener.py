@@ -224,6 +224,23 @@ class Listener(Configured):
         return self.allowed_cidrs
 
     @property
+    def when_lists_ended(self) -> StaleRevocation:
+        """What becomes of clients when the revocation lists have ended."""
+        return self.stale_revocation
+
+    @property
+    def lenient(self) -> dict[str, str]:
+        """What each setting lets in that is usually refused, by its name; of those that are about client certificates."""
+        found = {}
+        if self.client_authentication == "OPTIONAL":
+            found["client_authentication"] = "client certificate optional: who shows none is served"
+        if self.client_authentication == "REHEARSAL":
+            found["client_authentication"] = "rehearsal: everybody is served, and it is noted who would be refused"
+        if self.client_authentication != "NONE" and self.stale_revocation == "ALLOW":
+            found["stale_revocation"] = f"clients are let in for {self.stale_allow_hours} h after the revocation lists have ended"
+        return found
+
+    @property
     def is_http(self) -> bool:
         """Whether it understands requests, not only bytes."""
         return self.protocol != "TCP"

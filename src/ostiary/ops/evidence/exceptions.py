@@ -13,10 +13,7 @@ from ostiary.store.kinds import ACCESS_EXCEPTION, ACCESS_RULE, AUTHORITY, LISTEN
 from ostiary.store.store import AuditRow, Reader
 from ostiary.store.then import Then
 
-_LENIENT_MODES: Final = {
-    "OPTIONAL": "client certificate optional: who shows none is served",
-    "REHEARSAL": "rehearsal: everybody is served, and it is noted who would be refused",
-}
+_LENIENT_MODES: Final = ("OPTIONAL", "REHEARSAL", "NONE")
 _SET: Final[tuple[Kind[Any], ...]] = (LISTENER, AUTHORITY, ACCESS_RULE)
 _NO_END: Final = "no end is set"
 Entries = Mapping[str, list[AuditRow]]
@@ -44,27 +41,15 @@ def _of_listeners(start: Then, end: Then, entries: Entries, scope: Scope) -> Ite
             if not one.is_tls or not one.admin_state_up:
                 continue
             other = start.get(LISTENER, one.id)
-            if then is start and (now := end.get(LISTENER, one.id)) is not None and _lenient(now) == _lenient(one):
+            if then is start and (now := end.get(LISTENER, one.id)) is not None and now.lenient == one.lenient:
                 continue
             both = (
-                "at the beginning and at the end"
-                if then is end and other is not None and _lenient(other) == _lenient(one)
-                else when
+                "at the beginning and at the end" if then is end and other is not None and other.lenient == one.lenient else when
             )
-            for field, what in _lenient(one).items():
+            for field, what in one.lenient.items():
                 yield _by_setting(
                     "listener", one.name or one.id, what, both, field, entries.get(one.id, []), scope if then is start else None
                 )
-
-
-def _lenient(one: Listener) -> dict[str, str]:
-    """By setting, what it lets pass that is usually refused."""
-    found = {}
-    if one.client_authentication in _LENIENT_MODES:
-        found["client_authentication"] = _LENIENT_MODES[one.client_authentication]
-    if one.client_authentication != "NONE" and one.stale_revocation == "ALLOW":
-        found["stale_revocation"] = f"clients are let in for {one.stale_allow_hours} h after the revocation lists have ended"
-    return found
 
 
 def _of_authorities(end: Then, entries: Entries) -> Iterator[Row]:
@@ -162,7 +147,7 @@ def _meanwhile(scope: Scope, names: Mapping[str, str], entries: Entries) -> Iter
         for row in page:
             entry = said(row)
             mode = (entry.get("after") or {}).get("client_authentication")
-            if entry.get("kind") == "listener" and entry.get("before") is not None and mode in {*_LENIENT_MODES, "NONE"}:
+            if entry.get("kind") == "listener" and entry.get("before") is not None and mode in _LENIENT_MODES:
                 what = f"client certificate set to {mode} (was {entry['before'].get('client_authentication')})"
                 ends = _ended(row, entries.get(entry["resource_id"], []))
                 yield _noted("listener", names.get(entry["resource_id"], entry["resource_id"]), what, row, entry, ends)
@@ -249,10 +234,13 @@ def _of_listener(one: Listener, links: tuple[Link, ...]) -> Iterator[Row]:
     refused = mode != "REHEARSAL"
     then = "is refused at the handshake" if refused else "is served, and noted"
     yield _case(place, "A certificate that is not valid", then, f"client_authentication: {mode}", links, closed=refused)
-    allow = one.stale_revocation == "ALLOW"
+    allow = one.when_lists_ended == "ALLOW"
     then = f"known revoked are refused, others let in for {one.stale_allow_hours} h" if allow else "everybody is refused"
     then = then if refused else "is served, and noted"
-    case, setting = "Revocation lists have ended, and there are no newer", f"stale_revocation: {one.stale_revocation}"
+    case, setting = (
+        "Revocation lists have ended, and there are no newer",
+        f"when revocation lists have ended: {one.when_lists_ended}",
+    )
     yield _case(place, case, then, setting, links, closed=refused and not allow)
 
 
