@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from ostiary.envoy.records import FIELDS
+from ostiary.envoy.records import FIELDS, Kind
 from ostiary.gateway import terms
 
 ROOT: Final = Path(__file__).parents[2]
@@ -110,7 +110,8 @@ def test_a_value_is_of_the_type_that_the_conventions_have(fields: dict[str, Any]
 
 def test_a_handshake_that_failed_did_not_establish_anything() -> None:
     assert told("connection", tls="TLSv1.3")["tls.established"] is True
-    assert told("connection", tls="TLSv1.3", failure="no")["tls.established"] is False
+    assert told("connection", tls="TLSv1.3", failure="no", refused="revoked")["tls.established"] is False
+    assert told("connection", refused="tls_failed")["tls.established"] is False
     assert "tls.established" not in told("connection")
 
 
@@ -119,14 +120,23 @@ def test_what_was_lost_has_no_verdict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "judged"),
+    ("kind", "record", "reason"),
     [
-        ({"method": "GET", "details": "via_upstream"}, True),
-        ({"method": "GET", "details": "no_healthy_upstream"}, True),
-        ({"details": "http1.codec_error"}, False),
-        ({"method": "GET", "details": "path_normalization_failed"}, False),
-        ({"unclear": "…", "details": "via_upstream"}, True),
+        ("request", {"method": "GET", "details": "via_upstream"}, None),
+        ("request", {"method": "GET", "details": "no_healthy_upstream"}, None),
+        ("request", {"details": "http1.codec_error"}, "bad_request"),
+        ("request", {"method": "GET", "details": "path_normalization_failed"}, "bad_request"),
+        ("request", {"unclear": "…", "details": "via_upstream"}, None),
+        ("connection", {"tls": "TLSv1.3"}, None),
+        ("connection", {"failure": "no"}, None),  # that has a reason of its own
+        ("connection", {}, "tls_failed"),
     ],
 )
-def test_a_request_that_envoy_cannot_read_is_let_in_by_nobody(record: dict[str, str], judged: bool) -> None:  # noqa: FBT001 (of the table)
-    assert terms.was_judged(record) == judged
+def test_what_envoy_ends_before_anything_is_decided_is_let_in_by_nobody(
+    kind: Kind, record: dict[str, str], reason: str | None
+) -> None:
+    assert terms.turned_away(kind, record, is_tls=True) == reason
+
+
+def test_a_connection_without_tls_is_none_that_failed() -> None:
+    assert terms.turned_away("connection", {}, is_tls=False) is None

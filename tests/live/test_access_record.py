@@ -169,6 +169,14 @@ def test_what_is_no_request_is_let_in_by_nobody(place: Place) -> None:
     assert (entry["ostiary.verdict"], entry["tls.client.subject"]) == ("refused", "CN=alice again")
 
 
+def test_who_hangs_up_before_the_handshake_is_let_in_by_nobody(place: Place) -> None:
+    with socket.create_connection(("127.0.0.1", place.door.port)) as raw:
+        port = raw.getsockname()[1]
+        raw.sendall(b"\x16\x03\x01")  # the beginning of a hello
+    (entry, *_) = place.everywhere(event_name="ostiary.connection", client__port=port)
+    assert (entry["ostiary.verdict"], entry["ostiary.reason"], entry["tls.established"]) == ("refused", "tls_failed", False)
+
+
 def test_neither_what_is_secret_at_our_own_door_nor_a_collectors_token_gets_in(place: Place) -> None:
     link = place.house.call("POST", "/v1/sign-in-links")["sign_in_link"]["url"]
     path = link.partition(f":{place.house.console_port}")[2]

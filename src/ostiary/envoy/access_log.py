@@ -22,10 +22,10 @@ from ostiary.model.listener import Listener
 _GRPC_SERVICE: Final = 9
 
 
-def of_connections(listener_id: str) -> Any:
+def of_connections(listener_id: str, *, is_tls: bool) -> Any:
     """What is told of a listener's connections (AccessLog). The same whatever its settings."""
     ours, theirs = records.FIELDS["connection"]
-    return _access_log(listener_id, "connection", (ours | theirs).values())
+    return _access_log(listener_id, "connection", (ours | theirs).values(), **({records.IS_TLS: "yes"} if is_tls else {}))
 
 
 def of_requests(listener: Listener) -> Any:
@@ -42,11 +42,12 @@ def of_requests(listener: Listener) -> Any:
     return _access_log(listener.id, "request", [*ours.values(), *certificate, *theirs.values()])
 
 
-def _access_log(listener_id: str, kind: Kind, fields: Iterable[str]) -> Any:
+def _access_log(listener_id: str, kind: Kind, fields: Iterable[str], **about: str) -> Any:
     """Where one listener's records of one kind go: together, each second or 16 KiB."""
+    attributes = {"listener": listener_id, "kind": kind, **about}
     config = logs_service_pb2.OpenTelemetryAccessLogConfig(
         disable_builtin_labels=True,
-        resource_attributes=common_pb2.KeyValueList(values=[_text("listener", listener_id), _text("kind", kind)]),
+        resource_attributes=common_pb2.KeyValueList(values=[_text(*one) for one in attributes.items()]),
         body=common_pb2.AnyValue(string_value=records.BETWEEN.join(fields)),
     )
     service = grpc_service_pb2.GrpcService(envoy_grpc=grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=COLLECTOR))

@@ -32,7 +32,7 @@ def listener(desired: DesiredListener, pool: Pool | None) -> Any:
         message.listener_filters.append(_tls_inspector())
     if given.is_tls or not given.is_http:
         # Of plain HTTP, the requests tell it all.
-        message.access_log.append(of_connections(given.id))
+        message.access_log.append(of_connections(given.id, is_tls=given.is_tls))
     if given.timeout_tcp_inspect:
         message.listener_filters_timeout.CopyFrom(wire.milliseconds(given.timeout_tcp_inspect))
     return message

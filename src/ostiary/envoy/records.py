@@ -12,6 +12,8 @@ from ostiary.access import words
 
 COLLECTOR: Final = "access-log"  # a cluster of the bootstrap: where they go
 
+IS_TLS: Final = "tls"  # told with connections of listeners where each has to begin with a handshake
+
 Kind = Literal["request", "connection"]
 Record = dict[str, str]
 

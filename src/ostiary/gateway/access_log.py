@@ -58,7 +58,8 @@ class AccessLog:
                 for began, line in lines:
                     record = records.read(kind, line)
                     is_news = kind == "connection" or self._is_news(listener_id, began, record)
-                    self._note(kind, listener_id, began / _NANOSECONDS, record, is_news=is_news)
+                    early = terms.turned_away(kind, record, is_tls=records.IS_TLS in about)
+                    self._note(kind, listener_id, began / _NANOSECONDS, record, early, is_news=is_news)
         except (Invalid, KeyError) as err:
             _log.warning("a batch of the access log cannot be read", reason=repr(err))
         self._journal.write()
@@ -83,7 +84,9 @@ class AccessLog:
             return True
         return self._streams.goes_on(listener_id, began, record)
 
-    def _note(self, kind: Kind, listener_id: str, began: float, record: Record, *, is_news: bool) -> None:
+    def _note(
+        self, kind: Kind, listener_id: str, began: float, record: Record, early: str | None = None, *, is_news: bool
+    ) -> None:
         pem = unquote(record.pop("certificate", ""))
         refused = _refusal(kind, record)
         rehearsed = records.rehearsal(record) if kind == "request" and refused is None else None
@@ -91,8 +94,8 @@ class AccessLog:
         if refused is not None:
             entry |= _why(refused, pem)
             self._denied.note(listener_id, _STAGES[kind], refused, record, began, pem)
-        elif kind == "request" and not terms.was_judged(record):
-            entry["refused"] = terms.BAD_REQUEST
+        elif early is not None:
+            entry["refused"] = early
         entry |= record
         if is_news:
             self._journal.add(entry)

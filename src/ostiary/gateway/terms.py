@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from ostiary.envoy import records
+from ostiary.envoy.failures import TLS_FAILED
 
 Entry = Mapping[str, Any]
 """What the keeper hands to its journal, in the names of `envoy.records` and a few of its own."""
@@ -151,8 +152,8 @@ def told(entry: Entry, gateway_id: str) -> dict[str, Any]:
             said[name] = value.upper()
         elif (known := _IN_PARTS.get(field)) is not None:
             said |= known(value)
-    if entry["kind"] == "connection" and ("failure" in entry or "tls" in entry):
-        said["tls.established"] = "failure" not in entry
+    if entry["kind"] == "connection" and ("tls" in entry or "refused" in entry):
+        said["tls.established"] = "refused" not in entry
     return said
 
 
@@ -226,6 +227,9 @@ _UNJUDGED: Final = frozenset(
 )
 
 
-def was_judged(record: records.Record) -> bool:
-    """Whether a request came as far as to be let in or refused. One that is no request, Envoy answers by itself."""
-    return ("method" in record or "unclear" in record) and record.get("details") not in _UNJUDGED
+def turned_away(kind: records.Kind, record: records.Record, *, is_tls: bool) -> str | None:
+    """The reason where Envoy itself ended it before anything could be decided, so that nobody let it in; else None."""
+    if kind == "connection":
+        return TLS_FAILED if is_tls and not record.keys() & {"tls", "failure"} else None
+    is_request = "method" in record or "unclear" in record
+    return None if is_request and record.get("details") not in _UNJUDGED else BAD_REQUEST
