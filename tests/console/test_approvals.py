@@ -40,8 +40,8 @@ def test_who_asks_is_sent_to_where_it_waits_and_says_why(visitor: Visitor, door:
         assert told.said == "Whoever decides reads why it is needed."
         assert "<script>alert" not in told.reply.text
         assert alice.post(f"{place}/approve", [("csrf", told.root.every("input", name="csrf")[0].attrs["value"])]).status == 403
-        assert "Deleted a listener" in bob.get("/console/overview").text
-        assert "Deleted a listener" in bob.get("/console/approvals").text
+        for page_of_mine in ("overview", "approvals"):
+            assert "door, which asks for client certificates, is deleted" in bob.get(f"/console/{page_of_mine}").text
         page = bob.get(place)
         assert HOSTILE in page.text
         done = page.form(f"{place}/approve").send(reason="called back")

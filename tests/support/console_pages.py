@@ -15,6 +15,7 @@ SIDES: Final = {
     "/console/people": ("?tab=users", "?tab=sessions", "?tab=grants", "?tab=roles"),
     "/console/overview": ("?span=7d",),
     "/console/clients": ("?many=1",),
+    "/console/approvals": ("?status=ALL",),
 }
 # What people look at most.
 MAIN: Final = (

@@ -6,7 +6,6 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from ostiary.console import lists
-from ostiary.console.deeds import deed
 from ostiary.console.differences import Told, told
 from ostiary.console.status import Shown, Tone
 from ostiary.console.visit import Visit, action, page
@@ -27,6 +26,9 @@ STATES: Final[dict[str, tuple[str, Tone]]] = {
 }
 _REASON_MAX: Final = 255
 _STATUSES: Final = ((Invalid, 422), (Conflict, 409), (Denied, 403))
+_SETTINGS: Final = frozenset(
+    {"access_exception", "access_rule", "healthmonitor", "listener", "loadbalancer", "member", "pool"}
+)  # fmt: skip
 _MODE: Final = "client_authentication"
 _CA: Final = "client_ca_tls_container_ref"
 
@@ -125,7 +127,7 @@ def _details(visit: Visit, error: Refusal | None = None, about: str = "approve")
         "approval.html",
         next((code for kind, code in _STATUSES if isinstance(error, kind)), 200),
         asked=asked,
-        title=deed(visit, asked.action),
+        title=title(visit, asked),
         state=_state(visit, asked),
         kinds=[visit.say(KINDS[kind]) for kind in asked.kinds],
         because=because(visit, asked),
@@ -142,6 +144,11 @@ def _details(visit: Visit, error: Refusal | None = None, about: str = "approve")
     )
 
 
+def title(visit: Visit, asked: Approval) -> str:
+    """The first reason: it says what would be so, for nothing was done yet."""
+    return next(iter(because(visit, asked)), asked.action)
+
+
 def because(visit: Visit, asked: Approval) -> list[str]:
     """Why another person has to agree, in words."""
     return [visit.say(REASONS[one.code], **_facts(visit, one)) for one in asked.reasons]
@@ -154,7 +161,8 @@ def _facts(visit: Visit, one: Why) -> dict[str, object]:
 
 
 def _told(visit: Visit, asked: Approval) -> tuple[Told, ...]:
-    return told(visit, asked.changes)
+    # Of settings, what follows from them by itself is left out; of all else, that is what matters.
+    return told(visit, asked.changes, only_settings=all(one.kind in _SETTINGS for one in asked.changes))
 
 
 def _arguments(asked: Approval) -> list[tuple[str, str]]:
@@ -195,7 +203,7 @@ def _shut_out(visit: Visit, listener_id: str, after: dict[str, Any] | None) -> t
 
 
 def _row(visit: Visit, one: Approval) -> dict[str, Any]:
-    return {"asked": one, "title": deed(visit, one.action), "state": _state(visit, one), "because": because(visit, one)}
+    return {"asked": one, "title": title(visit, one), "state": _state(visit, one), "because": because(visit, one)[1:]}
 
 
 def _state(visit: Visit, one: Approval) -> Shown:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from ostiary.console import warnings
-from ostiary.console.deeds import deed
+from ostiary.console.approvals import title
 from ostiary.console.visit import Visit, page, url
 from ostiary.console.which import which
 from ostiary.model.traffic import Bucket, Traffic
@@ -83,7 +83,7 @@ def show(visit: Visit) -> Response:
         refused=sum(day.refused.values()),
         raised=alarms.raised(visit.system, visit.caller),
         warned=warnings.tile(visit),
-        waiting=[(one, deed(visit, one.action)) for one in approvals.waiting(visit.system, visit.caller)],
+        waiting=[(one, title(visit, one)) for one in approvals.waiting(visit.system, visit.caller)],
         emergencies=break_glass.unreviewed(visit.system, visit.caller),
         which=chosen,
         span=name,
