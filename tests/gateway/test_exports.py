@@ -320,6 +320,42 @@ def test_what_may_be_mended_is_tried_again(house: House, status: int) -> None:
     assert [line["reason"] for line in logs if line["log_level"] == "warning"] == [f"it answered with status {status}"]
 
 
+@pytest.mark.parametrize("kind", ["tcp", "tls", "otlp"])
+def test_who_hangs_up_when_nothing_comes_is_simply_called_again(kind: Any, house: House, ca: Authority, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text(ca.cert_pem)
+    server = OtlpCollector(patience=0.05) if kind == "otlp" else SyslogServer(kind, authority=ca, folder=tmp_path)
+    with capture_logs() as logs, server:
+        tls = f"#ca={tmp_path}/ca.pem" if kind == "tls" else ""
+        house.say(f"otlp+http://127.0.0.1:{server.port}" if kind == "otlp" else f"syslog+{kind}://127.0.0.1:{server.port}{tls}")
+        for number in range(1, 4):
+            house.add(1)
+            eventually(lambda: numbers(server)[-1:] == [number])  # noqa: B023 (asked at once)
+            eventually(lambda: house.told()["sent"] == number)  # noqa: B023 (likewise)
+            if isinstance(server, SyslogServer):
+                server.hang_up()
+            else:
+                eventually(lambda: server.closed == number)  # noqa: B023 (likewise)
+    assert numbers(server) == [1, 2, 3]
+    assert [line for line in logs if line["log_level"] != "info"] == []
+
+
+def test_a_name_with_two_addresses_is_tried_at_both(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.getaddrinfo
+
+    def two(host: str, port: int, **more: Any) -> Any:
+        return (
+            [*real("127.0.0.2", port, **more), *real("127.0.0.1", port, **more)]
+            if host == "two.test"
+            else real(host, port, **more)
+        )
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    with SyslogServer("udp") as server:
+        house.say(f"syslog+udp://two.test:{server.port}")
+        house.add(3)
+        eventually(lambda: set(numbers(server)) == {1, 2, 3})
+
+
 def test_a_line_that_a_crash_cut_off_is_counted_and_stops_nothing(house: House) -> None:
     with OtlpCollector() as collector:
         house.say(url_of(collector))

@@ -90,6 +90,12 @@ class SyslogServer:
         self._thread.join()
         self._stack.close()
 
+    def hang_up(self) -> None:
+        """As a server does with a connection on which nothing comes."""
+        for one in list(self._open):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
     def _datagrams(self) -> None:
         while True:
             try:
@@ -150,6 +156,8 @@ class OtlpCollector:
     answers: list[int] = field(default_factory=list)
     rejecting: int = 0
     poison: bytes = b""  # what holds it, is answered 400
+    patience: float | None = None  # seconds, after which a connection is closed on which nothing comes
+    closed: int = 0  # connections
     headers: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
@@ -181,6 +189,11 @@ class OtlpCollector:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            timeout = collector.patience
+
+            def finish(self) -> None:
+                super().finish()
+                collector.closed += 1
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))

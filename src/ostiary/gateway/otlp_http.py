@@ -98,17 +98,25 @@ class Posts:
         self._connection = None
 
     def _post(self, body: bytes) -> tuple[int, bytes, float | None]:
+        if self._connection is not None:
+            try:
+                return self._asked(self._connection, body)
+            except (OSError, http.client.HTTPException):
+                self.close()  # nothing came for so long that they hung up; that is no failure yet
         try:
-            to = self._connection = self._connection or self._opened()
-            to.request("POST", self._target.path, body, self._headers)
-            answer = to.getresponse()
-            read = answer.read(_LARGEST_ANSWER)
-            if not answer.isclosed():
-                self.close()  # there is more, of no interest
-            return answer.status, read, _again_in(answer.getheader("Retry-After"))
+            self._connection = self._opened()
+            return self._asked(self._connection, body)
         except (OSError, http.client.HTTPException) as err:
             self.close()
             raise Failed(why(err)) from None
+
+    def _asked(self, to: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes, float | None]:
+        to.request("POST", self._target.path, body, self._headers)
+        answer = to.getresponse()
+        read = answer.read(_LARGEST_ANSWER)
+        if not answer.isclosed():
+            self.close()  # there is more, of no interest
+        return answer.status, read, _again_in(answer.getheader("Retry-After"))
 
     def _opened(self) -> http.client.HTTPConnection:
         target = self._target

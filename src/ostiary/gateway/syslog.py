@@ -53,6 +53,7 @@ class Datagrams:
         self._target = target
         self._host = host_name()
         self._socket: socket.socket | None = None
+        self._failures = 0
 
     def send(self, entries: Sequence[Sent]) -> int:
         """See `Sender`."""
@@ -64,6 +65,7 @@ class Datagrams:
                     time.sleep(_BREATH)
             _raise_its_error(to)
         except OSError as err:
+            self._failures += 1
             self.close()
             raise Failed(why(err)) from None
         return 0
@@ -75,7 +77,8 @@ class Datagrams:
         self._socket = None
 
     def _opened(self) -> socket.socket:
-        family, _, _, _, address = socket.getaddrinfo(self._target.host, self._target.port, type=socket.SOCK_DGRAM)[0]
+        found = socket.getaddrinfo(self._target.host, self._target.port, type=socket.SOCK_DGRAM)
+        family, _, _, _, address = found[self._failures % len(found)]  # another one of its addresses after each failure
         to = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
             to.settimeout(PATIENCE)
@@ -99,8 +102,7 @@ class Counted:
         messages = (message(entry, self._target.facility, self._host, _LONGEST) for entry in entries)
         data = b"".join(b"%d %b" % (len(one), one) for one in messages)
         try:
-            to = self._socket = self._socket or self._opened()
-            _look(to)
+            to = self._there()
             to.sendall(data)
             _until_acknowledged(to)
             _look(to)
@@ -115,6 +117,16 @@ class Counted:
             with suppress(OSError):
                 self._socket.close()
         self._socket = None
+
+    def _there(self) -> socket.socket:
+        """The connection; a new one where they hung up since, as many do when nothing comes for a while."""
+        if self._socket is not None:
+            try:
+                _look(self._socket)
+            except OSError:
+                self.close()
+        self._socket = self._socket or self._opened()
+        return self._socket
 
     def _opened(self) -> socket.socket:
         context = trust(self._target)
