@@ -13,6 +13,7 @@ from typing import Any, Final
 from ostiary.errors import Refusal
 from ostiary.model.access import AccessException, AccessRule
 from ostiary.model.approval import ApprovalKind, Why
+from ostiary.model.asking import RANKS, asks_less
 from ostiary.model.authority import Authority
 from ostiary.model.house import HouseSettings
 from ostiary.model.listener import Listener
@@ -35,8 +36,6 @@ from ostiary.store.kinds import (
 from ostiary.store.material import Materials
 from ostiary.store.store import Change, Reader
 
-# How much a listener asks: everybody is served, whoever shows nothing bad is, holders only are.
-RANKS: Final = {"NONE": 0, "REHEARSAL": 0, "OPTIONAL": 1, "MANDATORY": 2}
 _STALE: Final = {"REFUSE": 0, "ALLOW": 1, "ALARM": 1}
 _TRUSTING: Final = {LISTENER.name, AUTHORITY.name, ROTATION.name, SECRET.name, CONTAINER.name}
 _LEADING: Final = {LISTENER.name, POOL.name, MEMBER.name}
@@ -124,17 +123,7 @@ def _of_listeners(two: Two) -> Iterator[Why]:
             if RANKS[was.client_authentication]:
                 yield _about("LOWER_PROTECTION", "listener_deleted", was)
         elif was is not None and now is not None:
-            yield from _of_one(was, now)
-
-
-def _of_one(was: Listener, now: Listener) -> Iterator[Why]:
-    if RANKS[now.client_authentication] < RANKS[was.client_authentication]:
-        yield _about("LOWER_PROTECTION", "mode_lowered", now)
-    if was.client_crl_container_ref and now.client_crl_container_ref != was.client_crl_container_ref:
-        yield _about("LOWER_PROTECTION", "lists_changed", now)
-    stale = (_STALE[was.stale_revocation], was.stale_allow_hours), (_STALE[now.stale_revocation], now.stale_allow_hours)
-    if stale[1][0] > stale[0][0] or (stale[1][0] and stale[1][1] > stale[0][1]):
-        yield _about("LOWER_PROTECTION", "stale_allowed", now)
+            yield from (_about("LOWER_PROTECTION", code, now) for code in asks_less(was, now))
 
 
 def _changed_listeners(two: Two) -> tuple[dict[str, Listener], dict[str, Listener]]:
