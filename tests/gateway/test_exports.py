@@ -122,7 +122,7 @@ def test_each_entry_is_a_syslog_message_with_what_the_file_has(house: House, kin
         server.entries
     )
     assert len({entry["log.record.uid"] for entry in server.entries}) == 3
-    eventually(lambda: house.told()["sent"] == 3)
+    eventually(lambda: house.told()["waiting_since"] is None)
     assert house.told() == {
         "target": f"syslog+{kind}://127.0.0.1:{server.port}",
         "sent": 3,

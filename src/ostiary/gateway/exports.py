@@ -175,8 +175,9 @@ class Export:
 
     def _sent(self, lines: Sequence[Line], reader: Reader) -> bool:
         entries = [entry for line in lines if (entry := self._entry(line)) is not None]
-        with self._lock:
-            self._waiting_since = None if not entries else str(entries[0].get(terms.TIMESTAMP))
+        if entries:
+            with self._lock:
+                self._waiting_since = str(entries[0].get(terms.TIMESTAMP))
         try:
             rejected = self._sender.send(entries) if entries else 0
         except (Failed, Invalid) as err:
@@ -194,7 +195,6 @@ class Export:
                 state, dropped = self._state, rejected + spoilt
                 sent = state.sent + len(entries) - rejected
                 self._state = State(reader.place, sent, state.dropped + dropped)
-            self._waiting_since = None
         if rejected:
             self._tell_dropped(rejected, "the target refused them for good")
         if spoilt:
