@@ -19,7 +19,7 @@ _FILTER: Final = (
     rf"^(listener\..*\.(downstream_cx_(total|active)|ssl\.(handshake|{'|'.join(HANDSHAKE_FAILURES)})|{_CERTIFICATE})"
     r"|(http|tcp)\.listener/[^.]*\.(downstream_cx_([rt]x_bytes_)?total|downstream_cx_drain_close|downstream_rq_(total|[1-5]xx))"
     r"|http\.listener/[^.]*\.rq_total"
-    r"|connection_limit\.listener/[^.]*\.limited_connections"
+    r"|[a-z_]+\.listener/[^.]*\.limited_connections"
     r"|listener_manager\.total_listeners_draining"
     r"|access_logs\.open_telemetry_access_log\.logs_dropped)$"
 )
@@ -81,12 +81,12 @@ def of_listeners(
 ) -> dict[str, Told]:
     """By the listener's id: its counters and its gauges, in the order of `model.numbers`."""
     found: dict[str, Told] = {}
-    ends = _certificate_ends(counted)
+    ends, limited = _certificate_ends(counted), _limited(counted)
     for one in listening.get("listener_statuses", []):
         if "socket_address" not in one.get("local_address", {}):
             continue
         name, scope = one["name"], report.scope(one["local_address"])
-        its = {**_counters(name, scope, counted), **latency.get(name, {})}
+        its = {**_counters(name, scope, counted), "connections_limited": limited.get(name, 0), **latency.get(name, {})}
         gauges = {"connections_active": counted.get(f"{scope}.downstream_cx_active", 0), "certificate_ends": ends.get(scope, 0)}
         found[name.removeprefix(_NAME)] = (
             tuple(its.get(counter, 0) for counter in COUNTERS),
@@ -112,7 +112,6 @@ def _counters(name: str, scope: str, counted: Mapping[str, int]) -> dict[str, fl
     streams = counted.get(f"tcp.{name}.downstream_cx_total", 0)  # what speaks TCP has connections in place of requests
     return {
         "connections": counted.get(f"{scope}.downstream_cx_total", 0),
-        "connections_limited": counted.get(f"connection_limit.{name}.limited_connections", 0),
         "connections_drained": total("downstream_cx_drain_close"),
         "received_bytes": total("downstream_cx_rx_bytes_total"),
         "sent_bytes": total("downstream_cx_tx_bytes_total"),
@@ -122,6 +121,12 @@ def _counters(name: str, scope: str, counted: Mapping[str, int]) -> dict[str, fl
         "admitted": counted.get(f"http.{name}.rq_total", 0) + streams,
         **{f"responses_{one}": counted.get(f"http.{name}.downstream_rq_{one}", 0) for one in CLASSES},
     }
+
+
+def _limited(counted: Mapping[str, int]) -> dict[str, int]:
+    """How many connections were more than their listener may have, by its name; before that stands the filter's."""
+    suffix = ".limited_connections"
+    return {name.partition(".")[2].removesuffix(suffix): value for name, value in counted.items() if name.endswith(suffix)}
 
 
 def _certificate_ends(counted: Mapping[str, int]) -> dict[str, int]:
