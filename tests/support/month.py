@@ -171,6 +171,7 @@ def _before(month: Month) -> None:
     _authorities(month)
     month.at("09-02 10:00")
     profiles.create(system, LAN, Profile(name="treasury", description="Moves money: another person agrees", approval="one"))
+    house_settings.update(system, LAN, {"audit_retention_days": 500})
     users.create(system, LAN, User(name="minh.tran", role="auditor", certificate=Holders(subject_cn=("Trần Minh",))))
     users.create(system, LAN, User(name="tom.baker", role="operator", certificate=Holders(subject_cn=("Tom Baker",))))
     users.create(system, ADMIN, User(name="hung.pham", role="admin", certificate=Holders(subject_cn=("Phạm Hùng",))))
@@ -247,7 +248,7 @@ def _october(month: Month) -> None:
     reviews.create(
         system, MINH, _review("access", "2026-07-01", "2026-10-01", looked, "old-broker.example has no contract any more.")
     )
-    house_settings.update(system, LAN, {"approval_needed_for": ("KEY_EXPORT",)})
+    house_settings.update(system, LAN, {"audit_retention_days": 730, "approval_needed_for": ("KEY_EXPORT",)})
     month.in_force(**{"gateway-1": 0.125, "gateway-2": 0.25})
     _requested(month)
     _enrolled(month)

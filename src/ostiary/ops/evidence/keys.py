@@ -16,9 +16,16 @@ _PLACES: Final = {
     "offline": "not here: it was exported and removed",
     "elsewhere": "never here: only its certificate is trusted",
 }
+# What of such an entry is told; of a list only how long it is.
+_TOLD: Final = (
+    *("kind", "key", "custody", "format", "removed", "state", "generation", "revocation_reason"),
+    *("frameworks", "from", "to", "entries", "last", "fingerprint_sha256", "manifest_sha256"),
+)
+_DECISIONS: Final = ("token", "approval", "break_glass")  # that go with what was done, and have lists of their own
 _EVENTS: Final = (
     *("authority:create", "authority:import", "authority:import-key", "authority:export-key", "authority:delegate"),
     *("authority:roll", "authority:cross-sign", "authority:revoke", "authority:delete"),
+    *("secret:decrypt", "audit:new-key", "audit:export", "audit:report"),
 )
 
 
@@ -73,32 +80,26 @@ def _key_events(scope: Scope) -> Rows:
     with scope.system.store.read() as reader:
         names = Then(reader, scope.start).names() | Then(reader, scope.end).names()
     for page in scope.entries(actions=_EVENTS, groups=("rotation", "kek", "backup", "restore")):
-        rows = [_event(row, entry, names) for row in page if (entry := said(row)) and _is_about_a_key(entry)]
+        rows = [_event(row, entry, names) for row in page if (entry := said(row)) and entry.get("kind") not in _DECISIONS]
         if rows:
             yield tuple(rows)
 
 
-def _is_about_a_key(entry: Mapping[str, Any]) -> bool:
-    return entry.get("kind") in {"authority", "rotation", "ocsp_signer", "kek", "backup"} or entry.get("action", "").startswith(
-        "kek:"
-    )
-
-
 def _event(row: AuditRow, entry: Mapping[str, Any], names: Mapping[str, str]) -> Row:
     after, before = entry.get("after") or {}, entry.get("before") or {}
-    about = {
-        name: after[name]
-        for name in ("kind", "key", "custody", "format", "removed", "state", "generation", "revocation_reason")
-        if name in after
-    }
+    about = {name: after[name] for name in _TOLD if name in after}
     values = {
         **who(entry),
         "action": entry["action"],
         "thing": after.get("name") or before.get("name") or names.get(entry["resource_id"], entry["resource_id"]),
-        "about": tuple(f"{name}: {value}" for name, value in about.items() if value not in (None, "")),
+        "about": tuple(f"{name.replace('_', ' ')}: {_short(value)}" for name, value in about.items() if value not in (None, "")),
         "resource_id": entry["resource_id"],
     }
     return Row(values, (link(row),))
+
+
+def _short(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 KEYS: Final = Section(
@@ -126,9 +127,9 @@ KEYS: Final = Section(
 )
 KEY_EVENTS: Final = Section(
     "key-events",
-    "What was done with keys",
-    "Creation, import, export, rotation, cross-signing and revocation of CAs, and changes of the key-encryption key, in the "
-    "period.",
+    "What was done with keys, and what was handed out",
+    "Creation, import, export, rotation, cross-signing and revocation of CAs, changes of the key-encryption key, backups, and "
+    "what was handed out in the period: secrets, the record, evidence packs.",
     "The record.",
     (
         *WHO,
