@@ -31,6 +31,8 @@ def test_warnings_are_listed_the_most_urgent_first_and_by_what_is_asked(client: 
     tokens = [one for one in found if one["kind"] == "ACCESS_TOKEN"]
     assert [(one["name"], one["severity"], one["within_days"]) for one in tokens] == [("soon", "CRITICAL", 1)]
     (one,) = tokens
+    first = client.get("/v1/warnings?limit=1").json()
+    assert (len(first["warnings"]), first["total"]) == (1, len(found))
     assert one["title"] == "Access token soon ends within a day"
     assert one["what_to_do"].startswith("Make another")
     assert one["command"] == "ostiary token create --role auditor --name soon"

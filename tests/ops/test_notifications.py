@@ -321,6 +321,22 @@ def test_a_letter_is_encrypted_signed_in_and_says_what_to_do(
     assert "  $ ostiary token create --role auditor --name ci" in letter.text
 
 
+def test_however_much_there_is_people_get_one_letter(system: System, clock: FakeClock, box: MailSink, ca: Authority) -> None:
+    to_box(system, box, ca)
+    at, ends = clock().isoformat(), (clock() + timedelta(days=3)).isoformat()
+    times = {"first_seen": at, "last_seen": at, "not_after": ends, "addresses": {}, "listener_id": "door"}
+    entries = [{"fingerprint_sha256": f"{number:064x}", "subject": f"CN=c{number}", **times} for number in range(250)]
+    assert sightings.seen(system, "gateway-1", {"sequence": 1, "sightings": entries, "certificates": {}}) == 0
+    assert watching.look(system) == 1
+    assert outbox.send_due(system) == 1
+    (letter,) = box.letters
+    assert letter.message["Subject"] == "[ostiary] 250 warnings"
+    assert letter.text.count("Client certificate CN=c") == 100
+    assert letter.text.endswith("And 150 more: ostiary expiring\n")
+    clock.advance(minutes=1)
+    assert watching.look(system) == 0
+
+
 def test_a_letter_in_vietnamese(system: System, clock: FakeClock, box: MailSink, ca: Authority) -> None:
     to_box(system, box, ca, language="vi")
     something(system, clock)

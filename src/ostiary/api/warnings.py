@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ostiary.api.declared import Sys, Who, described, may
 from ostiary.api.nouns import zulu_time
-from ostiary.api.queries import parameters
+from ostiary.api.queries import RECORD_LIMIT_MAX, page_limit, parameters
 from ostiary.errors import Invalid
 from ostiary.model.fields import Data
 from ostiary.model.warning import KINDS, SEVERITIES, TOPICS, Notice, Severity, Stage, Topic, WarningKind, at_least
@@ -20,6 +20,7 @@ _QUERY: Final = {
     "topic": f"Only of this topic: {', '.join(TOPICS)}.",
     "severity": f"Only those as severe as this, or more: {', '.join(SEVERITIES)}.",
     "within_days": "Only what ends within so many days, or has ended.",
+    "limit": f"Most items, at most {RECORD_LIMIT_MAX}: the most urgent.",
 }
 
 
@@ -50,6 +51,7 @@ class WarningList(Data):
     """The reply that lists warnings, the most urgent first."""
 
     warnings: tuple[WarningItem, ...]
+    total: int = Field(description="How many there are that fit, listed or not.")
 
 
 router = APIRouter(prefix="/v1/warnings", tags=["warnings"])
@@ -58,11 +60,13 @@ router = APIRouter(prefix="/v1/warnings", tags=["warnings"])
 @router.get("", dependencies=[may("warning:read")], **described(200, answers=WarningList, query=_QUERY))
 def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
     """List what people should see to now: what ends soon or has ended, lists that are not fresh, what is wrong."""
-    given = {name: values[0] for name, values in parameters(request, _QUERY).items()}
+    asked = parameters(request, _QUERY)
+    given = {name: values[0] for name, values in asked.items()}
     _check(given)
     at = system.clock()
     found = [one for one in watching.warnings(system, caller) if _fits(one, given, at)]
-    return JSONResponse({"warnings": [_shown(one, at) for one in found]})
+    shown = [_shown(one, at) for one in found[: page_limit(asked)]]
+    return JSONResponse({"warnings": shown, "total": len(found)})
 
 
 def _check(given: dict[str, str]) -> None:

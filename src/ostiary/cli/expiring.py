@@ -32,6 +32,8 @@ def expiring(
         as_json(found["warnings"])
         return
     as_table(map(_row, found["warnings"]), COLUMNS, "Nothing ends soon, and nothing is wrong.")
+    if found["total"] > len(found["warnings"]):
+        print(f"\nThe most urgent {len(found['warnings'])} of {found['total']}.")
     ways = {one["what_to_do"]: one["command"] for one in reversed(found["warnings"]) if one["what_to_do"]}
     for way, command in reversed(ways.items()):
         print(f"\n{way}" + (f"\n  {command}" if command else ""))

@@ -25,10 +25,11 @@ Type = Literal["warnings", "event", "test"]
 
 
 def warnings_body(raised: Sequence[Notice], resolved: Sequence[Notice], language: str, at: datetime) -> str:
-    """The body that tells of warnings, and of those that are over."""
+    """The body that tells of warnings, and of those that are over: of each the first hundred, and how many more there are."""
     data = {
-        "raised": [_told(one, language, at) for one in raised],
-        "resolved": [_told(one, language, at) for one in resolved],
+        "raised": [_told(one, language, at) for one in raised[:TOGETHER]],
+        "resolved": [_told(one, language, at) for one in resolved[:TOGETHER]],
+        "more": max(0, len(raised) - TOGETHER) + max(0, len(resolved) - TOGETHER),
     }
     return _body("warnings", at, data, _subject(raised, resolved, language))
 
@@ -123,6 +124,9 @@ def _lines(told: dict[str, Any], language: str) -> list[str]:
         lines.append(said.gettext(_("Over, for it was renewed, or is there no longer:")))
         kinds = {kind: said.gettext(text) for kind, text in warning_words.KINDS.items()}
         lines += [f"  {kinds[one['kind']]} {one['name']}".rstrip() for one in data["resolved"]]
+    if more := data.get("more"):
+        told_of = said.ngettext("And %(num)s more: ostiary expiring", "And %(num)s more: ostiary expiring", more)
+        lines.append(told_of % {"num": warning_words.count(more, language)})
     return lines
 
 

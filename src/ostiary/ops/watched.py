@@ -14,7 +14,7 @@ from ostiary.model.authority import Authority
 from ostiary.model.desired import Desired
 from ostiary.model.notification import Standing
 from ostiary.model.revocation import RevocationList
-from ostiary.model.warning import Thing
+from ostiary.model.warning import Thing, judged
 from ostiary.ops import alarms, server_certificates
 from ostiary.ops.caller import SYSTEM
 from ostiary.ops.ocsp import RENEW_SIGNER
@@ -44,7 +44,7 @@ def things(system: System, reader: Reader, days: Sequence[int], at: datetime) ->
     wanted = system.fleet.wanted.desired if system.fleet.wanted is not None else Desired()
     served = _served(wanted)
     return (
-        *_clients(reader, at, until),
+        *_clients(reader, days, at, until),
         *_servers(reader, served, until),
         *_authorities(reader, served, at, until),
         *_lists(reader, served, at),
@@ -58,17 +58,29 @@ def things(system: System, reader: Reader, days: Sequence[int], at: datetime) ->
     )
 
 
-def _clients(reader: Reader, at: datetime, until: datetime) -> Iterator[Thing]:
-    """Certificates of clients that are in use, ours and others'; without those whose holder has a later one already."""
+def _clients(reader: Reader, days: Sequence[int], at: datetime, until: datetime) -> Iterator[Thing]:
+    """Certificates of clients that are in use, ours and others'; without those whose holder has a later one already.
+
+    What else is known of them is asked only of those that have passed a threshold: of many that end soon, few have.
+    """
     since, after = at - IN_USE, at - ENDED_FOR
-    ours, others = watched.ours_in_use(reader, since, after, until), watched.others_in_use(reader, since, after, until)
+    ours = _passed(watched.ours_in_use(reader, since, after, until), days, at)
+    others = _passed(watched.others_in_use(reader, since, after, until), days, at)
+    renewed = watched.renewed(reader, [one.certificate_id for one in ours])
     later = watched.later_of(reader, others, since)
-    every = [*ours, *(one for one in others if later.get(f"{one.subject}\n{one.issuer}", one.not_after) <= one.not_after)]
+    every = [
+        *(one for one in ours if one.certificate_id not in renewed),
+        *(one for one in others if later.get(f"{one.subject}\n{one.issuer}", one.not_after) <= one.not_after),
+    ]
     where = watched.seen_at(reader, [one.fingerprint_sha256 for one in every], since)
     called = names.of(reader, LISTENER, sorted({one for ids in where.values() for one in ids}))
     for one in every:
         listeners = [called.get(each) or each for each in where.get(one.fingerprint_sha256, ())]
         yield _client(one, tuple(listeners[:_LISTENERS]))
+
+
+def _passed(found: Iterable[InUse], days: Sequence[int], at: datetime) -> list[InUse]:
+    return [one for one in found if judged([_client(one, ())], days, at)]
 
 
 def _client(one: InUse, listeners: tuple[str, ...]) -> Thing:

@@ -253,7 +253,9 @@ def _tell(system: System, target: NotificationTarget, current: Sequence[Notice],
 
 
 def _bodies(target: NotificationTarget, raised: Sequence[Notice], over: Sequence[Notice], at: datetime) -> list[str]:
-    """Together, or each by itself; those that are over last."""
+    """Together, or each by itself; those that are over last. People get one letter, whose end says how many more there are."""
+    if target.kind == "EMAIL" and target.digest_hours and (raised or over):
+        return [letters.warnings_body(raised, over, target.language, at)]
     size = letters.TOGETHER if target.digest_hours else 1
     groups: list[tuple[Sequence[Notice], Sequence[Notice]]] = [
         (raised[start : start + size], ()) for start in range(0, len(raised), size)
