@@ -1,10 +1,20 @@
 """What can go wrong, named for the caller's next move. Edges map these to their protocol; the core only raises them."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
+
+# Somebody puts a key where something else belongs, and the refusal quotes it. Until its end, or that of what is quoted.
+_PRIVATE_KEY: Final = re.compile(
+    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-.*?(?:-END [A-Z0-9 ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL
+)
 
 
 class Refusal(Exception):
     """A request that was understood and is refused; `str()` of it is safe to show to whoever asked."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_without_keys(message))
 
 
 class NotFound(Refusal):
@@ -20,7 +30,7 @@ class Conflict(Refusal):
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message if field is None else f"{field}: {message}")
         self.field = field
-        self.message = message
+        self.message = _without_keys(message)
 
 
 class Invalid(Refusal):
@@ -29,7 +39,7 @@ class Invalid(Refusal):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
-        self.message = message
+        self.message = _without_keys(message)
 
 
 class Overtaken(Conflict):
@@ -66,12 +76,25 @@ class TooMany(Refusal):
 
 
 class Awaits(Refusal):
-    """It was not done: another person has to agree first, and can. `approval` is what waits for them, as it is shown."""
+    """It was not done: another person has to agree first. `approval` is what waits for them, as it is shown.
 
-    def __init__(self, approval_id: str, approval: Mapping[str, object]) -> None:
+    `is_alone`: nobody is here who might.
+    """
+
+    def __init__(self, approval_id: str, approval: Mapping[str, object], *, is_alone: bool = False) -> None:
+        alone = (
+            " Nobody is here who may: make tokens or users for two people (`ostiary token create --role admin --name NAME`); "
+            "then one of them asks, and the other one agrees."
+        )
         super().__init__(
             f"Not done yet: another person has to agree. It waits as approval {approval_id}. They look at it in the console, or "
             f"with `ostiary approval show {approval_id}`, and agree with `ostiary approval approve {approval_id}`."
+            f"{alone if is_alone else ''}"
         )
         self.approval_id = approval_id
         self.approval = approval
+
+
+def _without_keys(message: str) -> str:
+    """What is said is answered, written and kept in many places: no private key may be in it."""
+    return _PRIVATE_KEY.sub("(a private key)", message) if "PRIVATE KEY-" in message else message

@@ -1,21 +1,18 @@
 """Keys of authorities through their whole life, and what is left of them where they must not be."""
 
 import base64
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
 )
 
 from ostiary.pki import kek
@@ -23,6 +20,7 @@ from ostiary.pki.holder import new_key_and_request
 from support.backend import Backend
 from support.certs import new_key
 from support.commands import Terminal, run
+from support.hidden import Watcher, forms, hidden_in, key_forms
 from support.processes import Running
 from support.softhsm import PIN, SoftHSM, a_token
 from support.stack import Ostiary
@@ -50,65 +48,18 @@ def house(tmp_path: Path, hsm: SoftHSM, start_process: Callable[..., Running]) -
     return Ostiary(tmp_path / "house", launch=partial(start_process, env=environment))
 
 
-@dataclass
-class Watcher:
-    """Looks at the arguments of every process on the machine, over and over."""
-
-    seen: set[bytes] = field(default_factory=set)
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._watch)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.01):
-            for file in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    self.seen.add(file.read_bytes())
-                except OSError:
-                    continue  # it has ended
-
-
-def forms(secret: bytes) -> set[bytes]:
-    """A secret as it may be written: as it is, hexadecimal, and base64 wherever it begins within what was encoded."""
-    found = {secret, secret.hex().encode(), secret.hex().upper().encode()}
-    for before in range(3):
-        encoded = base64.b64encode(bytes(before) + secret)
-        # The first and last letters also hold bits of what stands around.
-        inner = encoded[4 if before else 0 :].rstrip(b"=")[:-2]
-        found |= {inner, inner.translate(bytes.maketrans(b"+/", b"-_"))}
-    return found
-
-
-def key_forms(pem: bytes, passphrase: bytes | None = None) -> set[bytes]:
-    """A private key in every form. All its encodings hold its number; what else they hold is public."""
-    key = load_pem_private_key(pem, passphrase)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
-    number = key.private_numbers().private_value
-    return forms(number.to_bytes(32)) | {str(number).encode()}
-
-
 def test_the_search_finds_what_it_looks_for() -> None:
     key = new_key()
     wanted = key_forms(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     for encoding, form in ((Encoding.PEM, PrivateFormat.PKCS8), (Encoding.PEM, PrivateFormat.TraditionalOpenSSL)):
-        assert hidden_in(key.private_bytes(encoding, form, NoEncryption()), wanted)
+        pem = key.private_bytes(encoding, form, NoEncryption())
+        told = json.dumps({"said": pem.decode()})
+        for text in (pem, told.encode(), json.dumps({"entry": told}).encode(), repr(told).encode()):
+            assert hidden_in(text, wanted)
     der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     for before in range(5):
         for text in (bytes(before) + der, (bytes(before) + der).hex().encode(), base64.b64encode(bytes(before) + der)):
             assert hidden_in(text, wanted)
-
-
-def hidden_in(text: bytes, wanted: set[bytes]) -> bool:
-    whole = b"".join(text.split())  # PEM and MIME break lines
-    return any(secret in text or secret in whole for secret in wanted)
 
 
 def test_pitfall_19_no_key_and_no_passphrase_is_anywhere_but_where_it_belongs(tmp_path: Path, house: Ostiary) -> None:

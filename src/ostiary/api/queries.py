@@ -152,7 +152,7 @@ def _limit(text: str) -> int:
         return 0
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
-        raise Invalid("limit", f"'{_short(text)}' is not a number")
+        raise Invalid("limit", "is not a number")
     return min(max(int(text), 0), PAGE_MAX)
 
 
@@ -209,7 +209,7 @@ def whole_number(given: Mapping[str, list[str]], name: str, default: int) -> int
     """A parameter that is a number, 0 or more. Raises `Invalid`."""
     text = given.get(name, [str(default)])[0]
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise Invalid(name, f"'{_short(text)}' is not a number")
+        raise Invalid(name, "is not a number")
     return int(text)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from starlette.responses import RedirectResponse, Response
@@ -129,7 +129,9 @@ def _signed_in(visit: Visit, begin: Callable[[], tuple[Session, Private]]) -> Re
 
 
 def _again(visit: Visit, why: str, status: int) -> Response:
-    return visit.page("sign_in.html", status, next=_next(visit), why=why, has_certificate=visit.certificate is not None)
+    # Whoever reads the page in another language comes back to this one: links that open nothing are not handed on.
+    here = replace(visit, place="/console/sign-in")
+    return here.page("sign_in.html", status, next=_next(visit), why=why, has_certificate=visit.certificate is not None)
 
 
 def _next(visit: Visit) -> str:
