@@ -6,6 +6,7 @@ from console.visitor import Page, Visitor
 from ostiary.model.listener import Listener
 from ostiary.model.query import Query
 from ostiary.ops import house_settings, listeners
+from ostiary.ops.caller import SYSTEM
 from support.made import a_balancer, a_listener, an_authority
 from support.systems import ADMIN
 
@@ -19,7 +20,7 @@ def door(visitor: Visitor) -> Listener:
     ca = f"/v1/authorities/{an_authority(system).id}"
     made = a_listener(system, a_balancer(system), client_authentication="MANDATORY", client_ca_tls_container_ref=ca)
     kinds = ("CLIENT_CA", "LOWER_PROTECTION", "KEY_EXPORT")
-    house_settings.update(system, ADMIN, {"approval_needed_for": kinds})
+    house_settings.update(system, SYSTEM, {"approval_needed_for": kinds})
     return made
 
 

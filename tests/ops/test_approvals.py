@@ -36,6 +36,7 @@ from ostiary.ops import (
     key_transfer,
     listeners,
     revocation,
+    rotations,
     series,
     sessions,
     status_fetch,
@@ -45,6 +46,7 @@ from ostiary.ops import (
 from ostiary.ops.asking import name_of
 from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.system import System
+from ostiary.ops.why_words import said
 from support.certs import Authority as Elsewhere
 from support.certs import csr, new_key
 from support.made import a_balancer, a_certificate, a_listener, an_authority
@@ -211,6 +213,52 @@ def test_a_listener_out_of_service_is_looked_at_as_if_it_served(system: System) 
     asked(system, lambda: listeners.update(system, ALICE, listener.id, {"client_authentication": "NONE"}))
     another = f"/v1/authorities/{an_authority(system, 'Another').id}"
     asked(system, lambda: listeners.update(system, ALICE, listener.id, {"client_ca_tls_container_ref": another}))
+
+
+def test_all_that_comes_with_a_client_ca_is_named(system: System) -> None:
+    one, hidden = an_authority(system, "One"), an_authority(system, "Hidden")
+    listener = a_door(system)
+    turn_on(system)
+    rotations.start(system, ALICE, one.id, hidden.id)  # nobody trusts either, so that is nothing yet
+    waiting = asked(
+        system, lambda: listeners.update(system, ALICE, listener.id, {"client_ca_tls_container_ref": f"/v1/authorities/{one.id}"})
+    )
+    (why,) = waiting.reasons
+    assert (why.code, why.more) == ("ca_changed", "CN=Hidden, CN=One")
+    assert said(why) == "door gets another Client CA: CN=Hidden, CN=One."
+
+
+def test_who_is_alone_is_told_how_to_get_another_person(tmp_path: Path, clock: FakeClock) -> None:
+    (tmp_path / "alone").mkdir()
+    system = a_system(sqlite_url(tmp_path / "alone"), clock)
+    listener = a_door(system)
+    made = {}
+    for name in ("alice", "bob"):
+        with pytest.raises(Conflict, match="two administrators have to be here first"):
+            turn_on(system)
+        made[name] = tokens.create(system, ADMIN, NewToken(name=name, role="admin"))[0]
+    turn_on(system)
+    for token in made.values():
+        tokens.delete(system, ADMIN, token.id)
+    # They are gone, and only the admin token is left.
+    with pytest.raises(Awaits, match="make tokens or users for two people"):
+        listeners.delete(system, ADMIN, listener.id)
+    glass = break_glass.begin(system, ADMIN, NewBreakGlass(reason="alone"))
+    for name in ("alice", "bob"):
+        tokens.create(system, ADMIN, NewToken(name=name, role="admin"))
+    with pytest.raises(Awaits, match="make tokens or users"):
+        listeners.delete(system, ALICE, listener.id)
+    break_glass.end(system, ADMIN, glass.id)
+    with pytest.raises(Denied, match="was let in, or changed, after that"):
+        break_glass.review(system, BOB, glass.id, "all of it was right")
+    clock.advance(days=6, hours=23)
+    waiting = asked(system, lambda: listeners.update(system, ALICE, listener.id, {"client_authentication": "NONE"}))
+    with pytest.raises(Denied, match="or wait a week"):
+        approvals.approve(system, BOB, waiting.id)
+    clock.advance(hours=2)
+    assert break_glass.review(system, BOB, glass.id, "all of it was right").state == "REVIEWED"
+    approvals.approve(system, BOB, waiting.id)
+    system.store.close()
 
 
 def test_neither_half_of_deleting_and_making_anew_gets_around_it(system: System) -> None:
@@ -447,7 +495,7 @@ def test_who_is_let_in_in_an_emergency_decides_on_nothing_before_it_was_signed_o
     waiting = asked(system, lambda: house_settings.update(system, one, {"approval_needed_for": ()}))
     with pytest.raises(Denied, match="let in without approval"):
         approvals.approve(system, two, waiting.id)
-    for nobody in (ALICE, one, ADMIN):
+    for nobody in (ALICE, one, two):
         with pytest.raises(Denied):
             break_glass.review(system, nobody, glass.id, "fine")
     break_glass.review(system, BOB, glass.id, "fine")

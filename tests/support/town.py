@@ -202,7 +202,7 @@ def _approvals(town: Town) -> None:
     """Something waits for another person, and there was an emergency; but for these, nothing needs anybody's approval."""
     system = town.system
     _at(town, hours=3)
-    house_settings.update(system, LAN, {"approval_needed_for": ("CLIENT_CA", "LOWER_PROTECTION")})
+    house_settings.update(system, SYSTEM, {"approval_needed_for": ("CLIENT_CA", "LOWER_PROTECTION")})
     glass = break_glass.begin(system, LAN, NewBreakGlass(reason="The partner's CA was withdrawn by its owner", minutes=15))
     town.its["break-glass"] = break_glass.end(system, LAN, glass.id).id
     _at(town, hours=2)

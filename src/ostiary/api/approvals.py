@@ -21,6 +21,7 @@ NOUN: Final = Noun(
     shown={
         "because": (tuple[str, ...], Field((), description="Why another person has to agree, in words.")),
         "may_decide": (bool | None, Field(None, description="Whether you may decide; of one that waits.")),
+        "deciders": (tuple[str, ...], Field((), description="Who might decide.")),
         "why_not": (str, Field("", description="Why you may not.")),
         "meanwhile": (tuple[str, ...], Field((), description="What changed since it was asked; then it has to be asked anew.")),
     },
@@ -45,7 +46,12 @@ def get(request: Request, system: Sys, caller: Who, approval_id: str) -> JSONRes
     picked = one_asked(request, NOUN)
     approval = approvals.get(system, caller, approval_id)
     standing = approvals.standing(system, caller, approval_id)
-    its = {"may_decide": standing.may_decide, "why_not": standing.why_not, "meanwhile": list(standing.meanwhile)}
+    its = {
+        "may_decide": standing.may_decide,
+        "deciders": list(standing.deciders),
+        "why_not": standing.why_not,
+        "meanwhile": list(standing.meanwhile),
+    }
     return JSONResponse({NOUN.one: picked.pick({**_shown(approval), **its})})
 
 

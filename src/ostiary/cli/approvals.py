@@ -160,4 +160,5 @@ def _told(found: dict[str, Any]) -> Iterator[str]:
         yield f"  and {found['more_changes']} more"
     yield from (f"\nChanged meanwhile, so it has to be asked anew: {one}" for one in found["meanwhile"])
     if found["status"] == "PENDING":
+        yield f"\nWho may decide: {', '.join(found['deciders'][:20]) or 'nobody who is here'}"
         yield "\nYou may decide." if found["may_decide"] else f"\nYou may not decide: {found['why_not']}"

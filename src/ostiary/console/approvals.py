@@ -184,7 +184,7 @@ def _effects(visit: Visit, asked: Approval) -> tuple[Effect, ...]:
             continue  # nobody came there yet
         seen = lately.at_listeners(visit.system, visit.caller, [listener_id])
         shut_out, notes = _shut_out(visit, listener_id, change.after if change is not None else None)
-        name = next((one.about.partition(":")[0] for one in asked.reasons if one.listener_id == listener_id), listener_id)
+        name = next((one.about for one in asked.reasons if one.listener_id == listener_id), listener_id)
         place = f"/console/listeners/{listener_id}"
         found.append(Effect(name, place, seen.clients, seen.refused, shut_out, notes))
     return tuple(found)

@@ -38,6 +38,7 @@ class Why(Data):
     kind: ApprovalKind
     code: str
     about: str = ""
+    more: str = ""
     listener_id: str = ""
     count: int | None = None
 

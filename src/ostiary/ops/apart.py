@@ -6,10 +6,10 @@ of their own: so nobody decides on what was asked by somebody whom they let in, 
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from ostiary.errors import Denied
+from ostiary.errors import Conflict, Denied
 from ostiary.model.approval import Approval, BreakGlass
 from ostiary.model.user import User
 from ostiary.ops.caller import Caller
@@ -18,7 +18,10 @@ from ostiary.store import doings
 from ostiary.store.kinds import BREAK_GLASS, CERTIFICATE, SESSION, TOKEN, USER
 from ostiary.store.store import Reader, Transaction
 
+SETTLES: Final = timedelta(days=7)  # after which who was let in in an emergency is one of us
 _MOST_RENEWALS: Final = 1000
+# Who agrees has to be one who may do it themselves: what a use case asks for beside the name of its action.
+_ALSO: Final = {"token:create": ("token:access",)}
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,9 @@ class Entrance:
     unsigned: str | None = None
 
 
-def entrance(reader: Reader, caller: Caller) -> Entrance:
+def entrance(reader: Reader, caller: Caller, at: datetime) -> Entrance:
     """That of whoever calls. Raises `Denied` where the record does not say."""
-    own = _of_name(reader, caller.name)
+    own = _of_name(reader, caller.name, at)
     by = set(own.by)
     if caller.session_id is not None:
         by |= _of_session(reader, caller.session_id)
@@ -43,7 +46,7 @@ def entrance(reader: Reader, caller: Caller) -> Entrance:
     while further := by - seen:
         for name in further:
             seen.add(name)
-            by |= _of_name(reader, name).by
+            by |= _of_name(reader, name, at).by
     return Entrance(frozenset(by - {caller.name}), own.since, own.unsigned)
 
 
@@ -52,36 +55,87 @@ def let_in(transaction: Transaction, caller: Caller, before: User | None = None)
     by = {caller.name}
     with suppress(Denied):  # whoever decides later is asked about these again, and refused then
         by |= _of_user(transaction, before) if before is not None else set()
-        by |= entrance(transaction, caller).by
+        by |= entrance(transaction, caller, transaction.at).by
     glass = transaction.remarks.get("break_glass") or (before.break_glass_id if before is not None else None)
     return {"let_in_by": tuple(sorted(by)), "break_glass_id": glass}
 
 
-def refuse_same(reader: Reader, asked: Approval, caller: Caller) -> None:
-    """Raises `Denied` for whoever asked, and for whom one cannot tell from them."""
-    _refuse(reader, caller, asked.requested_by, asked.hands, asked.created_at)
-
-
-def refuse_same_of_emergency(reader: Reader, glass: BreakGlass, caller: Caller) -> None:
-    """Likewise for whoever would sign off what was done without approval."""
-    _refuse(reader, caller, glass.begun_by, glass.hands, glass.begun_at)
-
-
-def _refuse(reader: Reader, caller: Caller, other: str, hands: tuple[str, ...], at: datetime | None) -> None:
-    if caller.name.casefold() == other.casefold():
-        raise Denied(f"It is {other}'s own, so another person has to decide.")
-    here = entrance(reader, caller)
+def refuse_same(reader: Reader, asked: Approval, caller: Caller, at: datetime, here: Entrance | None = None) -> None:
+    """Raises `Denied` for whoever asked, and for whom one cannot tell from them. `here` is their entrance, where it is known."""
+    here, other = here or entrance(reader, caller, at), asked.requested_by
+    _refuse_own(caller, other)
     if other in here.by:
         raise Denied(f"{other} has let {caller.name} in, so somebody has to decide whom {other} did not let in.")
-    if caller.name in hands:
+    if caller.name in asked.hands:
         raise Denied(f"{caller.name} has let {other} in, so somebody else has to decide.")
-    if here.since is not None and at is not None and here.since > at:
+    if here.since is not None and asked.created_at is not None and here.since > asked.created_at:
         raise Denied(f"{caller.name} was let in, or changed, after that; ask anew, or have somebody decide who was here before.")
+    _refuse_unsigned(caller, here)
+
+
+def must_decide(caller: Caller, asked: Approval) -> None:
+    """Raises `Denied` unless this caller may agree to what others ask for, and might do that themselves."""
+    for action in ("approval:approve", asked.action, *_ALSO.get(asked.action, ())):
+        caller.must(action)
+
+
+def deciders(reader: Reader, asked: Approval, at: datetime) -> tuple[str, ...]:
+    """The names of those who might decide on it, as far as their names tell."""
+    return tuple(sorted(name for name, role in _people(reader, at) if _might(reader, asked, Caller(name, role), at)))
+
+
+def refuse_alone(reader: Reader, at: datetime) -> None:
+    """Raises `Conflict` unless two administrators are here who did not let one another in: else nobody could ever decide."""
+    admins = [name for name, role in _people(reader, at) if role == "admin"]
+    by = {name: entrance(reader, Caller(name, "admin"), at).by for name in admins}
+    if not any(one != other and one not in by[other] and other not in by[one] for one in admins for other in admins):
+        raise Conflict(
+            "two administrators have to be here first who did not let one another in, or nobody could decide. Make a token for "
+            "each of two people (ostiary token create --role admin --name NAME), or users, and keep the admin token in a safe.",
+            "approval_needed_for",
+        )
+
+
+def _people(reader: Reader, at: datetime) -> set[tuple[str, str]]:
+    """Names and roles of all who may come in."""
+    tokens = {(one.name, str(one.role)) for one in reader.all(TOKEN) if one.role is not None and at < one.expires_at}
+    return tokens | {(one.name, one.role) for one in reader.all(USER)} | {(ADMIN, "admin")}
+
+
+def _might(reader: Reader, asked: Approval, caller: Caller, at: datetime) -> bool:
+    try:
+        must_decide(caller, asked)
+        refuse_same(reader, asked, caller, at)
+    except Denied:
+        return False
+    return True
+
+
+def refuse_same_of_emergency(reader: Reader, glass: BreakGlass, caller: Caller, at: datetime) -> None:
+    """Raises `Denied` for whoever began it, and for who came in since, for a while: everybody else may sign it off.
+
+    Also who was let in by whoever began it. In most houses that is everybody, and somebody has to be able to.
+    """
+    _refuse_own(caller, glass.begun_by)
+    here = entrance(reader, caller, at)
+    if here.since is not None and here.since > glass.begun_at and at < here.since + SETTLES:
+        raise Denied(f"{caller.name} was let in, or changed, after that; somebody signs it off who was here before.")
+    _refuse_unsigned(caller, here)
+
+
+def _refuse_own(caller: Caller, other: str) -> None:
+    if caller.name.casefold() == other.casefold():
+        raise Denied(f"It is {other}'s own, so another person has to decide.")
+
+
+def _refuse_unsigned(caller: Caller, here: Entrance) -> None:
     if here.unsigned is not None:
-        raise Denied(f"{caller.name} was let in without approval (break-glass {here.unsigned}); have that signed off first.")
+        raise Denied(
+            f"{caller.name} was let in without approval (break-glass {here.unsigned}); have that signed off, or wait a week."
+        )
 
 
-def _of_name(reader: Reader, name: str) -> Entrance:
+def _of_name(reader: Reader, name: str, at: datetime) -> Entrance:
     if name == ADMIN:
         return Entrance()
     by: set[str] = set()
@@ -97,7 +151,7 @@ def _of_name(reader: Reader, name: str) -> Entrance:
         changed = user.updated_at or user.created_at
         since.append(changed) if changed is not None else None
         emergencies |= {user.break_glass_id} if user.break_glass_id else set()
-    unsigned = sorted(one for one in emergencies if _is_unsigned(reader, one))
+    unsigned = sorted(one for one in emergencies if _is_unsigned(reader, one, at))
     return Entrance(frozenset(by - {""}), max(since, default=None), unsigned[0] if unsigned else None)
 
 
@@ -133,6 +187,7 @@ def _said(entries: tuple[dict[str, Any], ...]) -> set[str]:
     return {entry["actor"] for entry in entries if entry["role"] not in {"enrolling", "holder"}}
 
 
-def _is_unsigned(reader: Reader, glass_id: str) -> bool:
+def _is_unsigned(reader: Reader, glass_id: str, at: datetime) -> bool:
+    """Whether nobody has signed it off yet. After a week of that everybody could have seen it, and somebody has to decide."""
     glass = reader.get(BREAK_GLASS, glass_id)
-    return glass is None or glass.state != "REVIEWED"
+    return glass is None or (glass.state != "REVIEWED" and at < glass.begun_at + SETTLES)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -30,6 +31,7 @@ from ostiary.ops import (
     status_fetch,
     users,
 )
+from ostiary.ops.apart import Entrance
 from ostiary.ops.asking import name_of, read
 from ostiary.ops.caller import SYSTEM, Caller, Clearance
 from ostiary.ops.facts import record
@@ -76,8 +78,6 @@ CARRIED: Final[tuple[Callable[..., Any], ...]] = (
     users.create,
     users.update,
 )
-# Who agrees has to be one who may do it themselves: what a use case asks for beside the name of its action.
-_ALSO: Final = {"token:create": ("token:access",)}
 _BY_NAME: Final = {name_of(one): one for one in CARRIED}
 _REASON_MAX: Final = 2000
 log = structlog.get_logger(source="approvals")
@@ -85,9 +85,13 @@ log = structlog.get_logger(source="approvals")
 
 @dataclass(frozen=True)
 class Standing:
-    """How it stands for whoever looks: `may_decide`, or `why_not`; `meanwhile` is what changed since it was asked."""
+    """How it stands for whoever looks: `may_decide`, or `why_not`; `meanwhile` is what changed since it was asked.
+
+    `deciders` are the names of those who might.
+    """
 
     may_decide: bool
+    deciders: tuple[str, ...] = ()
     why_not: str = ""
     meanwhile: tuple[str, ...] = ()
 
@@ -112,13 +116,14 @@ def standing(system: System, caller: Caller, approval_id: str) -> Standing:
     with system.store.read() as reader:
         approval = reader.require(APPROVAL, approval_id)
         meanwhile = tuple(_meanwhile(reader, approval))
+        pending = approval.status == "PENDING"
+        deciders = apart.deciders(reader, approval, system.clock()) if pending else ()
         try:
-            caller.must("approval:approve")
             _refuse_unless_pending(approval, system)
-            _refuse_unless_theirs(reader, approval, caller)
+            _refuse_unless_theirs(reader, approval, caller, system.clock())
         except Refusal as refusal:
-            return Standing(may_decide=False, why_not=str(refusal), meanwhile=meanwhile)
-    return Standing(may_decide=True, meanwhile=meanwhile)
+            return Standing(may_decide=False, deciders=deciders, why_not=str(refusal), meanwhile=meanwhile)
+    return Standing(may_decide=True, deciders=deciders, meanwhile=meanwhile)
 
 
 def waiting(system: System, caller: Caller) -> tuple[Approval, ...]:
@@ -128,7 +133,13 @@ def waiting(system: System, caller: Caller) -> tuple[Approval, ...]:
         at = system.clock()
         pending = [one for one in reader.all(APPROVAL, status="PENDING") if at < one.expires_at]
         mine = [one for one in reader.all(APPROVAL, status="GRANTED", requested_by=caller.name) if at < one.expires_at]
-        return tuple(mine) + tuple(one for one in pending if _may(reader, one, caller))
+        if not pending:
+            return tuple(mine)
+        try:
+            here = apart.entrance(reader, caller, at)
+        except Denied:  # nobody knows who let them in
+            return tuple(mine)
+        return (*mine, *(one for one in pending if _may(reader, one, caller, here, at)))
 
 
 def approve(system: System, caller: Caller, approval_id: str, reason: str = "") -> Approval:
@@ -141,7 +152,7 @@ def approve(system: System, caller: Caller, approval_id: str, reason: str = "") 
     with system.store.read() as reader:
         approval = reader.require(APPROVAL, approval_id)
         _refuse_unless_pending(approval, system)
-        _refuse_unless_theirs(reader, approval, caller)
+        _refuse_unless_theirs(reader, approval, caller, system.clock())
         asker = _asker(reader, system, approval)
     reason = _checked(reason)
     if approval.repeats:
@@ -220,16 +231,15 @@ def _refuse_unless_pending(approval: Approval, system: System) -> None:
         raise Conflict(f"Approval {approval.id} lapsed at {approval.expires_at:%Y-%m-%d %H:%M} UTC; ask anew.")
 
 
-def _refuse_unless_theirs(reader: Reader, approval: Approval, caller: Caller) -> None:
-    apart.refuse_same(reader, approval, caller)
-    for action in (approval.action, *_ALSO.get(approval.action, ())):
-        caller.must(action)
+def _refuse_unless_theirs(reader: Reader, approval: Approval, caller: Caller, at: datetime) -> None:
+    apart.refuse_same(reader, approval, caller, at)
+    apart.must_decide(caller, approval)
 
 
-def _may(reader: Reader, approval: Approval, caller: Caller) -> bool:
+def _may(reader: Reader, approval: Approval, caller: Caller, here: Entrance, at: datetime) -> bool:
     try:
-        caller.must("approval:approve")
-        _refuse_unless_theirs(reader, approval, caller)
+        apart.must_decide(caller, approval)
+        apart.refuse_same(reader, approval, caller, at, here)
     except Denied:
         return False
     return True
@@ -308,7 +318,7 @@ def _decided(
         if now.status not in those or (facts.at >= now.expires_at) != late:
             raise Decided(f"Approval {approval_id} was decided meanwhile, or has lapsed.")
         if status == "GRANTED":
-            apart.refuse_same(facts, now, caller)
+            apart.refuse_same(facts, now, caller, facts.at)
         news: dict[str, Any] = {"status": status, "decided_by": caller.name, "decided_at": facts.at, "reason": reason}
         if now.decided_by and status == "LAPSED":
             news = {"status": status}

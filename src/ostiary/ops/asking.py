@@ -139,14 +139,16 @@ def _waiting(system: System, caller: Caller, deed: str, kept: dict[str, Any], as
             requested_by=caller.name,
             requested_role=caller.role,
             source=caller.source[:_REASON_MAX],
-            hands=tuple(sorted(apart.entrance(facts, caller).by)),
+            hands=tuple(sorted(apart.entrance(facts, caller, facts.at).by)),
             justification=caller.justification[:_REASON_MAX],
             expires_at=facts.at + WAITS,
         )
         return facts.insert(APPROVAL, made)
 
     approval = record(system, caller, "approval:ask", work)
-    return Awaits(approval.id, approval.model_dump(mode="json"))
+    with system.store.read() as reader:
+        is_alone = not apart.deciders(reader, approval, system.clock())
+    return Awaits(approval.id, approval.model_dump(mode="json"), is_alone=is_alone)
 
 
 def _system(args: Sequence[Any], kwargs: Mapping[str, Any]) -> System:

@@ -40,7 +40,7 @@ def begin(system: System, caller: Caller, wanted: NewBreakGlass) -> BreakGlass:
             begun_by=caller.name,
             source=caller.source[:_SOURCE_MAX],
             reason=wanted.reason,
-            hands=tuple(sorted(apart.entrance(facts, caller).by)),
+            hands=tuple(sorted(apart.entrance(facts, caller, facts.at).by)),
             begun_at=facts.at,
             ends_at=facts.at + timedelta(minutes=wanted.minutes),
         )
@@ -71,7 +71,7 @@ def review(system: System, caller: Caller, glass_id: str, words: str) -> BreakGl
             raise Conflict(f"{glass.reviewed_by} has signed it off already.")
         if glass.state == "OPEN":
             raise Conflict("It goes on still; sign it off when it is over.")
-        apart.refuse_same_of_emergency(facts, glass, caller)
+        apart.refuse_same_of_emergency(facts, glass, caller, facts.at)
         news = {"state": "REVIEWED", "reviewed_by": caller.name, "reviewed_at": facts.at, "review": words}
         return facts.replace(BREAK_GLASS, glass, glass.model_copy(update=news))
 

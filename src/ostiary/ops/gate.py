@@ -112,7 +112,7 @@ def _clear(transaction: Transaction, caller: Caller, asked: Asked) -> None:
     if approval is None or approval.status != "PENDING" or transaction.at >= approval.expires_at:
         raise Decided(f"Approval {clearance.approval_id} was decided meanwhile, or has lapsed.")
     try:
-        apart.refuse_same(transaction, approval, clearance.approver)
+        apart.refuse_same(transaction, approval, clearance.approver, transaction.at)
     except Denied as denied:
         raise Decided(str(denied)) from None
     if asked.fingerprint != approval.fingerprint or not {one.kind for one in asked.reasons} <= set(approval.kinds):

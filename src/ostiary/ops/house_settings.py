@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ostiary.model.house import HouseSettings
+from ostiary.ops import apart
 from ostiary.ops.asking import asks
-from ostiary.ops.caller import Caller
+from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.change import change
 from ostiary.ops.edit import edited
 from ostiary.ops.meanwhile import refuse_if_overtaken
@@ -39,6 +40,8 @@ def update(system: System, caller: Caller, changes: Mapping[str, Any], *, since:
         before = read(transaction)
         refuse_if_overtaken(transaction, HOUSE_SETTINGS, before, since)
         after = edited(before, changes)
+        if after.approval_needed_for and not before.approval_needed_for and caller is not SYSTEM:
+            apart.refuse_alone(transaction, transaction.at)
         if transaction.get(HOUSE_SETTINGS, ID) is not None:
             return transaction.replace(HOUSE_SETTINGS, before, after)
         return before if after == before else transaction.insert(HOUSE_SETTINGS, after)

@@ -5,10 +5,13 @@ single call that makes everything, going back to an earlier revision, or a rotat
 were: to put it into service later is then nothing new.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+
+from cryptography import x509
 
 from ostiary.errors import Refusal
 from ostiary.model.access import AccessException, AccessRule
@@ -18,8 +21,8 @@ from ostiary.model.authority import Authority
 from ostiary.model.house import HouseSettings
 from ostiary.model.listener import Listener
 from ostiary.ops.narrowing import takes_all_of
+from ostiary.pki.names import fingerprint_sha256, subject_text
 from ostiary.pki.sealing import Sealer
-from ostiary.store.access import fingerprints
 from ostiary.store.kinds import (
     ACCESS_EXCEPTION,
     ACCESS_RULE,
@@ -40,6 +43,7 @@ _STALE: Final = {"REFUSE": 0, "ALLOW": 1, "ALARM": 1}
 _TRUSTING: Final = {LISTENER.name, AUTHORITY.name, ROTATION.name, SECRET.name, CONTAINER.name}
 _LEADING: Final = {LISTENER.name, POOL.name, MEMBER.name}
 _NO_REFERENCE: Final = ""
+_NAMED: Final = 10  # CA certificates that a reason names
 
 
 @dataclass(frozen=True)
@@ -88,25 +92,42 @@ def _of_trust(two: Two) -> Iterator[Why]:
         has = listener.client_ca_tls_container_ref or _NO_REFERENCE
         if has != had:
             code = "ca_changed" if had and has else "ca_added" if has else "ca_removed"
-            yield _about("CLIENT_CA", code, listener)
+            yield _about("CLIENT_CA", code, listener, _called(new[has]))
         elif has and old[had] != new[has]:
-            if new[has] is None or old[had] is None or new[has] - old[had]:  # type: ignore[operator]  # neither is None here
-                yield _about("CLIENT_CA", "ca_grown", listener)
-            if old[had] is None or new[has] is None or old[had] - new[has]:  # type: ignore[operator]  # likewise
-                yield _about("CLIENT_CA", "ca_shrunk", listener)
+            if gone := old[had].keys() - new[has].keys():
+                yield _about("CLIENT_CA", "ca_shrunk", listener, _called({one: old[had][one] for one in gone}))
+            if come := new[has].keys() - old[had].keys():
+                yield _about("CLIENT_CA", "ca_grown", listener, _called({one: new[has][one] for one in come}))
 
 
-def _anchors(reader: Reader, listeners: Iterable[Listener], sealer: Sealer) -> dict[str, frozenset[str] | None]:
-    """By reference, the fingerprints of its CA certificates: none where it lets nobody in, None where it leads nowhere."""
+def _anchors(reader: Reader, listeners: Iterable[Listener], sealer: Sealer) -> dict[str, dict[str, str]]:
+    """By reference, the names of its CA certificates by their fingerprints; none where it lets nobody in.
+
+    All that belongs to an authority is among them: who asks for one may have put others beside or below it before.
+    """
     materials = Materials(reader, sealer, all_at_once=True)
-    found: dict[str, frozenset[str] | None] = {_NO_REFERENCE: frozenset()}
+    found: dict[str, dict[str, str]] = {_NO_REFERENCE: {}}
     for text in {one.client_ca_tls_container_ref for one in listeners if one.client_ca_tls_container_ref}:
-        try:
-            anchors = materials.anchors(text, "client_ca_tls_container_ref")
-            found[text] = frozenset() if anchors.closed else frozenset(fingerprints(anchors.pem.decode()))
-        except (Refusal, UnicodeDecodeError):
-            found[text] = None
+        found[text] = dict(_behind(materials, text))
     return found
+
+
+def _behind(materials: Materials, text: str) -> Iterator[tuple[str, str]]:
+    try:
+        anchors = materials.anchors(text, "client_ca_tls_container_ref")
+    except Refusal:  # of a listener out of service: what can be read later is another thing then
+        yield text, text
+        return
+    if not anchors.closed:
+        try:
+            yield from ((fingerprint_sha256(one), subject_text(one)) for one in x509.load_pem_x509_certificates(anchors.pem))
+        except ValueError:
+            yield hashlib.sha256(anchors.pem).hexdigest(), text
+
+
+def _called(certificates: Mapping[str, str]) -> str:
+    names = sorted(set(certificates.values()))
+    return ", ".join(names[:_NAMED]) + (f" (+{len(names) - _NAMED})" if len(names) > _NAMED else "")
 
 
 # What listeners ask.
@@ -287,4 +308,4 @@ def _listeners(reader: Reader) -> dict[str, Listener]:
 
 def _about(kind: ApprovalKind, code: str, listener: Listener, more: str = "") -> Why:
     name: Any = listener.name or f"{listener.protocol} {listener.protocol_port}"
-    return Why(kind=kind, code=code, about=f"{name}: {more}" if more else name, listener_id=listener.id)
+    return Why(kind=kind, code=code, about=name, more=more, listener_id=listener.id)

@@ -122,10 +122,14 @@ def _agreed(system: System, caller: Caller, ids: Sequence[str], wanted: Revoke) 
 
 def _many(facts: Facts, caller: Caller, count: int) -> tuple[Why, ...]:
     """Whether these are too many for one person, with those that they revoked within the last hour."""
-    most = gate.settings(facts).mass_revocation_threshold
+    house = gate.settings(facts)
+    if "MASS_REVOCATION" not in house.approval_needed_for:
+        return ()  # the usual case: nothing is counted
     here = sum(one.kind == CERTIFICATE.name and bool((one.after or {}).get("revoked_at")) for one in facts.changed)
     lately = doings.count(facts, caller.name, "certificate:revoke", facts.at - _AT_ONCE) + here
-    return gate.why(facts, "MASS_REVOCATION", "many_revoked", count=count) if count + lately > most else ()
+    if count + lately <= house.mass_revocation_threshold:
+        return ()
+    return (Why(kind="MASS_REVOCATION", code="many_revoked", count=count),)
 
 
 def _told(certificate: Certificate, wanted: Revoke) -> Change:

@@ -14,23 +14,23 @@ KINDS: Final[Mapping[str, str]] = {
     "NEW_PERSON": _("Letting in another person"),
     "APPROVALS": _("Changing what needs approval"),
 }
-# `about` is a name, `count` a number.
+# `about` is a name, `more` what of it, `count` a number.
 REASONS: Final[Mapping[str, str]] = {
-    "ca_added": _("%(about)s gets a Client CA."),
-    "ca_changed": _("%(about)s gets another Client CA."),
+    "ca_added": _("%(about)s gets a Client CA: %(more)s."),
+    "ca_changed": _("%(about)s gets another Client CA: %(more)s."),
     "ca_removed": _("%(about)s loses its Client CA."),
-    "ca_grown": _("%(about)s trusts CA certificates that it did not trust."),
-    "ca_shrunk": _("%(about)s stops trusting CA certificates; clients that they signed are shut out."),
+    "ca_grown": _("%(about)s trusts CA certificates that it did not trust: %(more)s."),
+    "ca_shrunk": _("%(about)s stops trusting CA certificates, and clients that they signed are shut out: %(more)s."),
     "open_listener": _("%(about)s is a new listener that does not demand a client certificate."),
     "listener_deleted": _("%(about)s, which asks for client certificates, is deleted with its rules."),
     "mode_lowered": _("%(about)s asks less of clients."),
     "lists_changed": _("%(about)s loses its revocation list, or gets another one."),
     "stale_allowed": _("%(about)s lets clients in, or does so for longer, when revocation lists have ended."),
-    "exception": _("Some requests need no certificate: %(about)s."),
+    "exception": _("Some requests to %(about)s need no certificate: %(more)s."),
     "no_rules": _("%(about)s loses its last access rule: whoever is let in may reach everything."),
-    "deny_weakened": _("What a rule denied may be allowed: %(about)s."),
-    "everybody_allowed": _("A rule allows everybody: %(about)s."),
-    "another_way": _("A server can be reached through a listener that asks less of clients: %(about)s."),
+    "deny_weakened": _("What a rule of %(about)s denied may be allowed: %(more)s."),
+    "everybody_allowed": _("A rule of %(about)s allows everybody: %(more)s."),
+    "another_way": _("A server can be reached through %(about)s, which asks less of clients: %(more)s."),
     "checked_less": _("Revocation of the certificates of %(about)s is checked less."),
     "older_list": _("An older revocation list of %(about)s may take the place of a newer one."),
     "many_revoked": _("%(count)s certificates are revoked, more than one person revokes alone."),
@@ -52,4 +52,4 @@ def said(why: Why) -> str:
 
 def facts(why: Why) -> dict[str, object]:
     """What stands in the words of a reason."""
-    return {"about": why.about, "count": why.count}
+    return {"about": why.about, "more": why.more, "count": why.count}
