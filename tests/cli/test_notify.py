@@ -68,6 +68,8 @@ def test_a_running_ostiary_tells_of_an_emergency_within_seconds(ostiary: Termina
     with webhook_sink() as hook:
         added = ostiary.does("notify", "add-webhook", "on-call", "--url", hook.url, "--topic", "break-glass", *LOCAL, "--json")
         key = base64.b64decode(added.json()["secret"].removeprefix("whsec_"))
+        for name in ("alice", "bob"):
+            ostiary.does("token", "create", "--role", "admin", "--name", name)
         house.call("PUT", "/v1/settings", {"settings": {"approval_needed_for": ["CLIENT_CA"]}})
         ostiary.does("break-glass", "--reason", "nobody gets in", "--minutes", "5")
         eventually(lambda: len(hook.calls) > 0)

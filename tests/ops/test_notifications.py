@@ -210,19 +210,37 @@ def test_who_dies_between_sending_and_noting_it_sends_it_again_under_the_same_id
     target = to_hook(system, hook)
     something(system, clock)
 
-    def killed(*_about: Any) -> None:
+    def killed(*_about: Any, **_more: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(notifications, "change", killed)
+        patch.setattr(outbox, "_note", killed)
         with pytest.raises(KeyboardInterrupt):
             outbox.send_due(system)
     assert [one.state for one in all_of(system, target)] == ["WAITING"]
     again = System(store=system.store, sealer=system.sealer, clock=clock)
+    assert outbox.send_due(again) == 0  # whoever began to send it might still be at it
+    clock.advance(seconds=61)
     assert outbox.send_due(again) == 1
     assert len({call.headers["webhook-id"] for call in hook.calls}) == 1
     assert len({call.body for call in hook.calls}) == 1
     assert len(hook.calls) == 2
+
+
+def test_two_control_planes_on_one_database_send_it_once(system: System, clock: FakeClock, hook: WebhookSink) -> None:
+    to_hook(system, hook)
+    something(system, clock)
+    other = System(store=system.store, sealer=system.sealer, clock=clock)
+    taken: list[int] = []
+
+    def meanwhile(_call: object) -> int:
+        taken.append(outbox.send_due(other) + watching.look(other))
+        return 204
+
+    hook.answers = meanwhile
+    assert outbox.send_due(system) == 1
+    assert taken == [0]
+    assert len(hook.calls) == 1
 
 
 def test_what_is_to_be_told_and_that_it_was_are_one_commit(

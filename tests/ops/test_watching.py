@@ -94,6 +94,13 @@ def a_target(system: System, **fields: Any) -> NotificationTarget:
     return made
 
 
+def others_decide(system: System) -> None:
+    """Two administrators, who have to agree to what lowers protection."""
+    for name in ("alice", "bob"):
+        tokens.create(system, ADMIN, NewToken(name=name, role="admin"))
+    house_settings.update(system, ADMIN, {"approval_needed_for": ("LOWER_PROTECTION",)})
+
+
 def told(system: System, target: NotificationTarget) -> list[dict[str, Any]]:
     """The bodies that wait for it, the oldest first."""
     with system.store.read() as reader:
@@ -383,7 +390,7 @@ def test_gateways_are_told_of_once_they_have_been_gone_for_a_while(system: Syste
 def test_an_emergency_is_told_at_once_step_by_step_and_nothing_of_before(system: System) -> None:
     on = {"client_authentication": "MANDATORY", "client_ca_tls_container_ref": f"/v1/authorities/{an_authority(system).id}"}
     listener = a_listener(system, a_balancer(system), **on)
-    house_settings.update(system, ADMIN, {"approval_needed_for": ("LOWER_PROTECTION",)})
+    others_decide(system)
     bob = Caller(name="bob", role="admin", source="192.0.2.7")
     before = break_glass.begin(system, bob, NewBreakGlass(reason="before anybody listened"))
     break_glass.end(system, bob, before.id)
@@ -409,7 +416,7 @@ def test_an_emergency_is_told_at_once_step_by_step_and_nothing_of_before(system:
 def test_what_waits_for_somebodys_word_is_told_at_once(system: System) -> None:
     on = {"client_authentication": "MANDATORY", "client_ca_tls_container_ref": f"/v1/authorities/{an_authority(system).id}"}
     listener = a_listener(system, a_balancer(system), **on)
-    house_settings.update(system, ADMIN, {"approval_needed_for": ("LOWER_PROTECTION",)})
+    others_decide(system)
     target = a_target(system, topics=("APPROVALS",))
     watching.look(system)
     with pytest.raises(Awaits):

@@ -26,6 +26,8 @@ LONGEST_WAIT: Final = timedelta(hours=2)
 ATTEMPTS_MAX: Final = 20  # with the waits between them: a day
 KEPT_FOR: Final = timedelta(days=30)
 WAITING_MAX: Final = 500  # of one target; what is older than so many others is given up
+# Whoever sends one takes it for so long: no other control plane on this database sends it too, and who dies gives it back.
+LEASE: Final = timedelta(minutes=1)
 _AT_ONCE: Final = 50  # of one target in one round
 _SIDE_BY_SIDE: Final = 4  # targets: one that does not answer holds up no other
 _TOO_MANY: Final = f"more than {WAITING_MAX} waited for this target; the oldest were given up."
@@ -64,6 +66,8 @@ def _send_to(system: System, target: NotificationTarget) -> int:
         due = tuple(_due(notifications.waiting(reader, target.id, _AT_ONCE), system.clock()))
     taken = 0
     for message in due:
+        if not system.store.record(partial(_take, message=message)):
+            break  # another is at it
         outcome = send(system, target, message)
         after = _after(message, outcome, system.clock())
         system.store.record(partial(_note, after=after, outcome=outcome))
@@ -79,6 +83,15 @@ def _send_to(system: System, target: NotificationTarget) -> int:
             if not outcome.refused:
                 break  # whoever does not answer now does not answer the next one either
     return taken
+
+
+def _take(facts: Facts, message: Message) -> bool:
+    """Whether it is ours to send: it waits still, and nobody else has begun to."""
+    current = notifications.message(facts, message.id)
+    if current is None or current.state != "WAITING" or current.next_at != message.next_at:
+        return False
+    notifications.change(facts, replace(current, next_at=facts.at + LEASE))
+    return True
 
 
 def _due(waiting: tuple[Message, ...], at: datetime) -> Iterator[Message]:

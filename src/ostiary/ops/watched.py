@@ -401,11 +401,11 @@ def _listener(listener_id: str, name: str, way: str, detail: str = "") -> Thing:
 
 def _requests(reader: Reader, at: datetime) -> Iterator[Thing]:
     """Certificate requests, and all else, that wait for somebody's word."""
-    for request_id, name, asked_by, _lapses in watched.waiting_requests(reader, at, _REQUESTS):
+    for request_id, name, asked_by in watched.waiting_requests(reader, at, _REQUESTS):
         yield Thing(
             kind="APPROVAL",
             id=request_id,
-            name=name or request_id,
+            name=name,
             severity="WARNING",
             owner=asked_by,
             way="request",

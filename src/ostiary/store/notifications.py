@@ -115,6 +115,12 @@ def put(transaction: Transaction, message: Message) -> Message:
     return placed
 
 
+def message(reader: Reader, message_id: str) -> Message | None:
+    """One message."""
+    found = reader.connection.execute(select(_MESSAGES).where(_MESSAGES.c.id == message_id)).mappings().first()
+    return None if found is None else Message(**found)
+
+
 def waiting(reader: Reader, target_id: str, most: int) -> tuple[Message, ...]:
     """What waits for a target, the oldest first."""
     statement = (

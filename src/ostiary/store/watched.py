@@ -177,16 +177,18 @@ def known_authorities(reader: Reader, fingerprints: Iterable[str]) -> frozenset[
     )
 
 
-def waiting_requests(reader: Reader, at: datetime, most: int) -> tuple[tuple[str, str, str, datetime], ...]:
-    """Certificate requests that somebody has to decide, the first to lapse first: id, name, who asked, when it lapses."""
+def waiting_requests(reader: Reader, at: datetime, most: int) -> tuple[tuple[str, str, str], ...]:
+    """Certificate requests that somebody has to decide, the first to lapse first: id, what they are called, who asked."""
     table = tables.certificate_requests
+    document: Any = table.c.document
     statement = (
-        select(table.c.id, table.c.name, table.c.requested_by, table.c.expires_at)
+        select(table.c.id, table.c.name, table.c.requested_by, document["asked_for"])
         .where(table.c.status == "PENDING", table.c.expires_at > at)
         .order_by(table.c.expires_at, table.c.id)
         .limit(most)
     )
-    return tuple((row[0], row[1], row[2], row[3]) for row in reader.connection.execute(statement))
+    rows = reader.connection.execute(statement)
+    return tuple((one, name or ", ".join(names or ()) or one, asked_by) for one, name, asked_by, names in rows)
 
 
 def waiting_approvals(reader: Reader, at: datetime, most: int) -> tuple[Approval, ...]:
