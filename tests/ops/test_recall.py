@@ -1,8 +1,10 @@
 """A restored database has forgotten what was revoked since: the lists that prove it bring it back, and numbers go only up."""
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -10,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ostiary.errors import Invalid, Unavailable
 from ostiary.ids import new_id
+from ostiary.model.approval import Approval, BreakGlass
 from ostiary.model.authority import Authority, Certificate, RequestedNames, TrustedAuthority
 from ostiary.model.backup import Manifest
 from ostiary.model.key_transfer import AuthorityWithKey, KeyExport
@@ -33,7 +36,7 @@ from ostiary.pki.crl_rules import CRL
 from ostiary.store import dump, revocations
 from ostiary.store.desired import desired
 from ostiary.store.engine import newest, open_engine
-from ostiary.store.kinds import AUTHORITY, SESSION, SIGN_IN_LINK, TOKEN
+from ostiary.store.kinds import APPROVAL, AUTHORITY, BREAK_GLASS, SESSION, SIGN_IN_LINK, TOKEN
 from support.certs import Authority as Stranger
 from support.made import a_certificate, an_authority
 from support.systems import ADMIN, FakeClock, a_store, sqlite_url
@@ -338,12 +341,26 @@ def test_nobody_stays_signed_in_and_no_grant_enrols_once_more(system: System, re
     tokens.create(system, ADMIN, NewToken(authority_id=authority.id, names=names, name="grant"))
     tokens.create(system, ADMIN, NewToken(role="operator", name="terraform"))
     sign_in_links.make(system, ADMIN)
+    at = system.clock()
+    asked: dict[str, Any] = {
+        "action": "x:y",
+        "deed": "x",
+        "requested_by": "tom",
+        "requested_role": "admin",
+        "expires_at": at + timedelta(days=1),
+    }
+    agreed = [Approval(id=new_id(), status=status, **asked) for status in ("PENDING", "GRANTED", "DONE")]
+    glass = BreakGlass(id=new_id(), begun_by="tom", reason="fire", begun_at=at, ends_at=at + timedelta(hours=1))
+    system.store.record(lambda facts: [facts.insert(APPROVAL, one) for one in agreed])
+    system.store.record(lambda facts: facts.insert(BREAK_GLASS, glass))
     backup = kept(system)
     for end_tokens, left in ((False, {"terraform"}), (True, set())):
         again = restored(backup, end_tokens=end_tokens)
         with again.store.read() as reader:
             assert reader.count(SIGN_IN_LINK) == reader.count(SESSION) == 0
             found = reader.all(TOKEN)
+            assert sorted(one.status for one in reader.all(APPROVAL)) == ["DONE", "LAPSED", "LAPSED"]
+            assert [one.state for one in reader.all(BREAK_GLASS)] == ["ENDED"]
         assert {one.name for one in found if tokens.state(one, again) == "VALID"} == left
         assert actions(again)[-1] == "backup:restore"
 

@@ -68,7 +68,8 @@ def _tell(done: "Done", settings: Settings) -> None:
     outcome, manifest = done.outcome, done.manifest
     print(f"Restored {done.rows:,} rows as of {manifest.made_at:%Y-%m-%d %H:%M} UTC.")
     print(f"The record is whole: {outcome.entries:,} entries, head {outcome.audit_hash}")
-    print(f"Ended: {outcome.sessions_ended} sessions, {outcome.grants_ended} grants, {outcome.tokens_ended} access tokens.")
+    ended = f"{outcome.sessions_ended} sessions, {outcome.grants_ended} grants, {outcome.tokens_ended} access tokens"
+    print(f"Ended: {ended}, {outcome.approvals_ended} approvals and emergencies.")
     if outcome.tokens_kept:
         print(f"These access tokens open the API still (--end-tokens ends them): {', '.join(outcome.tokens_kept)}")
     for one in outcome.recalled:

@@ -13,14 +13,14 @@ from ostiary.model.backup import Manifest
 from ostiary.model.fields import Data
 from ostiary.ops import chain, start
 from ostiary.ops.anchor import Anchored
-from ostiary.ops.caller import Caller
+from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.recall import Recalled, recalled
 from ostiary.ops.record import entry
 from ostiary.pki import head_signing
 from ostiary.pki.sealed_stream import FIELD
 from ostiary.pki.sealing import Sealer
 from ostiary.store import heads, restores, revocations
-from ostiary.store.kinds import TOKEN
+from ostiary.store.kinds import APPROVAL, BREAK_GLASS, TOKEN
 from ostiary.store.restores import Restored
 from ostiary.store.store import Change, Facts, Reader
 
@@ -60,6 +60,7 @@ class Outcome(Data):
     sessions_ended: int
     grants_ended: int
     tokens_ended: int
+    approvals_ended: int
     tokens_kept: tuple[str, ...]
     recalled: tuple[Recalled, ...]
 
@@ -83,6 +84,7 @@ def accept(facts: Facts, wanted: Wanted, sealer: Sealer | None, digest: str, cal
         raise Invalid(FIELD, "the record in it is not the one that it says it holds; use another backup.")
     visits = restores.end_visits(facts)
     grants, tokens, kept = _end_tokens(facts, all_of_them=wanted.end_tokens)
+    approvals = _end_approvals(facts)
     restores.put(facts, _moved_on(facts, wanted, digest))
     back = recalled(facts, caller, wanted.ders)
     for changed in facts.changed:
@@ -97,6 +99,7 @@ def accept(facts: Facts, wanted: Wanted, sealer: Sealer | None, digest: str, cal
         sessions_ended=visits.sessions,
         grants_ended=grants,
         tokens_ended=tokens,
+        approvals_ended=approvals,
         tokens_kept=kept,
         recalled=back,
     )
@@ -154,6 +157,20 @@ def _end_tokens(facts: Facts, *, all_of_them: bool) -> tuple[int, int, tuple[str
         facts.replace(TOKEN, token, token.model_copy(update={"expires_at": facts.at}))
         grants, tokens = grants + (token.kind == "enrolment"), tokens + (token.kind == "access")
     return grants, tokens, tuple(kept)
+
+
+def _end_approvals(facts: Facts) -> int:
+    """How many end now. What was agreed to may have been done since, and would be done once more; an emergency may be over."""
+    count = 0
+    for approval in facts.all(APPROVAL):
+        if approval.status in {"PENDING", "GRANTED"}:
+            facts.replace(APPROVAL, approval, approval.model_copy(update={"status": "LAPSED"}))
+            count += 1
+    for glass in facts.all(BREAK_GLASS, state="OPEN"):
+        news = {"state": "ENDED", "ended_at": facts.at, "ended_by": SYSTEM.name}
+        facts.replace(BREAK_GLASS, glass, glass.model_copy(update=news))
+        count += 1
+    return count
 
 
 def _moved_on(facts: Facts, wanted: Wanted, digest: str) -> Restored:
