@@ -153,7 +153,9 @@ def test_the_program_says_what_the_tests_hear_that_call_it_in_their_own_process(
 def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
     """So that a new command does not go without a test."""
     tried = {"status", "version", "ca", "cert", "listener", "audit", "profile", "revision", "token", "clients", "request"}
+    tried |= {"settings"}
     tried |= {"access", "console", "session", "user", "denials", "explain", "rehearsal", "traffic"}  # in files of their own
+    tried |= {"approval", "break-glass", "backup", "restore", "expiring", "notify"}  # likewise
     assert {words[0] for words in COMMANDS} - RUNNING == tried
     assert {words for words in COMMANDS if len(words) > 1} == {
         ("access", "add"),
@@ -166,8 +168,25 @@ def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
         ("access", "set"),
         ("access", "show"),
         ("access", "test"),
+        ("approval", "approve"),
+        ("approval", "justify"),
+        ("approval", "list"),
+        ("approval", "refuse"),
+        ("approval", "show"),
+        ("approval", "withdraw"),
+        ("audit", "export"),
+        ("audit", "heads"),
+        ("audit", "key"),
         ("audit", "list"),
+        ("audit", "report"),
+        ("audit", "review"),
+        ("audit", "reviews"),
+        ("audit", "verifier"),
         ("audit", "verify"),
+        ("backup", "verify"),
+        ("break-glass", "end"),
+        ("break-glass", "list"),
+        ("break-glass", "review"),
         ("ca", "create"),
         ("ca", "cross-sign"),
         ("ca", "export"),
@@ -204,6 +223,12 @@ def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
         ("listener", "list"),
         ("listener", "set"),
         ("listener", "show"),
+        ("notify", "add-email"),
+        ("notify", "add-webhook"),
+        ("notify", "list"),
+        ("notify", "remove"),
+        ("notify", "show"),
+        ("notify", "test"),
         ("profile", "create"),
         ("profile", "delete"),
         ("profile", "list"),
@@ -220,6 +245,8 @@ def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
         ("revision", "show"),
         ("session", "end"),
         ("session", "list"),
+        ("settings", "set"),
+        ("settings", "show"),
         ("token", "create"),
         ("token", "list"),
         ("token", "revoke"),
@@ -368,8 +395,42 @@ def test_the_record_is_shown_and_proved(ostiary: Terminal, door: Door) -> None:
     assert door.id in {entry["resource_id"] for entry in entries}
     assert [entry["sequence"] for entry in entries] == sorted((entry["sequence"] for entry in entries), reverse=True)
     assert len(ostiary.does("audit", "list", "--limit", "3").out.splitlines()) == 4
-    assert re.match(r"The record is whole: \d+ entries, head [0-9a-f]{64}\n", ostiary.does("audit", "verify").out)
+    whole = r"The record is whole: \d+ entries, (no signed head|\d+ signed heads, the last of entry \d+), head [0-9a-f]{64}\n"
+    assert re.match(whole, ostiary.does("audit", "verify").out)
     assert ostiary.does("audit", "verify", "--json").json()["problem"] is None
+    of_one = ostiary.does("audit", "list", "--action", "listener:create", "--resource", door.id, "--json").json()
+    assert [entry["resource_id"] for entry in of_one] == [door.id]
+    assert ostiary.does("audit", "list", "--until", "2020-01-01").out == "Nothing on record fits.\n"
+    assert "since: is not a time" in ostiary.is_told("audit", "list", "--since", "yesterday")
+
+
+def test_the_record_is_handed_out_and_checked_alone(ostiary: Terminal) -> None:
+    (key,) = ostiary.does("audit", "key", "--json").json()
+    assert key["id"] in ostiary.does("audit", "key").out
+    export = ostiary.folder / "record.jsonl"
+    assert str(export) in ostiary.does("audit", "export", "--out", str(export)).out
+    assert "is there already" in ostiary.is_told("audit", "export", "--out", str(export))
+    told = ostiary.does("audit", "verify", str(export), "--key", key["id"]).out
+    assert re.match(r"OK: entries 1 to (\d+) \(\1\) are as they were written, none is missing", told)
+    assert ostiary.does("audit", "verify", str(export), "--key", key["id"], "--json").json()["is_pinned"] is True
+    assert "is none of those to trust" in ostiary.is_told("audit", "verify", str(export), "--key", "0" * 64)
+    export.write_text(export.read_text().replace('"actor": "admin"', '"actor": "nobody"', 1))
+    assert "not as it was written" in ostiary.is_told("audit", "verify", str(export))
+
+
+def test_the_newest_heads_and_the_verifier_are_told(ostiary: Terminal) -> None:
+    heads = ostiary.does("audit", "heads", "--json").json()
+    assert heads
+    assert heads[0]["hash"] in ostiary.does("audit", "heads").out
+    compile(ostiary.does("audit", "verifier").out, "verify_audit.py", "exec")
+
+
+def test_what_is_decided_about_the_whole_is_shown_and_changed(ostiary: Terminal) -> None:
+    assert re.search(r"^audit_retention_days +400$", ostiary.does("settings", "show").out, re.MULTILINE)
+    assert ostiary.does("settings", "set", "--set", "audit-retention-days=800", "--json").json()["audit_retention_days"] == 800
+    assert "audit_retention_days" in ostiary.is_told("settings", "set", "--set", "audit_retention_days=1")
+    assert "nothing to change" in ostiary.is_told("settings", "set")
+    assert ostiary.does("settings", "set", "--reset", "audit_retention_days", "--json").json()["audit_retention_days"] == 400
 
 
 def test_grants_are_made_listed_and_revoked(ostiary: Terminal) -> None:

@@ -78,17 +78,16 @@ def export(system: System, caller: Caller, wanted: AuditSearch = EVERYTHING) -> 
     """
     caller.must("audit:read")
     until = heads.exported(system, caller, _asked(wanted))
-    return _exported(system, caller, wanted, until)
+    return _exported(system, wanted, until)
 
 
-def _exported(system: System, caller: Caller, wanted: AuditSearch, until: Head) -> Iterator[bytes]:
+def _exported(system: System, wanted: AuditSearch, until: Head) -> Iterator[bytes]:
     with system.store.read() as reader:
         begins_after, begins_hash = stored_heads.begins_after(reader)
         keys = [{"id": key.id, "public_key": key.public_key} for key in stored_heads.keys(reader)]
     is_selection = wanted != EVERYTHING
     begin = {"begins_after": begins_after, "begins_hash": begins_hash, "selection": is_selection, "wanted": _asked(wanted)}
-    by = {"at": until.at.isoformat(), "by": caller.name}
-    yield _line({_OURS: "audit-export", "version": 1, **by, **begin, "keys": keys})
+    yield _line({_OURS: "audit-export", "version": 1, "at": until.at.isoformat(), **begin, "keys": keys})
     reached, count, signed_count = begins_after, 0, 0
     with system.store.read() as reader:
         first = stored_heads.at(reader, begins_after)
