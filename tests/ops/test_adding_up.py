@@ -162,6 +162,20 @@ def test_gateways_that_are_too_many_are_forgotten_those_first_that_were_not_hear
     assert list(system.gateway_numbers.known) == ["g1", "g3"]
 
 
+def test_a_gateway_that_was_at_another_control_plane_goes_on_from_what_that_one_wrote_down(system: System) -> None:
+    told_numbers(system, "g1", {"a": {"requests": 5}})
+    gateway_numbers.write(system)
+    here = system.gateway_numbers
+    object.__setattr__(system, "gateway_numbers", GatewayNumbers())  # there
+    told_numbers(system, "g1", {"a": {"requests": 7}}, uptime=2)
+    told_numbers(system, "g1", {"a": {"requests": 3}}, run=2)
+    object.__setattr__(system, "gateway_numbers", here)
+    system.clock.advance(minutes=3)  # type: ignore[attr-defined]
+    assert listed(system, "a")["ostiary_listener_requests"].samples == ()  # it is told of where it is
+    told_numbers(system, "g1", {"a": {"requests": 4}}, run=2)
+    assert listed(system, "a")["ostiary_listener_requests"].samples == ((("g1", "a", "A"), 11.0),)
+
+
 def test_what_another_version_does_not_know_is_left_out(system: System) -> None:
     told = {"run": 1, "uptime": 1, "counters": ["novelty", "requests"], "gauges": ["certificate_ends"]}
     told |= {"listeners": {"a": [[9, 4], [100]]}, "gone": [], "whole": {}, "keeper": {"pid": 1}}

@@ -16,6 +16,8 @@ from typing import Any, Final
 from ostiary.errors import Invalid
 from ostiary.model.numbers import COUNTERS, GAUGES, MOST_LISTENERS
 
+# A gateway that is silent for so long may be connected to another control plane, which adds up meanwhile.
+SILENT: Final = timedelta(minutes=2)
 _MAY_COME_BACK: Final = timedelta(hours=1)  # a listener that is off for a while; to Envoy it is the same one
 _LONGEST_ID: Final = 36
 _INEXACT: Final = 2.0**53
@@ -72,6 +74,7 @@ class Gateway:
     run: int
     uptime: float
     keeper: int
+    at: datetime  # when it was last heard
     listeners: dict[str, Growing] = field(default_factory=dict)
     gauges: dict[str, Mapping[str, float]] = field(default_factory=dict)
     gone: dict[str, datetime] = field(default_factory=dict)
@@ -91,7 +94,7 @@ class Gateway:
         if self.keeper != told.keeper:
             for one in (self.restarts, *self.streams_ended.values()):
                 one.begin_again()
-        self.run, self.uptime, self.keeper, self.is_news = told.run, told.uptime, told.keeper, True
+        self.run, self.uptime, self.keeper, self.at, self.is_news = told.run, told.uptime, told.keeper, at, True
         for listener_id, counters in told.counters.items():
             self.listeners.setdefault(listener_id, Growing.of(len(COUNTERS))).told(counters)
             self.gone.pop(listener_id, None)
@@ -113,6 +116,10 @@ class Gateway:
             if at - since > _MAY_COME_BACK:
                 del self.gone[listener_id]
                 self.listeners.pop(listener_id, None)
+
+    def is_silent(self, at: datetime) -> bool:
+        """Whether nothing was heard of it for a while."""
+        return at - self.at > SILENT
 
     def document(self) -> dict[str, Any]:
         """To be kept."""
@@ -169,9 +176,9 @@ def read(message: Mapping[str, Any]) -> Told:
     )
 
 
-def continued(document: dict[str, Any] | None, news: Told) -> Gateway:
+def continued(document: dict[str, Any] | None, news: Told, at: datetime) -> Gateway:
     """The gateway as it was written down, as far as the same processes still count; else one that begins."""
-    begun = Gateway(news.run, 0.0, news.keeper)
+    begun = Gateway(news.run, 0.0, news.keeper, at)
     if document is None:
         return begun
     if is_same_run(document["run"], document["uptime"], news):

@@ -55,8 +55,9 @@ class _Listener(NamedTuple):
 def families(system: System, listeners: Mapping[str, str]) -> Iterator[Family]:
     """All of it. `listeners` are the names by id; of listeners that are no more, nothing is told."""
     yield from _of_keepers(system.fleet.gateways())
+    at = system.clock()
     with system.gateway_numbers.lock:
-        known = sorted(system.gateway_numbers.known.items())
+        known = sorted((one, gateway) for one, gateway in system.gateway_numbers.known.items() if not gateway.is_silent(at))
         engines = tuple(_of_engines(known))
         shown = [one for gateway_id, gateway in known for one in _listeners(gateway_id, gateway, listeners)]
     yield from engines

@@ -17,9 +17,9 @@ def told(system: System, gateway_id: str, message: Mapping[str, Any]) -> None:
     news, numbers, at = read(message), system.gateway_numbers, system.clock()
     with numbers.lock:
         gateway = numbers.known.pop(gateway_id, None)
-        if gateway is None:
+        if gateway is None or (gateway.is_silent(at) and not gateway.is_news):
             with system.store.read() as reader:
-                gateway = continued(stored.kept(reader, gateway_id), news)
+                gateway = continued(stored.kept(reader, gateway_id), news, at)
         numbers.known[gateway_id] = gateway
         another = gateway.take(news, at)
         while len(numbers.known) > MOST_GATEWAYS:
