@@ -147,7 +147,9 @@ class _Checking:
             raise Wrong("line 1 does not begin an export that this verifier knows")
         verdict = self.verdict
         verdict.exported_at = str(said.get("at", ""))
-        verdict.is_selection = bool(said.get("selection"))
+        if not isinstance(said.get("selection"), bool):
+            raise Wrong("it does not say whether it is all of the record")
+        verdict.is_selection = said["selection"]
         for one in said.get("keys", ()):
             key = _public_key(one)
             self._keys[fingerprint(key)] = key
