@@ -12,7 +12,7 @@ import typer.main
 from ostiary.cli.main import app
 
 ROOT: Final = Path(__file__).parents[2]
-NAMES: Final = ("certificates", "access", "access-record", "console", "backup", "evidence", "watch")
+NAMES: Final = ("certificates", "access", "access-record", "console", "backup", "evidence", "watch", "four-eyes")
 DOCUMENTS: Final = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in NAMES))
 
 
