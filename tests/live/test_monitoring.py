@@ -1,6 +1,7 @@
 """One change as the log and a trace tell it, on a whole ostiary: the same request id everywhere, and nothing secret anywhere."""
 
 import json
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from support.backend import Backend
+from support.backend import Backend, TCPEcho
+from support.ports import free_port
 from support.processes import Running, start
 from support.scraped import Scrape
 from support.stack import Door, Ostiary
@@ -202,3 +204,25 @@ def test_prometheus_itself_accepts_what_is_told(watched: Watched) -> None:
     assert scrape.value("ostiary_spans_sent_total") > 0
     assert scrape.value("ostiary_audit_entries_total") > 0
     assert scrape.labels("ostiary_gateway_info")["engine_version"]
+
+
+def test_a_tcp_listener_counts_connections_and_those_over_its_limit(watched: Watched) -> None:
+    with TCPEcho() as echo:
+        balancer = watched.balancer()
+        pool = watched.pool(balancer, echo.port, protocol="TCP")
+        port = free_port()
+        wanted = {"protocol": "TCP", "protocol_port": port, "default_pool_id": pool, "connection_limit": 1}
+        here = {"listener": str(watched.listener(balancer, **wanted)["id"])}
+        with socket.create_connection(("127.0.0.1", port)) as one:
+            one.sendall(b"hello")
+            assert one.recv(5) == b"hello"
+            with socket.create_connection(("127.0.0.1", port)) as two:
+                assert two.recv(1) == b""
+            eventually(lambda: Scrape.of(watched).value("ostiary_listener_connections_active", **here) == 1)
+        eventually(lambda: Scrape.of(watched).value("ostiary_listener_connections_active", **here) == 0)
+        scrape = Scrape.of(watched)
+        assert scrape.value("ostiary_listener_connections_limited_total", **here) == 1
+        assert scrape.value("ostiary_listener_received_bytes_total", **here) == 5
+        assert scrape.found("ostiary_listener_request_duration_seconds_count", **here) == []
+    watched.call("DELETE", f"/v2/lbaas/listeners/{here['listener']}")
+    assert Scrape.of(watched).found("ostiary_listener_connections_total", **here) == []
