@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -124,16 +124,6 @@ class Spread:
         nothing = Distribution(self.bounds, (0,) * (len(self.bounds) + 1), 0.0)
         samples = self.found() or ({(): nothing} if not self.labels else {})
         return Family(name, "histogram", words, self.labels, tuple(sorted(samples.items(), key=lambda one: one[0])))
-
-
-def limited(samples: Iterable[tuple[Labels, float]], most: int) -> tuple[tuple[Labels, float], ...]:
-    """The first so many as they are, and the rest as one sum."""
-    known = tuple(samples)
-    rest = known[most:]
-    if not rest:
-        return known
-    other = (OTHER,) * len(rest[0][0])
-    return (*known[:most], (other, sum(value for _, value in rest)))
 
 
 def _bounded(values: Labels, known: Mapping[Labels, object], most: int) -> Labels:
