@@ -77,3 +77,23 @@ def test_addresses_of_before_come_along_with_the_last_time_of_all(url: str) -> N
     (both, two), (none, zero) = rows
     assert {address: datetime.fromisoformat(at) for address, at in both.items()} == {"192.0.2.1": AT, "2001:db8::1": AT}
     assert (none, two, zero) == ({}, 2, 0)
+
+
+def test_what_certificates_of_before_renewed_is_found_too(url: str) -> None:
+    engine = open_engine(url)
+    migrate(engine, "0014")
+    usual = {"project_id": "", "name": "", "revision": 0, "created_at": AT, "not_after": AT}
+    authority = {"id": "ca", "series_id": "ca", "fingerprint_sha256": "a", "sealed_key": b"", "document": {}, **usual}
+    kind = {"authority_id": "ca", "key_sha256": "", "profile": "client", "subject": "", "owner": "", "groups": ()}
+    with engine.execution_options(writes=True).begin() as connection:
+        connection.execute(metadata.tables["authorities"].insert().values(authority))
+        for name, replaces in (("old", None), ("new", "old")):
+            document = {"replaces": replaces}
+            row = {"id": name, "serial": name, "fingerprint_sha256": name, "document": document, **kind, **usual}
+            connection.execute(metadata.tables["certificates"].insert().values(row))
+    migrate(engine)
+    with engine.connect() as connection:
+        known = metadata.tables["certificates"].c
+        rows = dict(connection.execute(select(known.id, known.replaces)).all())
+    engine.dispose()
+    assert rows == {"old": None, "new": "old"}
