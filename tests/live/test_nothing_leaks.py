@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +21,10 @@ import httpx
 import psutil
 import pytest
 
+from ostiary.clock import now
 from ostiary.pki.holder import new_key_and_request
 from support.backend import Backend
-from support.certs import Authority, key_pem, new_key
+from support.certs import DAY, Authority, key_pem, new_key
 from support.commands import run
 from support.hidden import Watcher, forms, hidden_in, key_forms
 from support.ports import free_port
@@ -129,6 +131,7 @@ def test_nothing_that_is_secret_is_written_anywhere(
         by_console(sender, said)
         through_the_door(sender, backend)
         by_command(sender, inputs, said)
+        asked_for(sender)
         said |= surroundings(talkative)
     talkative.stop()
     assert any(b"passphrase-file" in words for words in watcher.seen), "commands were seen while they ran"
@@ -384,7 +387,7 @@ def by_command(sender: Sender, inputs: Path, said: dict[str, bytes]) -> None:
     for name, content in secret_files.items():
         (inputs / name).write_text(content)
     where = {"OSTIARY_URL": f"http://{house.listen}", "OSTIARY_DATA_DIR": str(house.data_dir), "OSTIARY_LOG_LEVEL": "debug"}
-    out = house.folder / "handed-out"
+    out, today = house.folder / "handed-out", now()
     out.mkdir()
     for words in (
         ("ca", "import", "root.pem", "--key", "a.key", "--passphrase-file", "phrase"),
@@ -395,7 +398,18 @@ def by_command(sender: Sender, inputs: Path, said: dict[str, bytes]) -> None:
         ("backup", "--out", inputs / "a.backup", "--passphrase-file", "phrase"),
         ("backup", "verify", inputs / "a.backup", "--passphrase-file", "export"),
         ("audit", "export", "--out", out / "record.jsonl"),
-        ("audit", "report", "--framework", "soc2", "--from", "2020-01-01", "--to", "2099-01-01", "--out", out / "pack"),
+        (
+            "audit",
+            "report",
+            "--framework",
+            "soc2",
+            "--from",
+            f"{today - DAY:%Y-%m-%d}",
+            "--to",
+            f"{today:%Y-%m-%d}",
+            "--out",
+            out / "pack",
+        ),
         ("status", "--json"),
     ):
         done = run(*words, folder=inputs, env=where)
@@ -403,7 +417,38 @@ def by_command(sender: Sender, inputs: Path, said: dict[str, bytes]) -> None:
     wrong = run("status", folder=inputs, env=where | {"OSTIARY_TOKEN": text("a wrong token in the environment")})
     said["ostiary status with a wrong token"] = (wrong.out + wrong.err).encode()
     assert (out / "record.jsonl").exists()
-    assert (out / "pack").exists()
+    assert (out / "pack").exists(), said
+
+
+def day(at: datetime) -> str:
+    return f"{at:%Y-%m-%d}"
+
+
+def asked_for(sender: Sender) -> None:
+    """What waits for another person is kept, but nothing of it that is secret."""
+    house, text = sender.house, sender.planted.text
+    kinds = ["CLIENT_CA", "LOWER_PROTECTION", "MASS_REVOCATION", "KEY_EXPORT", "NEW_PERSON"]
+    made = [
+        house.call("POST", "/v1/tokens", {"token": {"name": name, "role": "admin"}})["token"]["secret"]
+        for name in ("anna", "bert")
+    ]
+    for number, one in enumerate(made):
+        sender.planted.add(f"the access token of administrator {number}", one)
+    anna = {"X-Auth-Token": made[0]}
+    house.call("PUT", "/v1/settings", {"settings": {"approval_needed_for": kinds}})
+    (own,) = house.call("GET", "/v1/authorities?name=Own")["authorities"]
+    export = {"export": {"passphrase": text("the passphrase of an export that waits")}}
+    late = Authority.root("Late")
+    sender.planted.by_name["the key of an authority that waits"] = key_forms(late.key_pem.encode())
+    brought = {"name": "Late", "certificate": late.cert_pem, "private_key": late.key_pem}
+    waits = [
+        sender.send("POST", f"/v1/authorities/{own['id']}/export", export, **anna),
+        sender.send("POST", "/v1/tokens", {"token": {"name": "newcomer", "role": "admin"}}, **anna),
+    ]
+    waits += [sender.send("POST", "/v1/authorities", {"authority": brought}, **anna)]
+    assert [answer.status_code for answer in waits[:2]] == [202, 202], [answer.text for answer in waits]
+    for number, answer in enumerate(waits):
+        sender.refusals[f"what waits, {number}"] = answer.content
 
 
 def surroundings(house: Ostiary) -> dict[str, bytes]:

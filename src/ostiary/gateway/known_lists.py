@@ -1,6 +1,7 @@
 """The revocation lists that a gateway holds, read from what it keeps on disk: they may be newer than a restored database's."""
 
 import base64
+import contextlib
 
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from google.protobuf.message import DecodeError
@@ -29,6 +30,8 @@ def _lists(body: bytes) -> tuple[bytes, ...]:
         held = secret_pb2.Secret.FromString(body)
     except DecodeError:
         return ()
-    # As we wrote it: what is between the lines is base64, and nothing else.
-    blocks = held.validation_context.crl.inline_string.split("-----BEGIN X509 CRL-----")[1:]
-    return tuple(base64.b64decode(block.partition("-----END")[0]) for block in blocks)
+    found = []
+    for block in held.validation_context.crl.inline_string.split("-----BEGIN X509 CRL-----")[1:]:
+        with contextlib.suppress(ValueError):  # nobody could read it, and no engine would have taken it
+            found.append(base64.b64decode(block.partition("-----END")[0]))
+    return tuple(found)
