@@ -15,6 +15,7 @@ import pytest
 from ostiary import audit_verifier
 from ostiary.ops import reports
 from support.month import MINH, MONTH, a_month
+from support.systems import sqlite_url
 
 EXAMPLE: Final = Path(__file__).parents[2] / "docs/examples/evidence-2026-10"
 SAID: Final = ("ostiary", "sequence", "at", "actor", "action", "kind", "resource_id")
@@ -34,7 +35,7 @@ RANDOM: Final = (
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, bytes]]:
-    with a_month(tmp_path_factory.mktemp("month")) as month:
+    with a_month(sqlite_url(tmp_path_factory.mktemp("month"))) as month:
         content = b"".join(reports.make(month.system, MINH, MONTH))
     with zipfile.ZipFile(io.BytesIO(content)) as pack:
         yield {name: pack.read(name) for name in pack.namelist()}

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
@@ -73,7 +72,7 @@ from ostiary.pki.names import SubjectFields
 from ostiary.pki.sealing import Sealer, new_kek
 from support.certs import csr, new_key
 from support.made import a_balancer, a_listener, a_member, a_pool
-from support.systems import ADMIN, FakeClock, a_store, sqlite_url
+from support.systems import ADMIN, FakeClock, a_store
 
 SINCE: Final = datetime(2026, 10, 1, tzinfo=UTC)
 UNTIL: Final = datetime(2026, 11, 1, tzinfo=UTC)
@@ -126,8 +125,8 @@ class Month:
 
 
 @contextmanager
-def a_month(folder: Path) -> Iterator[Month]:
-    """The month, over; the clock stands where a pack is made."""
+def a_month(url: str) -> Iterator[Month]:
+    """The month, over, in this database; the clock stands where a pack is made."""
     clock = FakeClock(datetime(2026, 9, 1, 8, 0, tzinfo=UTC))
     numbers = itertools.count(1)
 
@@ -140,7 +139,7 @@ def a_month(folder: Path) -> Iterator[Month]:
     def seconds() -> float:
         return ((clock.at - SINCE) // timedelta(milliseconds=125)) / 8  # exact, so that nothing is rounded up
 
-    store = a_store(sqlite_url(folder), clock)
+    store = a_store(url, clock)
     # Ids are the same each time, so that an example of a pack changes only where something about packs does.
     with mock.patch("ostiary.ids.uuid.uuid4", counted):
         system = System(

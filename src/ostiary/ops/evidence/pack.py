@@ -17,6 +17,7 @@ from ostiary.ops.evidence.section import Row, Scope, Section
 from ostiary.web import spreadsheet
 
 SHOWN: Final = 50  # rows of a section that the page shows
+_LONG: Final = 500  # characters of one cell that the page shows
 _IN_MEMORY: Final = 2**20
 _CHUNK: Final = 2**16
 _LINKED: Final = ("audit_sequences", "audit_hashes")
@@ -150,7 +151,10 @@ def cell(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     flat = _flat(value)
-    return cell(flat) if isinstance(flat, datetime) else str(flat)
+    if isinstance(flat, datetime):
+        return cell(flat)
+    text = str(flat)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}… (whole in the files)"
 
 
 def _moment(text: str) -> datetime | None:
