@@ -29,7 +29,7 @@ def der(pem: str) -> bytes:
 def test_each_list_that_it_holds_is_found_once(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     paths.prepare()
-    first, second, third = ONE.crl([1]), OTHER.crl(range(1, 2000)), ONE.crl([1, 2], number=2)
+    first, second, third = ONE.crl([1]), OTHER.crl(range(1, 3000)), ONE.crl([1, 2], number=2)
     assert len(second) > 64 * 1024, "long ones lie in files of their own"
     broken = "-----BEGIN X509 CRL-----\nA\n-----END X509 CRL-----\n"
     wanted = (trust("a", first + second), trust("b", f"somebody's words\n{first}{broken}"), trust("none", ""))
