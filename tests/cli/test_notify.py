@@ -48,25 +48,31 @@ def test_a_mailbox_is_added_tried_shown_and_removed(ostiary: Terminal, tmp_path:
     with mail_sink(users={"ostiary": "marker-Pa55"}) as box:
         server = ("--host", "localhost", "--port", box.port, "--security", "plain", "--user", "ostiary")
         people = ("--from", "ostiary@a.test", "--to", "ops@a.test", "--topic", "expiry", "--topic", "break-glass")
-        added = ostiary.does("notify", "add-email", "ops", *server, "--password-file", secret, *people, *LOCAL)
+        added = ostiary.does("notify", "add", "email", "ops", *server, "--password-file", secret, *people, *LOCAL)
         assert re.match(r"Added ops \(.*\)\. See that it works: ostiary notify test ops\n", added.out)
         assert ostiary.does("notify", "test", "ops").out == "ops has it.\n"
         assert box.letters[0].user == "ostiary"
     assert re.search(r"ops +EMAIL +localhost: ops@a\.test +expiry, break-glass +INFO", ostiary.does("notify", "list").out)
+    changed = ostiary.does("notify", "set", "ops", "--set", "severity=CRITICAL", "--set", 'topics=["EXPIRY"]', "--json").json()
+    assert (changed["severity"], changed["topics"], changed["has_secret"]) == ("CRITICAL", ["EXPIRY"], True)
+    assert "give it again" in ostiary.is_told("notify", "set", "ops", "--set", "host=mail.mallory.test")
+    assert "say what to change" in ostiary.is_told("notify", "set", "ops")
     assert "ops was not told: localhost" in ostiary.is_told("notify", "test", "ops")
     shown = ostiary.does("notify", "show", "ops")
     assert "Nothing was sent to it yet." in shown.out
     assert "marker-Pa55" not in shown.out + ostiary.does("notify", "list", "--json").out
     assert "one e-mail address" in ostiary.is_told(
-        "notify", "add-email", "x", "--host", "a.test", "--from", "a@b.test\nBcc: c@d.test", "--to", "a@b.test"
+        "notify", "add", "email", "x", "--host", "a.test", "--from", "a@b.test\nBcc: c@d.test", "--to", "a@b.test"
     )
-    assert "--topic: 'x' is none of" in ostiary.is_told("notify", "add-webhook", "x", "--url", "https://a.test", "--topic", "x")
+    assert "--topic: 'x' is none of" in ostiary.is_told(
+        "notify", "add", "webhook", "x", "--url", "https://a.test", "--topic", "x"
+    )
     assert ostiary.does("notify", "remove", "ops").out.startswith("Removed ops (")
 
 
 def test_a_running_ostiary_tells_of_an_emergency_within_seconds(ostiary: Terminal, house: Ostiary) -> None:
     with webhook_sink() as hook:
-        added = ostiary.does("notify", "add-webhook", "on-call", "--url", hook.url, "--topic", "break-glass", *LOCAL, "--json")
+        added = ostiary.does("notify", "add", "webhook", "on-call", "--url", hook.url, "--topic", "break-glass", *LOCAL, "--json")
         key = base64.b64decode(added.json()["secret"].removeprefix("whsec_"))
         for name in ("alice", "bob"):
             ostiary.does("token", "create", "--role", "admin", "--name", name)

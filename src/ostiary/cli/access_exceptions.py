@@ -60,7 +60,7 @@ def add(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Serve some requests without a certificate, until a certain day. Somebody is told a week before it ends.
+    """Serve some requests without a certificate, until a certain day. People are warned before it ends.
 
     Examples: `ostiary access exception add demo --kind CORS_PREFLIGHT --name "web app" --owner "web team" --until 90d`,
     `ostiary access exception add demo --kind PATHS --path '/public/*' --name "status page" --owner ann --until 2027-01-31`

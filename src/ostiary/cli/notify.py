@@ -7,6 +7,7 @@ from urllib.parse import quote
 import typer
 
 from ostiary.cli.client import Failed, connect
+from ostiary.cli.fields import Set, fields_of
 from ostiary.cli.files import read_pem
 from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_fields, as_json, as_table, refusals_in_one_line
@@ -18,6 +19,8 @@ TOPICS: Final = ("expiry", "freshness", "gateways", "break-glass", "approvals", 
 _SECURITY: Final = ("starttls", "tls", "plain")
 
 app = typer.Typer(no_args_is_help=True)
+add = typer.Typer(no_args_is_help=True, help="Have somebody told: a mailbox, or a program by its webhook.")
+app.add_typer(add, name="add")
 
 Target = Annotated[str, typer.Argument(help="The target's name or id.")]
 Topics = Annotated[
@@ -50,7 +53,7 @@ def list_(data_dir: DataDir = None, json: Json = False) -> None:
         as_json(found)
         return
     as_table(
-        map(_row, found), COLUMNS, "Nobody is told. Add a target with `ostiary notify add-email` or `ostiary notify add-webhook`."
+        map(_row, found), COLUMNS, "Nobody is told. Add a target with `ostiary notify add email` or `ostiary notify add webhook`."
     )
 
 
@@ -72,9 +75,9 @@ def show(target: Target, data_dir: DataDir = None, json: Json = False) -> None:
     as_table(one["messages"], ("created_at", "type", "state", "attempts", "next_at", "error"), "Nothing was sent to it yet.")
 
 
-@app.command("add-email")
+@add.command()
 @refusals_in_one_line
-def add_email(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
+def email(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     name: Annotated[str, typer.Argument(help="A name for people.")],
     host: Annotated[str, typer.Option(help="The mail server.")],
     sender: Annotated[str, typer.Option("--from", help="Whom letters are from.")],
@@ -94,7 +97,7 @@ def add_email(  # noqa: PLR0913, PLR0917 (a command has as many options as it ha
 ) -> None:
     """Tell people by letter. What does not hurry comes in one letter a day, what is critical at once.
 
-    Example: `ostiary notify add-email ops --host mail.example.com --from ostiary@example.com --to ops@example.com --user ostiary`
+    Example: `ostiary notify add email ops --host mail.example.com --from ostiary@example.com --to ops@example.com --user ostiary`
     """
     wanted = {
         "kind": "EMAIL",
@@ -108,9 +111,9 @@ def add_email(  # noqa: PLR0913, PLR0917 (a command has as many options as it ha
     _add(data_dir, wanted | _common(name, topic, severity, language, digest_hours, private_network, ca_file), json=json)
 
 
-@app.command("add-webhook")
+@add.command()
 @refusals_in_one_line
-def add_webhook(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
+def webhook(  # noqa: PLR0913, PLR0917 (a command has as many options as it has)
     name: Annotated[str, typer.Argument(help="A name for people.")],
     url: Annotated[str, typer.Option(help="Where it is, or - to read it from --url-file: an address may be a secret.")] = "-",
     url_file: Annotated[Path | None, typer.Option(help="File with the address.", dir_okay=False)] = None,
@@ -128,12 +131,41 @@ def add_webhook(  # noqa: PLR0913, PLR0917 (a command has as many options as it 
 ) -> None:
     """Tell a program, by signed JSON as Standard Webhooks has it. The key of its signatures is shown this once.
 
-    Example: `ostiary notify add-webhook alerts --url https://alerts.example.com/ostiary --severity warning`
+    Example: `ostiary notify add webhook alerts --url https://alerts.example.com/ostiary --severity warning`
     """
     address = passphrase(url_file, "the address") if url == "-" else url
     wanted = {"kind": "WEBHOOK", "url": address}
     wanted |= {"secret": passphrase(secret_file, "the key")} if secret_file is not None else {}
     _add(data_dir, wanted | _common(name, topic, severity, language, digest_hours, private_network, ca_file), json=json)
+
+
+@app.command("set")
+@refusals_in_one_line
+def set_(
+    target: Target,
+    given: Set = None,
+    password_file: Annotated[Path | None, typer.Option(help="File with another password.", dir_okay=False)] = None,
+    url_file: Annotated[Path | None, typer.Option(help="File with another address of a webhook.", dir_okay=False)] = None,
+    secret_file: Annotated[Path | None, typer.Option(help="File with another key of signatures.", dir_okay=False)] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Change a target; what is secret stays as it is unless it is given. What waits for it is tried at once.
+
+    Examples: `ostiary notify set ops --set severity=CRITICAL`, `ostiary notify set ops --set enabled=false`,
+    `ostiary notify set ops --set host=mail2.example.com --password-file ops.password`
+    """
+    files = {"password": password_file, "url": url_file, "secret": secret_file}
+    changes = {**fields_of(given), **{name: passphrase(file, name) for name, file in files.items() if file is not None}}
+    if not changes:
+        raise Failed("say what to change, such as --set severity=CRITICAL; see: ostiary notify set --help")
+    client = connect(data_dir)
+    found = client.find(PATH, "target", "notification_targets", target)
+    stored = client.call("PUT", f"{PATH}/{quote(found['id'], safe='')}", {"notification_target": changes})["notification_target"]
+    if json:
+        as_json(stored)
+    else:
+        print(f"Changed {stored['name']}. See that it works: ostiary notify test {stored['name']}")
 
 
 @app.command()
