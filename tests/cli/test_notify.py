@@ -87,3 +87,4 @@ def test_a_running_ostiary_tells_of_an_emergency_within_seconds(ostiary: Termina
         assert "Reason: nobody gets in" in call.told["data"]["lines"]
         # It was noted as taken: it is not sent again.
         eventually(lambda: ostiary.does("notify", "show", "on-call", "--json").json()["messages"][0]["state"] == "SENT")
+        ostiary.does("notify", "remove", "on-call")
