@@ -21,6 +21,7 @@ from ostiary import home, restoring
 from ostiary.clock import now
 from ostiary.errors import Conflict, Denied, Invalid, Unavailable
 from ostiary.model.fields import Private
+from ostiary.model.house import HouseSettings
 from ostiary.model.secret import Secret
 from ostiary.ops import audit, backups, heads, house_settings, secrets, setup
 from ostiary.ops.anchor import Anchor
@@ -306,7 +307,9 @@ def test_only_administrators_make_one_and_none_makes_off_with_the_keys_alone(
     assert not [entry for entry in entries(store) if entry["action"] == "backup:make"]
     with pytest.raises(Invalid, match="passphrase"):
         backups.make(system, ADMIN, b"short", with_kek=True)
-    house_settings.update(system, ADMIN, {"approval_needed_for": ("KEY_EXPORT",)})
+    with store.write() as transaction:
+        decided = HouseSettings(id=house_settings.ID, approval_needed_for=("KEY_EXPORT",))
+        transaction.insert(kinds.HOUSE_SETTINGS, decided)
     with pytest.raises(Conflict, match="another person must agree here before a key is exported"):
         backups.make(system, ADMIN, PASSPHRASE, with_kek=True)
     file = tmp_path / "a.backup"
