@@ -35,6 +35,8 @@ from ostiary.ops import (
     imported,
     key_transfer,
     listeners,
+    profiles,
+    requests,
     revocation,
     rotations,
     series,
@@ -371,6 +373,13 @@ def test_what_somebody_elses_certificate_was_issued_by_whoever_asked_does_not_de
 
     with pytest.raises(Denied, match="alice has let carol in"):
         approvals.approve(system, signed_in(ALICE), waiting.id)
+    profiles.update(system, ADMIN, "client", {"approval": "one"})
+    wanted = requests.submit(system, ALICE, NewCertificate(authority_id=staff.id, csr=csr(new_key(), "carol")))
+    issued = certificates.get(system, ADMIN, str(requests.approve(system, BOB, wanted.id).certificate_id))
+    session, _secret = sessions.by_certificate(system, der(issued), "192.0.2.9", "req-9")
+    with pytest.raises(Denied, match="alice has let carol in"):
+        approvals.approve(system, Caller(session.name, session.role, session_id=session.id), waiting.id)
+    profiles.update(system, ADMIN, "client", {"approval": "automatic"})
     assert approvals.approve(system, signed_in(BOB), waiting.id).decided_by == "carol"
 
 
@@ -566,6 +575,8 @@ def test_only_who_agreed_clears_and_only_the_write_path_writes() -> None:
     assert {name for name, node in clearing if _calls(node, "Clearance")} == {"approvals.py"}
     writing = ((file.name, node) for file, tree in _source(saying="store.write(") for node in ast.walk(tree))
     writes = {name for name, node in writing if _calls(node, "write") and "store" in ast.unparse(node)}
+    recording = {file.parent.name for file, _tree in _source(saying="store.record(")}
+    assert recording == {"ops"}
     assert writes <= {"change.py", "heads.py", "rekey.py"}  # the last two write signatures, and keys anew when nothing runs
 
 

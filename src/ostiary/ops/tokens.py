@@ -52,7 +52,8 @@ def create(system: System, caller: Caller, wanted: NewToken) -> tuple[Token, Pri
             about = [token.name, token.role, token.project_id, str(wanted.expires_in)]
             needs = gate.why(facts, "NEW_PERSON", "new_token", f"{token.name} ({token.role})")
             gate.ask(facts, caller, "token:create", needs, about=about)
-        return facts.insert(TOKEN, token.model_copy(update=apart.let_in(facts, caller)), secret_sha256=digest(bytes(secret)))
+        its = apart.let_in(facts, caller) if token.role is not None else {}
+        return facts.insert(TOKEN, token.model_copy(update=its), secret_sha256=digest(bytes(secret)))
 
     return record(system, caller, "token:create", work), secret
 
