@@ -65,12 +65,16 @@ def put(transaction: Transaction, restored: Restored) -> None:
 
 
 def move_on(connection: Connection, at: datetime) -> None:
-    """Take revision and status sequence beyond all that was given out after the backup; the gap is a revision of its own."""
+    """Take revision and status sequence beyond all that was given out after the backup; the gap is a revision of its own.
+
+    How soon gateways have what was said before is not measured any more: they may have had it for long.
+    """
     head = tables.head
     number = int(connection.execute(select(head.c.revision)).scalar_one())
     number = (number // _REVISIONS + 2) * _REVISIONS
     connection.execute(tables.revisions.insert().values(number=number, at=at, actor="ostiary", action="backup:restore"))
     connection.execute(head.update().values(revision=number, status_sequence=head.c.status_sequence + _STATUS))
+    connection.execute(tables.effect_marks.delete())
 
 
 def end_visits(transaction: Transaction) -> Ended:
