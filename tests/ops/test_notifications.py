@@ -598,6 +598,25 @@ def test_who_may_and_how_many(system: System, hook: WebhookSink, monkeypatch: py
         to_hook(system, hook, name="more")
 
 
+def test_whoever_changes_a_target_is_told_of_to_the_others(system: System, hook: WebhookSink) -> None:
+    watcher = to_hook(system, hook, name="watcher", topics=("NOTIFICATIONS",))
+    severe = to_hook(system, hook, name="severe", topics=("NOTIFICATIONS",), severity="CRITICAL")
+    mallory = Caller(name="mallory", role="admin", source="192.0.2.66")
+    target = to_hook(system, hook)
+    notification_targets.update(system, mallory, target.id, {"enabled": False})
+    notification_targets.update(system, mallory, target.id, {"enabled": False})
+    notification_targets.delete(system, mallory, target.id)
+    said = [json.loads(one.body)["subject"] for one in waiting(system, watcher)]
+    assert said == [
+        "admin added notification target severe",
+        "admin added notification target hook",
+        "mallory changed notification target hook",
+        "mallory deleted notification target hook",
+    ]
+    assert "From: 192.0.2.66" in json.loads(waiting(system, watcher)[-1].body)["data"]["lines"]
+    assert waiting(system, severe) == ()
+
+
 def test_a_target_that_is_deleted_or_out_of_service_is_sent_nothing(system: System, clock: FakeClock, hook: WebhookSink) -> None:
     target = to_hook(system, hook)
     something(system, clock)

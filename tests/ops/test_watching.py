@@ -18,7 +18,7 @@ from ostiary.model.notification import NotificationTarget
 from ostiary.model.revocation import Revoke
 from ostiary.model.status_check import StatusCheck
 from ostiary.model.token import NewToken
-from ostiary.model.warning import Notice
+from ostiary.model.warning import TOPICS, Notice
 from ostiary.ops import (
     authorities,
     break_glass,
@@ -87,7 +87,8 @@ def only(system: System, kind: str) -> Notice:
 
 
 def a_target(system: System, **fields: Any) -> NotificationTarget:
-    values: dict[str, Any] = {"name": "hook", "kind": "WEBHOOK", **fields}
+    topics = tuple(one for one in TOPICS if one != "NOTIFICATIONS")  # that another target was added is nothing here
+    values: dict[str, Any] = {"name": "hook", "kind": "WEBHOOK", "topics": topics, **fields}
     made, _secret = notification_targets.create(
         system, ADMIN, NotificationTarget(**values), Secrets(url="https://alerts.example.com/hook")
     )

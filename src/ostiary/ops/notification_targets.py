@@ -19,6 +19,7 @@ from ostiary.ids import new_id
 from ostiary.model.fields import Private
 from ostiary.model.notification import Message, NotificationTarget, Outcome, Standing
 from ostiary.model.query import Page, Query
+from ostiary.model.warning import Severity, at_least
 from ostiary.ops import letters
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import sealed
@@ -27,11 +28,14 @@ from ostiary.ops.facts import record
 from ostiary.ops.letters import SECRET_PREFIX
 from ostiary.ops.record import note
 from ostiary.ops.system import System
+from ostiary.ops.warning_words import line
 from ostiary.pki.chain import read_certificates
 from ostiary.store import notifications
 from ostiary.store.kinds import NOTIFICATION_TARGET
 from ostiary.store.notifications import target_context
 from ostiary.store.store import Facts, Reader
+from ostiary.web import words
+from ostiary.web.words import _
 
 SECONDS: Final = 20.0  # for one attempt, all of it
 TARGETS_MAX: Final = 50
@@ -43,6 +47,9 @@ _LOOPBACK: Final = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128")))
 _WHERE: Final = ("host", "port", "security", "username", "trusted_certificates", "private_networks")
 
 
+_OF_CHANGES: Final[Severity] = "WARNING"
+_FROM: Final = _("From")
+_MEANT: Final = _("See that this was meant: nobody is told of anything at a target that was taken away.")
 _OF_MAIL: Final = ("host", "port", "username", "sender", "recipients")
 
 
@@ -76,6 +83,7 @@ def create(system: System, caller: Caller, wanted: NotificationTarget, given: Se
             raise Conflict(f"there are {TARGETS_MAX} targets, which is the most; delete some.")
         _refuse_name(facts, target)
         stored = facts.insert(NOTIFICATION_TARGET, target)
+        _tell_others(facts, caller, stored, _("%(who)s added notification target %(name)s"))
         notifications.begin(facts, stored.id, facts.audit_head()[0])
         return stored
 
@@ -129,6 +137,8 @@ def update(
         _check(after, kept)
         _refuse_name(facts, after)
         notifications.wake(facts, target_id)
+        if after != before:
+            _tell_others(facts, caller, before, _("%(who)s changed notification target %(name)s"))
         return facts.replace(NOTIFICATION_TARGET, before, after)
 
     return record(system, caller, "notification-target:update", work)
@@ -141,6 +151,7 @@ def delete(system: System, caller: Caller, target_id: str) -> None:
         target = facts.require(NOTIFICATION_TARGET, target_id)
         notifications.forget_target(facts, target_id)
         facts.delete(NOTIFICATION_TARGET, target)
+        _tell_others(facts, caller, target, _("%(who)s deleted notification target %(name)s"))
 
     record(system, caller, "notification-target:delete", work)
 
@@ -191,6 +202,21 @@ def new_message(target: NotificationTarget, kind: letters.Type, body: str, at: A
         refused=False,
         body=body,
     )
+
+
+def _tell_others(facts: Facts, caller: Caller, target: NotificationTarget, event: str) -> None:
+    """Tell the other targets: whoever wants to do something unseen begins with what would tell of it."""
+    about = {"who": line(caller.name), "name": line(target.name)}
+    for other in facts.all(NOTIFICATION_TARGET):
+        if other.id == target.id or not other.enabled or "NOTIFICATIONS" not in other.topics:
+            continue
+        if not at_least(_OF_CHANGES, other.severity):
+            continue
+        said = words.of(other.language)
+        lines = (f"{said.gettext(_FROM)}: {caller.source}", said.gettext(_MEANT))
+        data = {"topic": "NOTIFICATIONS", "severity": _OF_CHANGES, "target_id": target.id, "actor": about["who"]}
+        body = letters.event_body(said.gettext(event) % about, lines, data, facts.at)
+        notifications.put(facts, new_message(other, "event", body, facts.at))
 
 
 def _works(facts: Facts, target_id: str) -> None:
