@@ -19,7 +19,14 @@ from ostiary.settings import Settings, default_data_dir, from_environment
 if TYPE_CHECKING:
     from ostiary.restoring import Done
 
-app = typer.Typer(no_args_is_help=True)
+# The group's own help is the line that stands in the list of commands.
+_MORE: Final = """\
+It works while ostiary runs and while it does not. The passphrase is asked for twice, or read from a file; without it the backup is
+of no use to anybody: keep it where the backup is not. What is not in it: keys in a PKCS#11 token, the admin token, logs.
+
+Example: `ostiary backup --out ostiary-monday.backup --passphrase-file /etc/ostiary/backup-passphrase`"""
+
+app = typer.Typer(no_args_is_help=True, epilog=_MORE)
 
 _LOCK: Final = "ostiary.lock"
 
@@ -44,13 +51,7 @@ def make(
     database: Database = "",
     json: Json = False,
 ) -> None:
-    """Back everything up into one encrypted file, while ostiary runs or while it does not.
-
-    The passphrase is asked for twice, or read from a file. Without it the backup is of no use to anybody: keep it where the
-    backup is not. What is not in it: keys in a PKCS#11 token, the admin token, logs.
-
-    Example: `ostiary backup --out /mnt/backup/ostiary-monday.backup --passphrase-file /etc/ostiary/backup-passphrase`
-    """
+    """Back everything up into one encrypted file."""
     if context.invoked_subcommand is not None:
         return
     if out is None:
