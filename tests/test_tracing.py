@@ -178,6 +178,7 @@ def test_opentelemetrys_own_variables_say_where(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://user:pw@other.test/x")
     found = traces_from_environment()
     assert found is not None
+    assert "pw" not in repr(found)
     assert (found.endpoint, found.shown) == ("http://user:pw@other.test/x", "http://other.test/x")
     for name, value in (("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")):
         with monkeypatch.context() as context:

@@ -62,9 +62,9 @@ def passphrase_file_from_environment() -> Path | None:
 
 @dataclass(frozen=True)
 class Traces:
-    """Where spans are sent, by what OpenTelemetry's own variables say. `headers` may hold a secret."""
+    """Where spans are sent, by what OpenTelemetry's own variables say. `endpoint` and `headers` may hold a secret."""
 
-    endpoint: str
+    endpoint: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     service: str = "ostiary"
     ca_file: Path | None = None

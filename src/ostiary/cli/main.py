@@ -135,6 +135,8 @@ def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
 
     Example: `ostiary up --data-dir /var/lib/ostiary --listen 127.0.0.1:9876`
 
+    Example: `ostiary up --log-format json --log-level debug`
+
     Example: `ostiary up --access-log-keep 52w --access-log-export syslog+tls://logs.example#ca=/etc/ostiary/logs.pem`
     """
     with loading.many_modules():
