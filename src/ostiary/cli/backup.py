@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # The group's own help is the line that stands in the list of commands.
 _MORE: Final = """\
-It works while ostiary runs and while it does not. The passphrase is asked for twice, or read from a file; without it the backup is
-of no use to anybody: keep it where the backup is not. What is not in it: keys in a PKCS#11 token, the admin token, logs.
+It works while ostiary runs and while it does not. The passphrase is asked for twice, or read from a file; without it the backup
+is of no use to anybody: keep it where the backup is not. What is not in it: keys in a PKCS#11 token, the admin token, logs.
 
 Example: `ostiary backup --out ostiary-monday.backup --passphrase-file /etc/ostiary/backup-passphrase`"""
 
