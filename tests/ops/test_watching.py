@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,8 +14,10 @@ from ostiary.errors import Awaits, Denied
 from ostiary.model.access import AccessException
 from ostiary.model.approval import NewBreakGlass
 from ostiary.model.authority import NewAuthority, TrustedAuthority
-from ostiary.model.desired import Desired
+from ostiary.model.desired import Desired, DesiredHouseDoor, DesiredPool
+from ostiary.model.key_transfer import KeyExport
 from ostiary.model.notification import NotificationTarget
+from ostiary.model.pool import Pool
 from ostiary.model.revocation import Revoke
 from ostiary.model.status_check import StatusCheck
 from ostiary.model.token import NewToken
@@ -26,6 +29,7 @@ from ostiary.ops import (
     exceptions,
     house_settings,
     imported,
+    key_transfer,
     list_upkeep,
     listeners,
     notification_targets,
@@ -38,7 +42,7 @@ from ostiary.ops.caller import Caller
 from ostiary.ops.notification_targets import Secrets
 from ostiary.ops.system import System
 from ostiary.pki.holder import new_key_and_request
-from ostiary.store import notifications, revocations
+from ostiary.store import notifications, revocations, statuses
 from ostiary.store.desired import desired
 from support.certs import Authority
 from support.made import a_balancer, a_certificate, a_container, a_listener, a_secret, an_authority
@@ -188,6 +192,37 @@ def test_what_ostiary_renews_itself_is_told_of_only_when_it_does_not(system: Sys
     clock.advance(days=15)
     one = only(system, "SERVER_CERTIFICATE")
     assert (one.within_days, one.way) == (14, "own server")
+
+
+def test_doors_of_our_own_and_certificates_shown_to_members_are_watched_too(system: System, clock: FakeClock) -> None:
+    listener = a_listener(system, a_balancer(system))
+    serve(system)
+    assert system.fleet.wanted is not None
+    (shown,) = system.fleet.wanted.desired.listeners[0].identities
+    door = DesiredHouseDoor(kind="console", address="127.0.0.1", port=9444, socket="/run/x", identities=(shown,))
+    pool = DesiredPool(
+        pool=Pool(name="backend", protocol="HTTP", lb_algorithm="ROUND_ROBIN", loadbalancer_id="x"), identity=shown
+    )
+    listeners_too = system.fleet.wanted.desired.listeners
+    system.fleet.want(Desired(listeners=listeners_too, doors=(door,), pools=(pool,)), Snapshot())
+    clock.advance(days=80)
+    assert only(system, "SERVER_CERTIFICATE").listeners == (listener.name, "backend", "console")
+
+
+def test_who_answers_ocsp_is_watched_where_nobody_can_replace_them_at_once(system: System, clock: FakeClock) -> None:
+    public = replace(system, public_url="http://pki.test")
+    here, offline = an_authority(system, "Here"), an_authority(system, "Offline")
+    key_transfer.export_key(system, ADMIN, offline.id, KeyExport(passphrase="correct horse battery", remove=True))
+    ends = clock() + timedelta(days=14)
+    with system.store.write() as transaction:
+        for one in (here, offline):
+            statuses.put_signer(transaction, statuses.Signer(one.id, one.certificate, ends, b""))
+    clock.advance(days=7.5)
+    assert found(public, "OCSP_SIGNER") == []  # half of its life has just passed
+    clock.advance(days=5.6)
+    assert found(public, "OCSP_SIGNER") == [("OCSP_SIGNER", "Offline", 1)]
+    clock.advance(minutes=2)
+    assert found(system, "OCSP_SIGNER") == []  # nobody was told to ask
 
 
 def test_authorities_are_watched_ours_and_others_and_those_in_files(system: System, clock: FakeClock) -> None:
