@@ -18,10 +18,12 @@ import pytest
 from ostiary import audit_verifier
 from ostiary.cli import evidence as command
 from ostiary.cli.client import Failed
+from ostiary.clock import is_synchronised
 from ostiary.errors import Denied, Invalid, TooMany
 from ostiary.model.access import AccessException
+from ostiary.model.review import NewReview
 from ostiary.model.revocation import Revoke
-from ostiary.ops import audit, exceptions, heads, reports, revocation
+from ostiary.ops import audit, exceptions, heads, reports, reviews, revocation
 from ostiary.ops.caller import Caller
 from ostiary.ops.evidence import section as sections
 from ostiary.ops.evidence.controls import FRAMEWORKS
@@ -384,6 +386,32 @@ def test_what_was_removed_for_its_age_is_said_to_be_missing(system: System, cloc
     covered = made(system, Wanted(PCI, clock.at - timedelta(days=1), clock.at))
     assert "not covered whole" not in covered.page
     assert covered.one("record", what="The period is covered whole")["value"] == "yes"
+
+
+def test_a_review_outlives_its_entry(system: System, clock: FakeClock) -> None:
+    begun = clock.at
+    looked = NewReview(subject="access", since=begun - timedelta(days=90), until=begun, findings="none")
+    signed = reviews.create(system, MINH, looked)
+    wanted = Wanted(PCI, begun - timedelta(days=1), begun + timedelta(days=30))
+    clock.advance(days=40)
+    before = made(system, wanted)
+    assert [row["id"] for row in before.rows("reviews") if row["id"]] == [signed.id]
+    assert before.one("reviews", id=signed.id)["audit"]
+    heads.sign(system)
+    clock.advance(days=500)
+    an_authority(system)
+    heads.sign(system)
+    assert heads.prune_due(system) > 0
+    after = made(system, wanted).one("reviews", id=signed.id)
+    assert (after["actor"], after["findings"], after["audit"]) == ("minh.tran", "none", [])
+
+
+@pytest.mark.parametrize(("says", "told"), [(True, "yes"), (False, "NO"), (None, "its kernel does not tell")])
+def test_what_the_kernel_says_of_the_clock_is_told(system: System, says: bool | None, told: str) -> None:  # noqa: FBT001 (a parameter)
+    now = system.clock()
+    found = made(replace(system, synchronised=lambda: says), Wanted(PCI, now - timedelta(days=1), now))
+    assert [row["value"] for row in found.rows("record") if "trusted one" in row["what"]] == [told]
+    assert is_synchronised() in {True, False, None}
 
 
 def test_a_record_that_was_tampered_with_is_told_on_the_first_page(system: System) -> None:

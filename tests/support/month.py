@@ -147,6 +147,7 @@ def a_month(url: str) -> Iterator[Month]:
             sealer=Sealer(new_kek()),
             clock=clock,
             effects=Effects(now, seconds),
+            synchronised=lambda: True,
         )
         month = Month(system, clock)
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ostiary.clock import Clock, now
+from ostiary.clock import Clock, is_synchronised, now
 from ostiary.kept import Kept
 from ostiary.model.house_door import HouseDoor, HouseDoorKind
 from ostiary.ops.adding_up import GatewayNumbers
@@ -62,6 +62,7 @@ class System:
     anchor: Anchor = field(default_factory=Anchor)  # the last signed head of the record, where the database is not
     since: Since = field(default_factory=Since)  # of warnings, see ops.watching
     setup: Setup = field(default_factory=Setup)  # how it was started, for people to see
+    synchronised: Callable[[], bool | None] = is_synchronised  # the clock of this machine, with a trusted one
     keepsakes: Callable[[], Mapping[str, bytes]] = dict  # the small files that belong into a backup, see ops.backups
 
     def door(self, kind: HouseDoorKind) -> HouseDoor | None:

@@ -59,7 +59,7 @@ PCI: Final = Framework(
             "Access by need to know, denied by default",
             "Access rules by listener: what no rule allows is refused",
             ("listeners", "access-rules", "reach", "exceptions"),
-            "Who has which need; what applications behind the listener allow.",
+            "Who has which need; what applications behind the listener allow. (Numbers from general knowledge: check them.)",
         ),
         Control(
             "8.2",
@@ -116,9 +116,9 @@ PCI: Final = Framework(
         Control(
             "10.6",
             "Time is synchronised",
-            "Entries carry the machine's time; the pack tells whether it ever went back",
+            "Entries carry the machine's time; the pack tells whether it follows a trusted clock, and ever went back",
             ("record",),
-            "That the machine's clock is synchronised: its own configuration shows that.",
+            "That it did so all the time: the machine's own log shows that.",
         ),
         Control(
             "12.3.3",

@@ -27,8 +27,8 @@ def section(verified: Verification) -> Section:
         "How long the record is kept, what of it is there, that its chain holds, and what its times say of the clock. Each "
         "entry's hash covers it and the one before, so whoever changes, removes, inserts or reorders one has to change all that "
         "follow; heads of the chain are signed every few minutes, and whoever notes one elsewhere can show that too. Times are "
-        "those of the machine's clock: that it is synchronised with a trusted source is the machine's affair, and shown by its "
-        "own configuration (chrony, systemd-timesyncd).",
+        "those of the machine's clock. Whether it followed a trusted one in all of the period is shown by its own configuration "
+        "and log (chrony, systemd-timesyncd); here is what its kernel said when this was made.",
         "The chain itself, verified from its beginning to its end while this pack was made.",
         (Column("what", "What"), Column("value", "Found")),
         rows,
@@ -48,6 +48,8 @@ def _facts(scope: Scope, verified: Verification) -> Iterator[tuple[str, Any, tup
     yield from _signed(scope, verified)
     with scope.system.store.read() as reader:
         back = evidence.went_back(reader, scope.end.sequence)
+    synchronised = {True: "yes", False: "NO", None: "its kernel does not tell"}[scope.system.synchronised()]
+    yield "The machine's clock follows a trusted one, when this was made", synchronised, ()
     yield "The clock went back between two entries", ("once" if back == 1 else f"{back} times") if back else "never", ()
 
 

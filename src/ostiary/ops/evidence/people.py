@@ -10,7 +10,7 @@ from ostiary.ops import reviews
 from ostiary.ops.evidence.section import WHO, Column, Row, Rows, Scope, Section, earlier, link, paged, said, some, who
 from ostiary.store import evidence
 from ostiary.store.evidence import Link
-from ostiary.store.kinds import TOKEN, USER, Kind
+from ostiary.store.kinds import REVIEW, TOKEN, USER, Kind
 from ostiary.store.rows import public
 from ostiary.store.store import AuditRow, Reader
 
@@ -100,8 +100,26 @@ def _reviews(scope: Scope) -> Rows:
         for subject in SUBJECTS:
             last = reviews.last_before(reader, subject, scope.until)
             yield (Row(_standing(subject, last, scope)),)
+    told: set[str] = set()
     for page in scope.entries(actions=("review:create",)):
+        told |= {str(said(row).get("resource_id")) for row in page}
         yield tuple(_review(row, said(row)) for row in page)
+    yield from paged(_no_longer_on_record(scope, told))
+
+
+def _no_longer_on_record(scope: Scope, told: set[str]) -> Iterator[Row]:
+    """Those whose entries were removed for their age: the database has them still."""
+    last: tuple[datetime, str] = scope.since, ""
+    while True:
+        with scope.system.store.read() as reader:
+            page = evidence.things(reader, REVIEW, scope.until, last)
+        if not page:
+            return
+        for one in page:
+            if one.id not in told:
+                known = {"at": one.created_at, "actor": one.reviewed_by, "role": one.role}
+                yield Row({**_of(public(one)), **known})
+        last = page[-1].created_at or scope.until, page[-1].id
 
 
 def _standing(subject: str, last: Any, scope: Scope) -> dict[str, Any]:
@@ -116,10 +134,13 @@ def _standing(subject: str, last: Any, scope: Scope) -> dict[str, Any]:
 
 
 def _review(row: AuditRow, entry: Mapping[str, Any]) -> Row:
-    after = entry.get("after") or {}
+    return Row({**who(entry), **_of(entry.get("after") or {})}, (link(row),))
+
+
+def _of(review: Mapping[str, Any]) -> dict[str, Any]:
     names = ("subject", "since", "until", "note", "findings", "at_revision", "at_entry", "at_hash", "id")
-    seen = tuple(f"{name.replace('_', ' ')}: {count}" for name, count in (after.get("seen") or {}).items())
-    return Row({**who(entry), **{name: after.get(name, "") for name in names}, "seen": seen}, (link(row),))
+    seen = tuple(f"{name.replace('_', ' ')}: {count}" for name, count in (review.get("seen") or {}).items())
+    return {**{name: review.get(name, "") for name in names}, "seen": seen}
 
 
 PEOPLE: Final = Section(
