@@ -202,7 +202,7 @@ async def _running(
             server.should_exit = True
         system.signers.close()
         with contextlib.suppress(Unavailable):
-            await asyncio.to_thread(gateway_numbers.write, system)
+            await asyncio.to_thread(partial(gateway_numbers.write, system, is_final=True))
         if exporter is not None:
             await asyncio.to_thread(exporter.close)
         if not settings.leave_gateway:

@@ -1,9 +1,9 @@
 """What gateways count, added up so that it never goes down: not when an Envoy, a keeper or a control plane is another one.
 
 A keeper tells the counters of its Envoy, which begin at 0 with each process; what came since is added to what is known. That is
-written down (`ops.gateway_numbers`), and a control plane that starts goes on where the same Envoy still runs; where it is another
-one by then, nobody can say what the one before counted last, and all of it begins at 0, as a monitoring system expects of what
-was started anew.
+written down (`ops.gateway_numbers`), and a control plane that starts goes on from there: where the same Envoy still runs, and
+where the one before stopped in good order. Where it was killed and it is another Envoy by then, nobody can say what was told
+last, and all of it begins at 0, as a monitoring system expects of what was started anew.
 """
 
 import re
@@ -83,10 +83,12 @@ class Gateway:
     restarts: Growing = field(default_factory=lambda: Growing.of(1))
     streams_ended: dict[str, Growing] = field(default_factory=dict)
     is_news: bool = True
+    is_final: bool = False  # as it was read: the last that was told before a control plane stopped
 
     def take(self, told: Told, at: datetime) -> bool:
-        """Add what came since; says whether it is another Envoy, or another keeper, that counts."""
-        another = not is_same_run(self.run, self.uptime, told) or self.keeper != told.keeper
+        """Add what came since; says whether what is on record would mislead from now on, should we be killed."""
+        another = self.is_final or not is_same_run(self.run, self.uptime, told) or self.keeper != told.keeper
+        self.is_final = False
         if not is_same_run(self.run, self.uptime, told):
             for one in (*self.listeners.values(), self.records_dropped):
                 one.begin_again()
@@ -121,9 +123,10 @@ class Gateway:
         """Whether nothing was heard of it for a while."""
         return at - self.at > SILENT
 
-    def document(self) -> dict[str, Any]:
-        """To be kept."""
+    def document(self, *, is_final: bool) -> dict[str, Any]:
+        """To be kept. `is_final`: nobody was or will be told more than this before it is read again."""
         return {
+            "is_final": is_final,
             "run": self.run,
             "uptime": self.uptime,
             "keeper": self.keeper,
@@ -177,22 +180,29 @@ def read(message: Mapping[str, Any]) -> Told:
 
 
 def continued(document: dict[str, Any] | None, news: Told, at: datetime) -> Gateway:
-    """The gateway as it was written down, as far as the same processes still count; else one that begins."""
-    begun = Gateway(news.run, 0.0, news.keeper, at)
+    """The gateway as it was written down, as far as that was the last of what its processes told; else one that begins."""
     if document is None:
-        return begun
-    if is_same_run(document["run"], document["uptime"], news):
+        return Gateway(news.run, 0.0, news.keeper, at)
+    goes_on = document["is_final"] or is_same_run(document["run"], document["uptime"], news)
+    is_kept = document["is_final"] or document["keeper"] == news.keeper
+    found = Gateway(
+        document["run"] if goes_on else news.run,
+        document["uptime"] if goes_on else 0.0,
+        document["keeper"] if is_kept else news.keeper,
+        at,
+        is_final=document["is_final"],
+    )
+    if goes_on:
         places = _places(document["counters"], COUNTERS)
-        begun.uptime = document["uptime"]
-        begun.listeners = {
+        found.listeners = {
             one: Growing(list(_picked(kept, 0, places)), list(_picked(kept, 1, places)))
             for one, kept in document["listeners"].items()
         }
-        begun.records_dropped = Growing(*document["records_dropped"])
-    if document["keeper"] == news.keeper:
-        begun.restarts = Growing(*document["restarts"])
-        begun.streams_ended = {reason: Growing(*kept) for reason, kept in document["streams_ended"].items()}
-    return begun
+        found.records_dropped = Growing(*document["records_dropped"])
+    if is_kept:
+        found.restarts = Growing(*document["restarts"])
+        found.streams_ended = {reason: Growing(*kept) for reason, kept in document["streams_ended"].items()}
+    return found
 
 
 def _places(told: Any, ours: tuple[str, ...]) -> tuple[int | None, ...]:

@@ -25,15 +25,18 @@ def told(system: System, gateway_id: str, message: Mapping[str, Any]) -> None:
         while len(numbers.known) > MOST_GATEWAYS:
             numbers.known.pop(next(iter(numbers.known)))
     if another:
-        # What was added up so far would otherwise be known by its counters alone, which are now another Envoy's.
         write(system)
 
 
-def write(system: System) -> int:
-    """Put on record what was added up, of those gateways of which there is news. Nothing that anybody has to read about: 0."""
-    numbers = system.gateway_numbers
+def write(system: System, *, is_final: bool = False) -> int:
+    """Put on record what was added up, where there is news. Nothing that anybody has to read about: 0.
+
+    `is_final`: nobody is told anything of it after this, for we stop.
+    """
+    numbers, at = system.gateway_numbers, system.clock()
     with numbers.lock:
-        news = {one: gateway.document() for one, gateway in numbers.known.items() if gateway.is_news}
+        known = ((one, its) for one, its in numbers.known.items() if its.is_news or (is_final and not its.is_silent(at)))
+        news = {one: its.document(is_final=is_final) for one, its in known}
         for one in news:
             numbers.known[one].is_news = False
     for gateway_id, document in news.items():
