@@ -139,6 +139,8 @@ def test_each_row_leads_back_to_entries_that_are_in_the_chain(month: Month, pack
                 assert written[link["sequence"]] == exported[link["sequence"]] == link["hash"]
                 linked += 1
     assert linked > 80
+    signed = pack.manifest["chain"]["signed_head"]
+    assert (written[signed["sequence"]], len(signed["signature"])) == (signed["hash"], 88)
     last = pack.manifest["chain"]["to"]
     assert written[last["sequence"]] == last["hash"]
 

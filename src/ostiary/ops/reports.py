@@ -196,10 +196,18 @@ def _manifest(
             "holds": chain.problem is None,
             "problem": chain.problem,
             "signed_until": chain.signed_until,
+            "signed_head": _signed_head(scope),
         },
         "sections": [{"name": one.section.name, "title": one.section.title, "rows": one.count} for one in summaries],
         "files": [asdict(one) for one in archive.files],
     }
+
+
+def _signed_head(scope: Scope) -> dict[str, Any] | None:
+    """The newest head that was signed."""
+    with scope.system.store.read() as reader:
+        head = heads.last(reader)
+    return None if head is None else {**asdict(head), "at": _time(head.at)}
 
 
 def _time(at: datetime) -> str:
