@@ -156,7 +156,7 @@ def _door(one: DesiredListener) -> Any:
     return told(one.listener), trusted, rules, one.access.authorities, one.access.trusted
 
 
-@settings(max_examples=12, deadline=None, phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.sampled_from(range(len(DEEDS))), st.integers(0, 11)), min_size=1, max_size=14))
 def test_what_was_desired_at_each_revision_is_what_is_found_of_it_later(deeds: list[tuple[int, int]]) -> None:
     with TemporaryDirectory() as folder:
