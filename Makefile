@@ -43,8 +43,8 @@ format: .venv/dev.stamp ## Format the code and mend what the linter can
 
 .PHONY: golden
 golden: .venv/dev.stamp ## Rewrite the golden files; review their diff as you would code
-	@$(BIN)/python -m pytest tests/envoy tests/conformance --update-golden $(ARGS)
-	@git status --short tests/envoy docs/conformance.md
+	@$(BIN)/python -m pytest tests/envoy tests/conformance tests/docs --update-golden $(ARGS)
+	@git status --short tests/envoy docs/conformance.md docs/examples
 
 .PHONY: bench
 bench: .venv/dev.stamp tools ## Measure: switches under load, what was killed serves again, issuing, lists, OCSP, lint, the deny set, access

@@ -55,8 +55,12 @@ def settled(name: str, content: bytes) -> str:
     return text
 
 
+def is_the_same(one: dict[str, bytes], other: dict[str, bytes]) -> bool:
+    return one.keys() == other.keys() and all(settled(name, one[name]) == settled(name, other[name]) for name in one)
+
+
 def test_the_example_is_what_the_month_gives(made: dict[str, bytes], update_golden: bool) -> None:  # noqa: FBT001 (a fixture)
-    if update_golden:
+    if update_golden and not is_the_same(there(), made):  # keys are others each time, and that is no news
         shutil.rmtree(EXAMPLE, ignore_errors=True)
         for name, content in made.items():
             (EXAMPLE / name).parent.mkdir(parents=True, exist_ok=True)
