@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from ostiary.clock import now
 from support.backend import Backend
 from support.certs import Authority, Leaf
 from support.processes import Running
@@ -114,6 +116,14 @@ def test_who_is_let_in_is_seen_with_when_where_and_how_often(
     assert first["ostiary.certificate.san.uri"] == "spiffe://test/alice"
     assert "secret" not in (ostiary.data_dir / "logs" / "access.jsonl").read_text()
     assert (ostiary.data_dir / "logs" / "access.jsonl").stat().st_mode & 0o777 == 0o600
+    # And whoever is in use and ends soon is warned of, though we did not issue it.
+    ending = ca.client("ending", not_before=now() - timedelta(days=300), not_after=now() + timedelta(days=6.5))
+    assert holder(ending).get().status == 200
+    eventually(lambda: seen(ostiary, ending) is not None)
+    warned = ostiary.call("GET", "/v1/warnings?kind=CLIENT_CERTIFICATE")["warnings"][0]  # the most urgent
+    assert (warned["thing_id"], warned["within_days"], warned["severity"]) == (fingerprint(ending), 7, "WARNING")
+    assert warned["name"] == "CN=ending"
+    assert len(warned["listeners"]) == 1
 
 
 def test_the_command_line_lists_who_was_seen(

@@ -48,6 +48,15 @@ def test_a_threshold_before_the_thing_was_made_is_none() -> None:
     assert getattr(one(ends(7, counts_from=born)), "within_days", None) == 7
 
 
+def test_the_end_of_what_passes_no_threshold_in_its_life_is_no_news_where_a_machine_replaces_it() -> None:
+    short = {"counts_from": AT, "ends_quietly": True}
+    later = AT + timedelta(days=30)
+    assert one(ends(1 / 24, **short), later) is None
+    assert one(ends(1, **short), later) is None
+    assert getattr(one(ends(1.1, **short), later), "stage", None) == "ENDED"
+    assert getattr(one(ends(1 / 24, counts_from=AT), later), "stage", None) == "ENDED"
+
+
 def test_what_renews_itself_is_told_of_only_when_it_did_not() -> None:
     renewal = AT + timedelta(days=20)  # it has 40 days left, and is renewed when 20 are
     thing = ends(40, counts_from=renewal)

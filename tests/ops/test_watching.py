@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from ostiary.envoy.resources import Snapshot
 from ostiary.envoy.snapshot import snapshot
@@ -164,6 +165,23 @@ def test_certificates_that_others_issued_are_watched_until_a_later_one_is_seen(s
     assert found(system, "CLIENT_CERTIFICATE") == [("CLIENT_CERTIFICATE", "CN=partner", 7)]
     see(system, "c" * 64, not_after=(ends + timedelta(days=300)).isoformat(), **names)
     assert found(system, "CLIENT_CERTIFICATE") == []
+
+
+def test_certificates_of_an_hour_make_no_noise_whoever_issued_them(system: System, clock: FakeClock) -> None:
+    elsewhere = Authority.root("Workloads", not_before=NOW - timedelta(days=9), not_after=NOW + timedelta(days=900))
+    leaf = elsewhere.client("", not_before=NOW - timedelta(minutes=30), not_after=NOW + timedelta(minutes=30))
+    fingerprint = leaf.certificate.fingerprint(SHA256()).hex()
+    at = clock().isoformat()
+    entry = {"fingerprint_sha256": fingerprint, "listener_id": "door", "first_seen": at, "last_seen": at, "addresses": {}}
+    entry |= {"not_after": leaf.certificate.not_valid_after_utc.isoformat()}
+    told_of = {"sequence": next(_BATCHES), "sightings": [entry], "certificates": {fingerprint: leaf.cert_pem}}
+    assert sightings.seen(system, "gateway-1", told_of) == 0
+    ours = a_certificate(system, an_authority(system), "job", lifetime=timedelta(hours=1))
+    see(system, ours.fingerprint_sha256)
+    tokens.create(system, ADMIN, NewToken(name="job", role="auditor", expires_in=timedelta(hours=1)))
+    for _ in range(3):
+        assert found(system, "CLIENT_CERTIFICATE") == found(system, "ACCESS_TOKEN") == []
+        clock.advance(minutes=40)
 
 
 def test_server_certificates_in_service_are_watched_sni_and_chains_too(system: System) -> None:

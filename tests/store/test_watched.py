@@ -65,6 +65,7 @@ def test_what_ends_is_found_and_what_has_a_successor_is_known(system: System) ->
         assert watched.renewed(reader, [one.certificate_id for one in mine]) == {ours[0].id}
         assert [one.fingerprint_sha256[0] for one in others] == ["a", "b"]
         assert list(watched.later_of(reader, others, since).values()) == [others[1].not_after]
+        assert watched.told_whole(reader, ["a" * 64]) == {}  # no gateway told it
         assert watched.seen_at(reader, ["a" * 64], since) == {"a" * 64: ("door",)}
         assert [one.name for one in watched.authorities(reader, at, until)] == ["Short"]
         assert [one.name for one in watched.access_tokens(reader, at, until)] == ["t"]

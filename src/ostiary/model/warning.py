@@ -58,7 +58,8 @@ class Thing(Data):
     """Something that ends, or with no `ends_at` something that is so now.
 
     A threshold that lies before `counts_from` is none: it was passed already when the thing was made, or whoever renews it has
-    not begun to. What has a `half_life` is not counted by days: it is renewed at half of its life, or something is wrong.
+    not begun to. What passes no threshold in all of its life, and `ends_quietly`, is replaced by a machine: its end is no news.
+    What has a `half_life` is not counted by days: it is renewed at half of its life, or something is wrong.
     `way` names what to do (`ops.warning_words`), `command` is how, and `place` is where in the console.
     """
 
@@ -67,6 +68,7 @@ class Thing(Data):
     name: str
     ends_at: datetime | None = None
     counts_from: datetime | None = None
+    ends_quietly: bool = False
     half_life: datetime | None = None
     owner: str = ""
     last_seen: datetime | None = None
@@ -153,7 +155,7 @@ def _judged(thing: Thing, days: Sequence[int], at: datetime) -> Notice | None:
     if thing.ends_at is None:
         return _warning(thing, "NOW", None, thing.severity)
     if thing.ends_at <= at:
-        return _warning(thing, "ENDED", None, "CRITICAL")
+        return None if _is_quiet(thing, days) else _warning(thing, "ENDED", None, "CRITICAL")
     if thing.half_life is not None:
         return _warning(thing, "HALF_LIFE", None, "WARNING") if thing.half_life <= at else None
     passed = next((one for one in days if _counts(thing, thing.ends_at - timedelta(days=one), at)), None)
@@ -162,6 +164,12 @@ def _judged(thing: Thing, days: Sequence[int], at: datetime) -> Notice | None:
 
 def _counts(thing: Thing, moment: datetime, at: datetime) -> bool:
     return moment <= at and (thing.counts_from is None or moment > thing.counts_from)
+
+
+def _is_quiet(thing: Thing, days: Sequence[int]) -> bool:
+    if not thing.ends_quietly or thing.ends_at is None:
+        return False
+    return not any(_counts(thing, thing.ends_at - timedelta(days=one), thing.ends_at) for one in days)
 
 
 def _severity(days: int) -> Severity:

@@ -1,7 +1,7 @@
 """What there is that ends, and what is wrong now: gathered from the record, from what is in service and from gateways."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from shlex import quote
@@ -65,7 +65,7 @@ def _clients(reader: Reader, days: Sequence[int], at: datetime, until: datetime)
     """
     since, after = at - IN_USE, at - ENDED_FOR
     ours = _passed(watched.ours_in_use(reader, since, after, until), days, at)
-    others = _passed(watched.others_in_use(reader, since, after, until), days, at)
+    others = _passed(_with_beginning(reader, _passed(watched.others_in_use(reader, since, after, until), days, at)), days, at)
     renewed = watched.renewed(reader, [one.certificate_id for one in ours])
     later = watched.later_of(reader, others, since)
     every = [
@@ -77,6 +77,14 @@ def _clients(reader: Reader, days: Sequence[int], at: datetime, until: datetime)
     for one in every:
         listeners = [called.get(each) or each for each in where.get(one.fingerprint_sha256, ())]
         yield _client(one, tuple(listeners[:_LISTENERS]))
+
+
+def _with_beginning(reader: Reader, found: Sequence[InUse]) -> Iterator[InUse]:
+    """The same with the time from which each is good: those of an hour pass all thresholds at once, and are no news."""
+    told = watched.told_whole(reader, [one.fingerprint_sha256 for one in found])
+    for one in found:
+        read = _read(told.get(one.fingerprint_sha256, ""))
+        yield replace(one, not_before=read[0].not_before) if read else one
 
 
 def _passed(found: Iterable[InUse], days: Sequence[int], at: datetime) -> list[InUse]:
@@ -94,6 +102,7 @@ def _client(one: InUse, listeners: tuple[str, ...]) -> Thing:
         name=one.name or one.subject or one.fingerprint_sha256[:16],
         ends_at=one.not_after,
         counts_from=counts_from,
+        ends_quietly=True,
         owner=one.owner,
         last_seen=one.last_seen,
         listeners=listeners,
@@ -143,10 +152,12 @@ class _Read:
 # The same certificates are looked at every minute.
 @lru_cache(maxsize=4096)
 def _read(pem: str) -> tuple[_Read, ...]:
+    if not pem:
+        return ()
     try:
         found = read_certificates(pem.encode(), "certificate")
     except Refusal:
-        return ()  # it was read when it was taken
+        return ()  # ours were read when they were taken; what a gateway tells of others may be anything
     return tuple(
         _Read(fingerprint_sha256(one), subject_text(one), one.not_valid_before_utc, one.not_valid_after_utc) for one in found
     )
@@ -339,6 +350,7 @@ def _exceptions(reader: Reader, at: datetime, until: datetime) -> Iterator[Thing
             name=one.name,
             ends_at=one.not_after,
             counts_from=one.updated_at or one.created_at,
+            ends_quietly=True,
             owner=one.owner,
             listeners=(called.get(one.listener_id) or one.listener_id,),
             way="exception",
@@ -354,6 +366,7 @@ def _tokens(reader: Reader, at: datetime, until: datetime) -> Iterator[Thing]:
             name=one.name or one.id,
             ends_at=one.expires_at,
             counts_from=one.created_at,
+            ends_quietly=True,
             owner=one.created_by,
             way="token",
             command=f"ostiary token create --role {one.role} --name {quote(one.name)}",

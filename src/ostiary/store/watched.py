@@ -111,6 +111,16 @@ def later_of(reader: Reader, found: Iterable[InUse], since: datetime) -> dict[st
     return later
 
 
+def told_whole(reader: Reader, fingerprints: Iterable[str]) -> dict[str, str]:
+    """These certificates, PEM, where a gateway told all of them."""
+    found: dict[str, str] = {}
+    for some in parts(fingerprints):
+        whole = and_(_SEEN.c.fingerprint_sha256.in_(some), _SEEN.c.certificate.is_not(None))
+        statement = select(_SEEN.c.fingerprint_sha256, _SEEN.c.certificate).where(whole)
+        found.update((row[0], row[1]) for row in reader.connection.execute(statement))
+    return found
+
+
 def seen_at(reader: Reader, fingerprints: Iterable[str], since: datetime) -> dict[str, tuple[str, ...]]:
     """The ids of listeners where each of these was seen since then."""
     found: dict[str, list[str]] = {}
