@@ -202,6 +202,10 @@ def test_one_that_is_refused_for_itself_holds_up_no_other(system: System, clock:
     assert outbox.send_due(system) == 1
     assert [(one.state, one.refused) for one in all_of(system, target)] == [("WAITING", True), ("SENT", False)]
     assert notification_targets.show(system, ADMIN, target.id).standing.failing_since is None
+    clock.advance(minutes=1)
+    assert outbox.send_due(system) == 0
+    since = notification_targets.show(system, ADMIN, target.id).standing.failing_since
+    assert since is not None  # nothing has got through since that
 
 
 def test_who_dies_between_sending_and_noting_it_sends_it_again_under_the_same_id(

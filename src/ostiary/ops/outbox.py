@@ -118,7 +118,7 @@ def _note(facts: Facts, after: Message, outcome: Outcome) -> None:
     notifications.change(facts, after)
     if outcome.is_taken:
         notifications.move_marks(facts, after.target_id, failing_since=None)
-    elif not outcome.refused or after.state == "DEAD":
+    else:
         notifications.note_failing(facts, after.target_id)
     if after.state == "DEAD":
         notifications.count_given_up(facts, after.target_id, 1)
