@@ -74,7 +74,8 @@ def opens_all(settings: Settings, store: Store, passphrase: bytes | None = None)
 
 def actions(store: Store) -> list[str]:
     with store.read() as reader:
-        return [json.loads(row.entry)["action"] for row in reader.audit_entries()]
+        every = [str(json.loads(row.entry)["action"]) for row in reader.audit_entries()]
+    return [action for action in every if action.startswith("kek:")]
 
 
 def ostiary(*arguments: object, data_dir: Path, passphrase_file: Path | None = None) -> "subprocess.CompletedProcess[str]":

@@ -338,9 +338,9 @@ def test_a_head_known_from_elsewhere_shows_a_record_written_anew_by_whoever_has_
 
 def test_a_selection_is_said_to_be_one(system: System) -> None:
     some = Checked(system, AuditSearch(action="loadbalancer:create"))
-    assert some.verdict.problem is None
-    assert (some.verdict.is_selection, some.verdict.entries) == (True, 10)
-    assert "That none was left out of it cannot be shown" in audit_verifier.told(some.verdict)
+    verdict = some.verdict
+    assert (verdict.problem, verdict.is_selection, verdict.entries) == (None, True, 10)
+    assert "That none was left out of it cannot be shown" in audit_verifier.told(verdict)
     some.edited(4, actor="nobody")
     assert "was changed" in (some.verdict.problem or "")
 
@@ -357,4 +357,4 @@ def test_whoever_may_not_read_the_record_gets_no_heads(system: System) -> None:
     nobody = Caller(name="eve", role="enrolling")
     for asked in (heads.find, heads.keys):
         with pytest.raises(Denied):
-            asked(system, nobody)  # type: ignore[operator]
+            asked(system, nobody)

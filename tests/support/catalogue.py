@@ -62,7 +62,8 @@ NOTED: Final = {
     "access/judge.py": ("_before",),
     "access/policy.py": ("_without", "_names", "_crooked", "_authority", "_exception", "_elsewhere", "step"),
     "ops/explained.py": ("_network", "_path", "_outcomes"),
-    "ops/chain.py": ("followed", "ended"),
+    "ops/chain.py": ("begun", "followed", "ended", "unlike", "_headed"),
+    "ops/verifying.py": ("_begun",),
 }
 _KINDS: Final = ("host", "path", "method", "sni", "origin", "access-control-request-method")
 _PURPOSES: Final = (
