@@ -12,6 +12,8 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
+# Twice as many as there are processors: half of the time tests wait for what others do.
+TESTERS := $(shell echo $$((2 * $$(nproc))))
 UV_VERSION := 0.13.9
 
 # -qq still shows errors; what it hides are pip's remarks about the machine's own configuration.
@@ -27,7 +29,7 @@ run: .venv/run.stamp ## Set everything up in .venv and start the demo; Ctrl-C en
 
 .PHONY: test
 test: .venv/dev.stamp tools ## Set everything up and run the tests (ARGS="tests/model -k port" for some of them)
-	@$(BIN)/python -m pytest -n logical --maxprocesses 8 $(ARGS)
+	@$(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 8 $(ARGS)
 
 .PHONY: check
 check: .venv/dev.stamp ## Lint, format, types and layers, changing nothing
