@@ -257,7 +257,8 @@ def _recall(system: System, paths: Paths) -> None:
 
 def _sign_in(system: System, url: str) -> str:
     """A link to the console for whoever started us: they can read the admin token too."""
-    return sign_in_links.url(system, sign_in_links.make(system, Caller(people.ADMIN, "admin", source="local")), url)
+    starter = Caller(people.ADMIN, "admin", source="local", credential="start")
+    return sign_in_links.url(system, sign_in_links.make(system, starter), url)
 
 
 def _server(app: ASGIApp) -> uvicorn.Server:

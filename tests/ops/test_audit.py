@@ -10,7 +10,9 @@ from sqlalchemy import Engine, text
 
 from ostiary.errors import Denied, NotFound, Unavailable
 from ostiary.model.audit import AuditSearch
-from ostiary.ops import audit, balancers
+from ostiary.model.balancer import LoadBalancer
+from ostiary.model.token import NewToken
+from ostiary.ops import audit, balancers, sessions, tokens
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 from ostiary.ops.verifying import Progress
@@ -193,3 +195,25 @@ def test_a_database_that_does_not_answer_is_said_and_ends_it(
         progress = verified(system)
     assert (progress.failed, progress.is_whole) == ("The database does not answer; try again.", False)
     assert verified(system).is_whole
+
+
+def test_by_which_credential_is_on_record_and_never_the_secret(system: System) -> None:
+    token, secret = tokens.create(system, ADMIN, NewToken(name="ann", role="operator"))
+    session, key = sessions.by_token(system, bytes(secret), False, "192.0.2.7", "req-1")
+    found = sessions.current(system, bytes(key), certificate=None, source="192.0.2.7", request_id="req-2")
+    assert found is not None
+    balancers.create(system, found[1], LoadBalancer(name="by session", vip_address="127.0.0.1"))
+    by_token = tokens.holder(system, bytes(secret), "192.0.2.7", "req-3")
+    assert by_token is not None
+    balancers.create(system, by_token, LoadBalancer(name="by token", vip_address="127.0.0.1"))
+    begun, by_session, with_token = audit.find(system, ADMIN, after=audit_head(system) - 3)
+    assert begun["credential"] == with_token["credential"] == f"token:{token.id}"
+    assert by_session["credential"] == f"session:{session.id}"
+    text = str(audit.find(system, ADMIN))
+    assert bytes(secret).decode() not in text
+    assert bytes(key).decode() not in text
+
+
+def audit_head(system: System) -> int:
+    with system.store.read() as reader:
+        return reader.audit_head()[0]

@@ -20,13 +20,21 @@ from ostiary.ops.verifying import Progress as Verifying
 
 
 class AuditEntry(Data):
-    """One link of the chain. `hash` covers the entry and, through `previous_hash`, all that went before."""
+    """One link of the chain. `hash` covers the entry and, through `previous_hash`, all that went before.
+
+    `credential` is what the actor showed, as a kind and which one, never the secret itself. Where another person had to agree,
+    `approval` is which, and `approved_by` who; where somebody did without, `break_glass` is under which emergency.
+    """
 
     sequence: int
     at: str
     actor: str
     role: str
     source: str
+    credential: str = ""
+    approval: str = ""
+    approved_by: str = ""
+    break_glass: str = ""
     request_id: str
     action: str
     kind: str

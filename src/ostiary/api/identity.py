@@ -89,7 +89,8 @@ class Door:
         if token is None:
             return None
         if self._check(token):
-            return Caller(name="admin", role="admin", source=_source(scope), request_id=scope["request_id"])
+            by = {"source": _source(scope), "request_id": scope["request_id"], "credential": "admin-token"}
+            return Caller(name="admin", role="admin", **by)
         found = await asyncio.to_thread(self._holders, token, _source(scope), scope["request_id"])
         if found is None:
             self._refused(_source(scope))

@@ -66,6 +66,7 @@ class Clearance:
 class Caller:
     """Who asks: proven by the edge that let them in. `source` is their address; `session_id` that of the session they are in.
 
+    `credential` is what they showed: `admin-token`, or `token:`, `session:`, `link:`, `certificate:` and which; never a secret.
     `justification` is what they say of why, where another person has to agree; `clearance` that one did (`ops.approvals`).
     """
 
@@ -74,6 +75,7 @@ class Caller:
     source: str = ""
     request_id: str = ""
     session_id: str | None = field(default=None, compare=False)
+    credential: str = field(default="", compare=False)
     justification: str = field(default="", compare=False)
     clearance: Clearance | None = field(default=None, compare=False, repr=False)
 

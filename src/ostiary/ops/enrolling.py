@@ -65,7 +65,8 @@ def enroll(system: System, knocker: Knocker, secret: bytes, csr: str) -> Certifi
             raise refused()
         wanted = _wanted(reader, token, asked)
         made = signed(system, reader, wanted, system.clock())
-    by = Caller(name=f"token:{token.id}", role="enrolling", source=knocker.source, request_id=knocker.request_id)
+    credential = f"token:{token.id}"
+    by = Caller(credential, "enrolling", knocker.source, knocker.request_id, credential=credential)
 
     def work(facts: Facts) -> Certificate:
         # Once more: it may have been used or deleted meanwhile. What is decided here is committed together with the certificate.
@@ -95,7 +96,8 @@ def renew(system: System, knocker: Knocker, held: bytes | None, csr: str) -> Cer
         raise Denied("Show the certificate that is to be renewed in the TLS handshake.")
     with system.store.read() as reader:
         old = certificates.held_by(reader, held)
-    by = Caller(name=f"certificate:{old.id}", role="holder", source=knocker.source, request_id=knocker.request_id)
+    credential = f"certificate:{old.fingerprint_sha256}"
+    by = Caller(f"certificate:{old.id}", "holder", knocker.source, knocker.request_id, credential=credential)
     # The answer may be lost: who asks again with the same key within a day gets the same certificate.
     key = key_sha256(request.read(csr).public_key)
     once = Once(key=f"renew:{key}", request_sha256=key)

@@ -17,6 +17,7 @@ def entry(caller: Caller, action: str, changed: Change, revision: int | None) ->
         "actor": caller.name,
         "role": caller.role,
         "source": caller.source,
+        "credential": caller.credential,
         "request_id": caller.request_id,
         "action": action,
         "kind": changed.kind,

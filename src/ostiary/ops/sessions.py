@@ -60,7 +60,7 @@ def by_link(system: System, secret: bytes, source: str, request_id: str) -> tupl
             facts.delete(SIGN_IN_LINK, now)
             return Standing(now.name, now.role, now.token_id, now.user_id)
 
-        return _begun(system, Caller(link.name, link.role, source, request_id), "link", use)
+        return _begun(system, Caller(link.name, link.role, source, request_id, credential=f"link:{link.id}"), "link", use)
 
 
 def by_token(
@@ -73,7 +73,8 @@ def by_token(
     """Sign in with a token. Whether it is the admin token, the edge has found out. Raises `Denied`."""
     with _noted(system, "token", source):
         if is_admin_token:
-            return _begun(system, Caller(people.ADMIN, "admin", source, request_id), "token", lambda _: people.admin(system))
+            admin = Caller(people.ADMIN, "admin", source, request_id, credential="admin-token")
+            return _begun(system, admin, "token", lambda _: people.admin(system))
         caller = tokens.holder(system, secret, source, request_id)
         if caller is None:
             raise Denied(_TOKEN_NOT_GOOD)
@@ -99,8 +100,9 @@ def by_certificate(system: System, der: bytes, source: str, request_id: str) -> 
                 raise Denied("This certificate is somebody else's now.")
             return Standing(now.name, now.role, user_id=now.id)
 
-        caller = Caller(user.name, user.role, source, request_id)
-        return _begun(system, caller, "certificate", show, fingerprint=hashlib.sha256(der).hexdigest())
+        fingerprint = hashlib.sha256(der).hexdigest()
+        caller = Caller(user.name, user.role, source, request_id, credential=f"certificate:{fingerprint}")
+        return _begun(system, caller, "certificate", show, fingerprint=fingerprint)
 
 
 def _begun(
@@ -147,6 +149,12 @@ def tell_refused(system: System) -> int:
     return 1
 
 
+def _credential(session: Session) -> str:
+    """What whoever is in this session showed: the session, and the certificate that its every request shows, if any."""
+    certificate = f" certificate:{session.fingerprint_sha256}" if session.fingerprint_sha256 else ""
+    return f"session:{session.id}{certificate}"
+
+
 # Go on.
 
 
@@ -167,7 +175,7 @@ def current(
         session, state = record(system, SYSTEM, "session:lapse", lambda facts: _seen(facts, system, secret, certificate))
     if session is None or state is not _State.ALIVE:
         return None
-    return session, Caller(session.name, session.role, source, request_id, session.id)
+    return session, Caller(session.name, session.role, source, request_id, session.id, _credential(session))
 
 
 def goes_on(system: System, session: Session, certificate: bytes | None) -> bool:

@@ -119,7 +119,7 @@ def holder(system: System, secret: bytes, source: str, request_id: str) -> Calle
         token = found(reader, secret)
     if token is None or token.role is None or system.clock() >= token.expires_at:
         return None
-    return Caller(name=token.name, role=token.role, source=source, request_id=request_id)
+    return Caller(token.name, token.role, source, request_id, credential=f"token:{token.id}")
 
 
 def _access(system: System, caller: Caller, wanted: NewToken) -> Token:
