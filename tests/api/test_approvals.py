@@ -147,7 +147,7 @@ def protection(system: System) -> dict[str, Any]:
             "revoked": {one.id for one in reader.all(CERTIFICATE) if one.revoked_at is not None},
             "people": {(one.name, one.role) for one in reader.all(TOKEN)},
             "users": {(one.name, one.role, str(one.certificate)) for one in reader.all(USER)},
-            "settings": [(one.approval_needed_for, one.mass_revocation_threshold) for one in reader.all(HOUSE_SETTINGS)],
+            "settings": [one.model_dump(exclude={"revision", "created_at", "updated_at"}) for one in reader.all(HOUSE_SETTINGS)],
         }  # fmt: skip
 
 
@@ -201,6 +201,7 @@ CALLS: Final[tuple[tuple[str, str, str, Any], ...]] = (
         "matching": {"authority_id": "{root}"}, "reason": "superseded", "expected": 4}),
     ("settings:update", "PUT", "/v1/settings", {"settings": {"approval_needed_for": ["CLIENT_CA"]}}),
     ("settings:update", "PUT", "/v1/settings", {"settings": {"mass_revocation_threshold": 9999}}),
+    ("settings:update", "PUT", "/v1/settings", {"settings": {"audit_retention_days": 30}}),
     ("user:create", "POST", "/v1/users", {"user": {"name": "m2", "role": "admin", "certificate": {"subject_cn": ["m2"]}}}),
     ("user:update", "PUT", "/v1/users/{carol}", {"user": {"certificate": {"subject_cn": ["mallory"]}}}),
     # These are sent once more by whoever asked, for only they may have the answer.

@@ -152,6 +152,9 @@ def test_heads_are_signed_every_few_minutes_and_only_where_the_record_moved_on(s
     clock.advance(hours=1)
     assert heads.sign_due(system) == 0
     assert [head.sequence for head in heads.find(system, OLGA)] == [11, 6]
+    a_balancer(system, name="later")
+    clock.advance(days=-1)  # whoever puts the clock back stops nothing
+    assert heads.sign_due(system) == 1
 
 
 # What is old.

@@ -5,7 +5,7 @@ key, can give it another past (docs/decisions/0021-signed-heads.md). Heads are t
 elsewhere: then not even we could.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -32,10 +32,15 @@ def sign_due(system: System) -> int:
     """Sign where the record stands, if it moved on and the last head is some minutes old. Returns how many it signed."""
     with system.store.read() as reader:
         newest, last = reader.audit_head()[0], stored.last(reader)
-    if newest == 0 or (last is not None and (last.sequence == newest or system.clock() - last.at < SIGNED_EACH)):
+    if newest == 0 or (last is not None and (last.sequence == newest or _is_young(last, system.clock()))):
         return 0
     sign(system)
     return 1
+
+
+def _is_young(head: Head, at: datetime) -> bool:
+    """Whether it was signed just now. One from the future was signed before the clock was put back."""
+    return timedelta(0) <= at - head.at < SIGNED_EACH
 
 
 def sign(system: System) -> Head:

@@ -296,6 +296,9 @@ def _of_settings(two: Two, settings: HouseSettings) -> Iterator[Why]:
         is_on = "MASS_REVOCATION" in settings.approval_needed_for
         if is_on and after.get("mass_revocation_threshold", 0) > settings.mass_revocation_threshold:
             yield Why(kind="APPROVALS", code="threshold_raised", count=after["mass_revocation_threshold"])
+        days = after.get("audit_retention_days", settings.audit_retention_days)
+        if days < settings.audit_retention_days:  # with the record goes what others would have found in it
+            yield Why(kind="APPROVALS", code="kept_shorter", count=days)
 
 
 def _came(one: Change, field: str) -> bool:

@@ -41,6 +41,7 @@ REASONS: Final[Mapping[str, str]] = {
     "new_user": _("Somebody may sign in: %(about)s."),
     "user_changed": _("Somebody may do other things, or comes with another certificate: %(about)s."),
     "approval_off": _("This would need nobody's approval any more: %(about)s."),
+    "kept_shorter": _("The audit record is kept for no more than %(count)s days; older entries are removed."),
     "threshold_raised": _("One person could revoke %(count)s certificates at once."),
 }
 
