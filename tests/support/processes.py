@@ -3,11 +3,16 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from support.wait import PATIENCE, eventually
+from support.warm import Forked, fork
+
+OSTIARY: Final = Path(sys.executable).with_name("ostiary")
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,7 @@ class Running:
 
     name: str
     log: Path
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
 
     @property
     def pid(self) -> int:
@@ -69,17 +74,24 @@ class Running:
             raise
 
 
-def start(*argv: object, folder: Path, name: str = "", env: Mapping[str, str] | None = None) -> Running:
-    """Run a program in `folder`; `env` is added to this process's environment."""
+def start(*argv: object, folder: Path, name: str = "", env: Mapping[str, str] | None = None, by_itself: bool = False) -> Running:
+    """Run a program in `folder`; `env` is added to this process's environment.
+
+    `ostiary up` is forked from a process that has loaded it already, unless it is to be started `by_itself`.
+    """
     words = [str(word) for word in argv]
     name = name or Path(words[0]).name
     folder.mkdir(parents=True, exist_ok=True)
     log = _unused(folder, name)
+    given = {**os.environ, **(env or {})}  # noqa: TID251 (a child inherits the environment; nothing is read from it)
+    if words[:2] == [str(OSTIARY), "up"] and not by_itself:
+        log.touch()
+        return Running(name, log, fork(words, folder, log, given))
     with log.open("wb") as output:
         process = subprocess.Popen(
             words,
             cwd=folder,
-            env={**os.environ, **(env or {})},  # noqa: TID251 (a child inherits the environment; nothing is read from it)
+            env=given,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
