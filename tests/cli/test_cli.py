@@ -4,6 +4,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -45,7 +46,7 @@ COMMANDS: Final = sorted(commands())
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ostiary]:
-    with Ostiary(tmp_path_factory.mktemp("cli")) as running:
+    with Ostiary(tmp_path_factory.mktemp("cli"), partial(start, by_itself=True)) as running:
         yield running
 
 
@@ -223,10 +224,11 @@ def test_the_commands_that_ask_the_api_are_all_tried_here() -> None:
         ("listener", "list"),
         ("listener", "set"),
         ("listener", "show"),
-        ("notify", "add-email"),
-        ("notify", "add-webhook"),
+        ("notify", "add", "email"),
+        ("notify", "add", "webhook"),
         ("notify", "list"),
         ("notify", "remove"),
+        ("notify", "set"),
         ("notify", "show"),
         ("notify", "test"),
         ("profile", "create"),

@@ -310,6 +310,7 @@ def test_ten_thousand_certificates_are_asked_for_in_as_few_statements_as_sixty(v
         return counts
 
     copied(visitor, one, range(60))
+    visitor.get("/console/expiring?days=60")  # the warnings beside it are those of the last round, a minute ago
     few = asked()
     copied(visitor, one, range(60, 10_000))
     assert asked() == few

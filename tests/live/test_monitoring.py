@@ -185,8 +185,15 @@ def test_nothing_that_a_client_sends_is_written(watched: Watched, collector: Web
     strangers = [one for one in watched.lines() if one.get("request_id") in ids and one["event"] == "request"]
     assert {one["role"] for one in strangers if "role" in one} == {"public", "admin"}
     # The collector alone has what it is to be shown.
+    eventually(lambda: bool(collector.calls))
     assert {call.headers["authorization"] for call in collector.calls} == {f"Bearer {MARKER}"}
     assert {call.path for call in collector.calls} == {"/v1/traces"}
+
+
+def _with_spans(text: str) -> str:
+    """What was told, once spans were sent; they are in their own time."""
+    sent = Scrape.read(text, is_openmetrics=False).value("ostiary_spans_sent_total")
+    return text if sent and sent > 0 else ""
 
 
 @pytest.mark.usefixtures("door")
@@ -194,8 +201,8 @@ def test_prometheus_itself_accepts_what_is_told(watched: Watched) -> None:
     secret = watched.call("POST", "/v1/tokens", {"token": {"role": "monitor", "name": "prometheus"}})["token"]["secret"]
     shown = {"Authorization": f"Bearer {secret}"}  # as `credentials_file` is sent
     with httpx.Client(trust_env=False, base_url=f"http://{watched.listen}", headers=shown) as client:
-        text = client.get("/metrics").text
         assert client.get("/v1/gateways").status_code == 403
+        text = eventually(lambda: _with_spans(client.get("/metrics").text))
     done = subprocess.run(["promtool", "check", "metrics"], input=text, check=False, capture_output=True, text=True)
     assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("ostiary_")] == []
     scrape = Scrape.read(text, is_openmetrics=False)

@@ -77,14 +77,15 @@ class Running:
 def start(*argv: object, folder: Path, name: str = "", env: Mapping[str, str] | None = None, by_itself: bool = False) -> Running:
     """Run a program in `folder`; `env` is added to this process's environment.
 
-    `ostiary up` is forked from a process that has loaded it already, unless it is to be started `by_itself`.
+    `ostiary up` is forked from a process that has loaded it already, unless it has an environment of its own, or is to be started
+    `by_itself`: then its arguments and environment can be looked at as others on the machine can.
     """
     words = [str(word) for word in argv]
     name = name or Path(words[0]).name
     folder.mkdir(parents=True, exist_ok=True)
     log = _unused(folder, name)
     given = {**os.environ, **(env or {})}  # noqa: TID251 (a child inherits the environment; nothing is read from it)
-    if words[:2] == [str(OSTIARY), "up"] and not by_itself:
+    if words[:2] == [str(OSTIARY), "up"] and env is None and not by_itself:
         log.touch()
         return Running(name, log, fork(words, folder, log, given))
     with log.open("wb") as output:

@@ -12,7 +12,7 @@ START = Callable[..., Running]
 
 def test_its_output_is_heard_and_it_stops_when_told(start_process: START) -> None:
     running = start_process(sys.executable, "-uc", "import signal; print('ready'); signal.pause()")
-    assert running.says("ready") == "ready\n"
+    assert running.says("ready\n") == "ready\n"
     assert running.is_alive
     assert running.stop() == -15
     assert not running.is_alive

@@ -101,7 +101,7 @@ def refuse_unusable(ders: Iterable[bytes], field: str) -> None:
 
 def _lost(reader: Reader, ders: Iterable[bytes]) -> Iterator[_Lost]:
     """Those among the lists that we signed and do not have, the oldest first."""
-    authorities = [one for one in reader.all(AUTHORITY) if one.cross_of is None]
+    authorities = [one for one in reader.all(AUTHORITY) if one.cross_of is None and _is_readable(one)]
     lists = revocations.lists_without_content(reader)
     past = restores.of(reader)
     found = []
@@ -125,7 +125,7 @@ def _newer_of_others(
 ) -> Iterator[tuple[Authority, ForeignList, ListSource, str | None]]:
     """Lists of imported authorities that are newer than those we hold, and where these came from: taken since the backup."""
     lists = revocations.lists_without_content(reader)
-    theirs = [one for one in reader.all(AUTHORITY) if one.kind == "imported" and not one.has_key]
+    theirs = [one for one in reader.all(AUTHORITY) if one.kind == "imported" and not one.has_key and _is_readable(one)]
     for der in ders if theirs else ():
         try:
             (found,) = foreign_lists.read_lists(der, [parsed(one) for one in theirs], at, "list")
@@ -137,6 +137,15 @@ def _newer_of_others(
                 continue
             if (found.number or 0, found.this_update) > (current.number, current.this_update):
                 yield one, found, current.source, current.url
+
+
+def _is_readable(authority: Authority) -> bool:
+    """Whether its certificate is not damaged: one that is must not keep the gateway from serving what it has."""
+    try:
+        parsed(authority)
+    except Invalid:
+        return False
+    return True
 
 
 def _is_between(authority_id: str, number: int, past: Iterable[Restored]) -> bool:
@@ -202,7 +211,10 @@ def _put(
 
 
 def _authority_below(reader: Reader, authority: Authority, serial: str) -> Authority | None:
-    return next((one for one in reader.all(AUTHORITY, parent_id=authority.id) if serial_hex(parsed(one)) == serial), None)
+    return next(
+        (one for one in reader.all(AUTHORITY, parent_id=authority.id) if _is_readable(one) and serial_hex(parsed(one)) == serial),
+        None,
+    )
 
 
 def _adopted(facts: Facts, lost: _Lost) -> bool:
