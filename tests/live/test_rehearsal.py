@@ -278,6 +278,7 @@ def test_what_was_found_while_the_control_plane_was_killed_is_counted_once(
     house: Ostiary, door: Door, showing: Callable[[Leaf | None], TLSClient]
 ) -> None:
     assert house.process is not None
+    assert house.server_ca.exists()  # asked for while somebody answers
     house.process.kill()
     for _ in range(5):
         assert showing(None).get("/").status == 200

@@ -5,15 +5,18 @@ import socket
 from collections.abc import Iterator
 
 # Ports below the kernel's ephemeral range (net.ipv4.ip_local_port_range starts at 32768): a port handed out here is not
-# taken by an outgoing connection before its server binds it. Each process starts elsewhere, so that two test workers rarely meet.
-_FIRST, _COUNT = 20_000, 12_000
+# taken by an outgoing connection before its server binds it. Each test worker has a share of its own, in which it starts elsewhere
+# each time: what one was given it may bind much later.
+_FIRST, _SHARE, _SHARES = 20_000, 1_500, 8
 
 
 def _candidates() -> Iterator[int]:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")  # noqa: TID251 (no setting of ostiary's)
+    first = _FIRST + int(worker) % _SHARES * _SHARE
     at = os.getpid() * 7919
     while True:
         at += 1
-        yield _FIRST + at % _COUNT
+        yield first + at % _SHARE
 
 
 _order = _candidates()
