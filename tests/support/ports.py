@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 
 # Ports below the kernel's ephemeral range (net.ipv4.ip_local_port_range starts at 32768): a port handed out here is not
-# taken by an outgoing connection before its server binds it. Each test worker has a share of its own, for what it was given it may
+# taken by an outgoing connection before its server binds it. Each test worker has a share of its own: what it was given it may
 # bind much later; where in it, is another place each time.
 _FIRST, _SHARE, _SHARES = 20_000, 1_500, 8
 

@@ -269,6 +269,9 @@ class Keeper:
                     await self._talk(channel)
             except* Gone:
                 self._dialogue = None
+            if (own := asyncio.current_task()) is not None and own.cancelling():
+                # Told to end in the very moment in which the control plane went: a TaskGroup before Python 3.13 forgets that.
+                raise asyncio.CancelledError
             if self._following:
                 _log.warning("the control plane is gone; everything stays as it is")
                 self._following = False
