@@ -12,8 +12,8 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
-# Twice as many as there are processors: half of the time tests wait for what others do.
-TESTERS := $(shell echo $$((2 * $$(nproc))))
+# Half as many again as there are processors: much of the time tests wait for what others do.
+TESTERS := $(shell echo $$(((3 * $$(nproc) + 1) / 2)))
 UV_VERSION := 0.13.9
 
 # -qq still shows errors; what it hides are pip's remarks about the machine's own configuration.

@@ -35,10 +35,9 @@ def on_this_machine(given: Desired) -> Desired:
         )
         for place, (each, port) in enumerate(zip(given.listeners, PORTS[:-2], strict=False))
     )
-    doors = (
-        each.model_copy(update={"address": "127.0.0.1", "port": port})
-        for each, port in zip(given.doors, PORTS[-2:], strict=False)
-    )
+    # Each kind of door has a port of its own: one that comes cannot have that of one that goes in the same moment.
+    ports = dict(zip(("enrolment", "console"), PORTS[-2:], strict=True))
+    doors = (each.model_copy(update={"address": "127.0.0.1", "port": ports[each.kind]}) for each in given.doors)
     return given.model_copy(update={"listeners": tuple(moved), "doors": tuple(doors)})
 
 

@@ -73,7 +73,7 @@ class Ostiary:
         """Start, and wait until the API answers and a gateway is connected."""
         settings = ("--data-dir", self.data_dir, "--listen", self.listen, *self.options)
         self.process = self.launch(PROGRAM, "up", *settings, folder=self.folder)
-        eventually(self._is_ready, within=60)
+        eventually(self._is_ready, within=120)
         return self
 
     def stop(self) -> None:
@@ -166,7 +166,7 @@ class Ostiary:
             assert found["provisioning_status"] != "ERROR", found["provisioning_error"]
             return bool(found["provisioning_status"] == "ACTIVE")
 
-        eventually(active, within=60)
+        eventually(active, within=120)
         return self.read(listener_id)
 
     def settle(self, balancer_id: str) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class Ostiary:
             answer = self.call("GET", f"{LB}/loadbalancers/{balancer_id}/status")
             return dict(answer["statuses"]["loadbalancer"])
 
-        eventually(lambda: tree()["provisioning_status"] == "ACTIVE", within=60)
+        eventually(lambda: tree()["provisioning_status"] == "ACTIVE", within=120)
         return tree()
 
     def monitor(self, pool_id: str, **fields: Any) -> str:

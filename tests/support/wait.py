@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE: Final = 30.0  # Seconds. Generous, because it only costs time when the test is about to fail.
+PATIENCE: Final = 120.0  # Seconds. Generous, because it only costs time when the test is about to fail.
 PAUSE: Final = 0.01  # At first; then longer and longer, for whoever is asked has to work for each answer.
 LONGEST_PAUSE: Final = 0.1
 

@@ -91,6 +91,7 @@ class Keeper:
         self._to_report = asyncio.Event()
         self._engine: Engine | None = None
         self._restarts = 0
+        self._leaving = False
         self._last_error: str | None = None
 
     async def run(self) -> None:
@@ -126,6 +127,7 @@ class Keeper:
             await self._ending.attend(None)
             if (running := self._engine or engine.running(self._paths)) is not None:
                 await engine.stop(running, self._paths, self._drain_seconds)
+            self._leaving = True
             for task in tasks:
                 task.cancel()
         while self._tail.read():
@@ -269,9 +271,9 @@ class Keeper:
                     await self._talk(channel)
             except* Gone:
                 self._dialogue = None
-            if (own := asyncio.current_task()) is not None and own.cancelling():
-                # Told to end in the very moment in which the control plane went: a TaskGroup before Python 3.13 forgets that.
-                raise asyncio.CancelledError
+            if self._leaving:
+                # Cancelled in the very moment in which the control plane went: a TaskGroup before Python 3.13 forgets that.
+                return
             if self._following:
                 _log.warning("the control plane is gone; everything stays as it is")
                 self._following = False
