@@ -23,7 +23,7 @@ from ostiary.errors import Conflict, Denied, Invalid, Unavailable
 from ostiary.model.fields import Private
 from ostiary.model.house import HouseSettings
 from ostiary.model.secret import Secret
-from ostiary.ops import audit, backups, heads, house_settings, secrets, setup
+from ostiary.ops import audit, backups, heads, house, secrets, setup
 from ostiary.ops.anchor import Anchor
 from ostiary.ops.caller import Caller
 from ostiary.ops.signing import open_issuer
@@ -308,7 +308,7 @@ def test_only_administrators_make_one_and_none_makes_off_with_the_keys_alone(
     with pytest.raises(Invalid, match="passphrase"):
         backups.make(system, ADMIN, b"short", with_kek=True)
     with store.write() as transaction:
-        decided = HouseSettings(id=house_settings.ID, approval_needed_for=("KEY_EXPORT",))
+        decided = HouseSettings(id=house.ID, approval_needed_for=("KEY_EXPORT",))
         transaction.insert(kinds.HOUSE_SETTINGS, decided)
     with pytest.raises(Conflict, match="another person must agree here before a key is exported"):
         backups.make(system, ADMIN, PASSPHRASE, with_kek=True)

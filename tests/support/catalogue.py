@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from ostiary.access import reasons
 from ostiary.console import differences, forms
 from ostiary.console.deeds import SORTS
+from ostiary.model import resource
 from ostiary.model.fields import Private, traits
 from ostiary.pki import door_words
 from ostiary.web.words import CATALOGUES
@@ -128,7 +129,7 @@ def recorded() -> Iterator[tuple[str, str]]:
     left = [sort.model for sort in SORTS.values() if sort.model is not None]
     for model in left:
         for name, info in model.model_fields.items():
-            if name in differences.NOTED or info.annotation is Private:
+            if name in resource.NOTED or info.annotation is Private:
                 continue
             yield differences.title(model, name), f"record of {model.__name__}"
             inner = differences.model_of(model, name)

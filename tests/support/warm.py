@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-_LOOK_SECONDS: Final = 0.02
+_LOOK_SECONDS: Final = 0.02  # it is no child of ours, so that its end wakes nobody here
 _LONGEST: Final = 1 << 16
 
 

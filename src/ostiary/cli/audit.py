@@ -14,7 +14,7 @@ from ostiary.cli.options import DataDir, Json
 from ostiary.cli.output import as_json, as_table, refusals_in_one_line
 
 PATH: Final = "/v1/audit"
-_POLL_SECONDS: Final = 0.2
+_POLL_SECONDS: Final = 0.2  # between two questions how far it is: nothing but a bar hangs on it
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ostiary.console import lists
+from ostiary.console import decisions, lists
 from ostiary.console.differences import Told, told
 from ostiary.console.status import Shown, Tone
 from ostiary.console.visit import Visit, action, page
@@ -24,8 +24,6 @@ STATES: Final[dict[str, tuple[str, Tone]]] = {
     "LAPSED": (_("Lapsed"), "off"),
     "OVERTAKEN": (_("Overtaken by other changes"), "bad"),
 }
-_REASON_MAX: Final = 255
-_STATUSES: Final = ((Invalid, 422), (Conflict, 409), (Denied, 403))
 _SETTINGS: Final = frozenset(
     {"access_exception", "access_rule", "healthmonitor", "listener", "loadbalancer", "member", "pool"}
 )  # fmt: skip
@@ -72,7 +70,7 @@ def details(visit: Visit) -> Response:
 def approve(visit: Visit) -> Response:
     """Agree; then it is done."""
     try:
-        after = approvals.approve(visit.system, visit.caller, visit.path["approval_id"], _reason(visit))
+        after = approvals.approve(visit.system, visit.caller, visit.path["approval_id"], decisions.reason(visit))
     except (Invalid, Conflict, Denied) as error:
         return _details(visit, error)
     if after.status == "GRANTED":
@@ -83,7 +81,7 @@ def approve(visit: Visit) -> Response:
 def refuse(visit: Visit) -> Response:
     """Refuse it."""
     try:
-        approvals.refuse(visit.system, visit.caller, visit.path["approval_id"], _reason(visit))
+        approvals.refuse(visit.system, visit.caller, visit.path["approval_id"], decisions.reason(visit))
     except (Invalid, Conflict, Denied) as error:
         return _details(visit, error, "refuse")
     return visit.see(_place(visit), visit.say(_("It was refused, and nothing was done.")))
@@ -92,7 +90,7 @@ def refuse(visit: Visit) -> Response:
 def withdraw(visit: Visit) -> Response:
     """Take back what one asked for oneself."""
     try:
-        approvals.withdraw(visit.system, visit.caller, visit.path["approval_id"], _reason(visit))
+        approvals.withdraw(visit.system, visit.caller, visit.path["approval_id"], decisions.reason(visit))
     except (Invalid, Conflict, Denied) as error:
         return _details(visit, error, "withdraw")
     return visit.see(_place(visit), visit.say(_("You took it back, and nothing was done.")))
@@ -101,7 +99,7 @@ def withdraw(visit: Visit) -> Response:
 def justify(visit: Visit) -> Response:
     """Say why it is needed."""
     try:
-        words = _reason(visit, "justification")
+        words = decisions.reason(visit, "justification")
         if not words:
             raise Invalid("justification", "say why it is needed; whoever decides will read it")  # noqa: TRY301 (as the core does)
         approvals.justify(visit.system, visit.caller, visit.path["approval_id"], words)
@@ -110,22 +108,12 @@ def justify(visit: Visit) -> Response:
     return visit.see(_place(visit), visit.say(_("Whoever decides reads why it is needed.")))
 
 
-def _reason(visit: Visit, field: str = "reason") -> str:
-    reason = visit.form.text(field)
-    if len(reason) > _REASON_MAX:
-        raise Invalid(field, f"must not be longer than {_REASON_MAX} characters")
-    return reason
-
-
 def _details(visit: Visit, error: Refusal | None = None, about: str = "approve") -> Response:
     asked = approvals.get(visit.system, visit.caller, visit.path["approval_id"])
     standing = approvals.standing(visit.system, visit.caller, asked.id)
-    why = ""
-    if error is not None:
-        why = visit.say(error.message if isinstance(error, Invalid | Conflict) else str(error))
     return visit.page(
         "approval.html",
-        next((code for kind, code in _STATUSES if isinstance(error, kind)), 200),
+        decisions.status(error),
         asked=asked,
         title=title(visit, asked),
         state=_state(visit, asked),
@@ -136,7 +124,7 @@ def _details(visit: Visit, error: Refusal | None = None, about: str = "approve")
         effects=_effects(visit, asked) if asked.status == "PENDING" else (),
         standing=standing,
         why_not=visit.say(standing.why_not) if standing.why_not else "",
-        error=why,
+        error=decisions.words(visit, error),
         about=about,
         reason=visit.form.text("reason"),
         is_mine=visit.caller.name == asked.requested_by,

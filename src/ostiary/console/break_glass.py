@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ostiary.console import forms, lists
+from ostiary.console import decisions, forms, lists
 from ostiary.console.attempts import NOT_YET, Attempt, attempt
 from ostiary.console.deeds import deed
 from ostiary.console.differences import Change, things
@@ -90,15 +90,13 @@ def _home(visit: Visit, filled: Filled, done: Attempt = NOT_YET) -> Response:
 
 def _details(visit: Visit, error: Invalid | Conflict | Denied | None = None) -> Response:
     glass = break_glass.get(visit.system, visit.caller, visit.path["glass_id"])
-    statuses = ((Invalid, 422), (Conflict, 409), (Denied, 403))
-    why = "" if error is None else visit.say(str(error) if isinstance(error, Denied) else error.message)
     return visit.page(
         "break_glass.html",
-        next((code for kind, code in statuses if isinstance(error, kind)), 200),
+        decisions.status(error),
         glass=glass,
         state=_state(visit, glass),
         done=_done(visit, glass),
-        error=why,
+        error=decisions.words(visit, error),
         review=visit.form.text("review"),
         is_mine=visit.caller.name == glass.begun_by,
         back=_place(visit),

@@ -19,6 +19,7 @@ from ostiary.console.deeds import SORTS, sort
 from ostiary.console.forms import CHOICES
 from ostiary.console.visit import Visit
 from ostiary.model.fields import traits
+from ostiary.model.resource import NOTED
 from ostiary.ops.spoken_of import named
 from ostiary.web import formats
 from ostiary.web.words import _
@@ -47,7 +48,6 @@ _OF_OTHERS: Final = {"parent_id", "series_id", "from_series_id", "to_series_id",
 _HREF: Final = re.compile(r"(?:https?://[^/\s]{1,255})?/?(?:v1/)?(authorities|secrets|containers)/([0-9a-f-]{36})/?")
 _PLURALS: Final = {"authorities": "authority", "secrets": "secret", "containers": "container"}
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-NOTED: Final = frozenset({"id", "revision", "created_at", "updated_at"})
 _LONG: Final = 400  # characters that are shown at once
 _MANY: Final = 50  # parts of one value
 _LENGTH: Final = TypeAdapter(timedelta)

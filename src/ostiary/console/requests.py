@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ostiary.console import certificates, lists
+from ostiary.console import certificates, decisions, lists
 from ostiary.console.profiles import NAMES
 from ostiary.console.status import Shown, Tone
 from ostiary.console.visit import Visit, action, page
@@ -20,7 +20,6 @@ STATES: Final[dict[str, tuple[str, Tone]]] = {
     "ISSUED": (_("Issued"), "good"),
     "REFUSED": (_("Refused"), "off"),
 }
-_REASON_MAX: Final = 255
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def details(visit: Visit) -> Response:
 def approve(visit: Visit) -> Response:
     """Agree. The last approval that is needed issues the certificate."""
     try:
-        reason = _reason(visit)
+        reason = decisions.reason(visit)
         after = requests.approve(visit.system, visit.caller, visit.path["request_id"], reason)
     except (Invalid, Conflict, Denied) as error:
         return _details(visit, error)
@@ -75,35 +74,26 @@ def approve(visit: Visit) -> Response:
 def refuse(visit: Visit) -> Response:
     """Refuse it, or take it back."""
     try:
-        requests.refuse(visit.system, visit.caller, visit.path["request_id"], _reason(visit))
+        requests.refuse(visit.system, visit.caller, visit.path["request_id"], decisions.reason(visit))
     except (Invalid, Conflict, Denied) as error:
         return _details(visit, error, "refuse")
     return visit.see(_place(visit), visit.say(_("The request was refused.")))
-
-
-def _reason(visit: Visit) -> str:
-    reason = visit.form.text("reason")
-    if len(reason) > _REASON_MAX:
-        raise Invalid("reason", f"must not be longer than {_REASON_MAX} characters")
-    return reason
 
 
 def _details(visit: Visit, error: Invalid | Conflict | Denied | None = None, about: str = "approve") -> Response:
     asked = requests.get(visit.system, visit.caller, visit.path["request_id"])
     me = visit.caller.name
     issuers = naming.authorities(visit.system, visit.caller, [asked.authority_id])
-    why = "" if error is None else visit.say(str(error) if isinstance(error, Denied) else error.message)
-    statuses = ((Invalid, 422), (Conflict, 409), (Denied, 403))
     return visit.page(
         "request.html",
-        next((code for kind, code in statuses if isinstance(error, kind)), 200),
+        decisions.status(error),
         asked=asked,
         title=_title(asked),
         names=_names(visit, asked.asked_for),
         state=_state(visit, asked),
         authority=issuers[asked.authority_id] or asked.authority_id,
         looked=_looked(visit, asked) if asked.status == "PENDING" else None,
-        error=why,
+        error=decisions.words(visit, error),
         about=about,
         reason=visit.form.text("reason"),
         is_mine=me == asked.requested_by,

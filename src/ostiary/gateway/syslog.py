@@ -23,8 +23,8 @@ from ostiary.recording import Target
 _LONGEST_DATAGRAM: Final = 2048  # what every receiver should take (RFC 5426 3.2)
 _LONGEST: Final = 8192  # and in a stream (RFC 5425 4.3.1)
 _AT_ONCE: Final = 32  # datagrams, which overrun a receiver that is given no time
-_BREATH: Final = 0.005  # seconds
-_LOOK_EVERY: Final = 0.005
+_BREATH: Final = 0.005  # seconds after so many datagrams: a socket's buffer that is full drops them, and nobody says so
+_LOOK_EVERY: Final = 0.005  # the kernel counts what is not acknowledged, and wakes nobody when that changes
 _LOOKS: Final = 16  # at what they say, at a time; then it has to wait
 _HUNG_UP: Final = "the other side hung up"
 _WARNING, _ERROR, _INFORMATIONAL = 4, 3, 6

@@ -1,8 +1,12 @@
 """What every stored thing has."""
 
 from datetime import datetime
+from typing import Final
 
 from ostiary.model.fields import Data, Tags, Text, setting
+
+# What each has that nobody decides: of which one it is, and when and by what it came to be as it is.
+NOTED: Final = frozenset({"id", "revision", "created_at", "updated_at"})
 
 
 class Resource(Data):

@@ -85,12 +85,11 @@ def _exported(system: System, wanted: AuditSearch, until: Head) -> Iterator[byte
     with system.store.read() as reader:
         begins_after, begins_hash = stored_heads.begins_after(reader)
         keys = [{"id": key.id, "public_key": key.public_key} for key in stored_heads.keys(reader)]
+        first = stored_heads.at(reader, begins_after)
     is_selection = wanted != EVERYTHING
     begin = {"begins_after": begins_after, "begins_hash": begins_hash, "selection": is_selection, "wanted": _asked(wanted)}
     yield _line({_OURS: "audit-export", "version": 1, "at": until.at.isoformat(), **begin, "keys": keys})
     reached, count, signed_count = begins_after, 0, 0
-    with system.store.read() as reader:
-        first = stored_heads.at(reader, begins_after)
     if first is not None and not is_selection:
         signed_count += 1
         yield _line(_head_line(first))

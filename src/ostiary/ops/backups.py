@@ -10,23 +10,23 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
 from ostiary.errors import Conflict, Invalid
 from ostiary.ids import new_id
 from ostiary.model.backup import KeyElsewhere, Manifest
-from ostiary.ops import house_settings
+from ostiary.ops import house
 from ostiary.ops.caller import Caller
-from ostiary.ops.record import entry
+from ostiary.ops.record import note
 from ostiary.ops.setup import Setup
 from ostiary.ops.system import System
 from ostiary.pki import kek
 from ostiary.pki.sealed_stream import FIELD, Reads, opened, sealed
 from ostiary.store import dump, revocations
 from ostiary.store.kinds import AUTHORITY
-from ostiary.store.store import Change, Reader, Store
+from ostiary.store.store import Reader, Store
 
 KEK: Final = "kek"
 GATEWAY_ID: Final = "gateway-id"
@@ -62,7 +62,7 @@ def make(system: System, caller: Caller, passphrase: bytes, *, with_kek: bool) -
     """A backup through the API. Raises `Conflict` where another person has to agree before a key leaves: all of them would."""
     caller.must("backup:make")
     with system.store.read() as reader:
-        if with_kek and "KEY_EXPORT" in house_settings.read(reader).approval_needed_for:
+        if with_kek and "KEY_EXPORT" in house.read(reader).approval_needed_for:
             raise Conflict(
                 "another person must agree here before a key is exported, and this would export all of them: leave the "
                 "key-encryption key out, or make the backup on the machine itself while ostiary is stopped.",
@@ -77,7 +77,7 @@ def stream(store: Store, caller: Caller, passphrase: bytes, what: What, *, with_
     kek.refuse_short(passphrase)
     kept = {name: content for name, content in what.keepsakes.items() if with_kek or name != KEK}
     backup_id = new_id()
-    _say(store, caller, "backup:make", backup_id, {"with_kek": KEK in kept})
+    note(store, caller, "backup:make", "backup", backup_id, {"with_kek": KEK in kept})
     return _made(store, caller, passphrase, replace(what, keepsakes=kept), backup_id)
 
 
@@ -109,7 +109,7 @@ def _made(store: Store, caller: Caller, passphrase: bytes, what: What, backup_id
             octets += len(piece)
             yield piece
     about = {"sha256": digest.hexdigest(), "octets": octets, "revision": manifest.revision, "audit": manifest.audit_sequence}
-    _say(store, caller, "backup:finish", backup_id, about)
+    note(store, caller, "backup:finish", "backup", backup_id, about)
 
 
 def _about(reader: Reader, what: What) -> Manifest:
@@ -176,8 +176,3 @@ def _keepsakes(line: bytes, manifest: Manifest) -> Mapping[str, bytes]:
     if kept.keys() - _KEEPSAKES or any(len(one) > _KEEPSAKE_MAX for one in kept.values()) or (KEK in kept) != manifest.has_kek:
         raise Invalid(FIELD, "the files in it are not those that ostiary puts there.")
     return kept
-
-
-def _say(store: Store, caller: Caller, action: str, backup_id: str, about: Mapping[str, Any]) -> None:
-    said = entry(caller, action, Change("backup", backup_id, None, dict(about)), None)
-    store.record(lambda facts: facts.append_audit(said))

@@ -13,7 +13,7 @@ from ostiary.errors import Conflict
 from ostiary.ids import new_id
 from ostiary.model.approval import BreakGlass, NewBreakGlass
 from ostiary.model.query import Page, Query
-from ostiary.ops import apart, gate
+from ostiary.ops import apart, gate, house
 from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.facts import record
 from ostiary.ops.system import System
@@ -30,7 +30,7 @@ def begin(system: System, caller: Caller, wanted: NewBreakGlass) -> BreakGlass:
     caller.must("break-glass:begin")
 
     def work(facts: Facts) -> BreakGlass:
-        if not gate.settings(facts).approval_needed_for:
+        if not house.read(facts).approval_needed_for:
             raise Conflict("Nothing needs another person's approval here; do it.")
         known = gate.open_of(facts, caller, facts.at)
         if known is not None:

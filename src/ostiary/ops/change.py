@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from ostiary import logs, tracing
 from ostiary.envoy.snapshot import snapshot
 from ostiary.model.fields import Private
-from ostiary.ops import gate
+from ostiary.ops import gate, house
 from ostiary.ops.caller import Caller
 from ostiary.ops.record import entry
 from ostiary.ops.system import System
@@ -25,13 +25,13 @@ def change(system: System, caller: Caller, action: str) -> Iterator[Transaction]
     """
     caller.must(action)
     with system.store.write() as transaction:
-        status, house = transaction.status_sequence(), gate.settings(transaction)
+        status, settings = transaction.status_sequence(), house.read(transaction)
         yield transaction
         if not transaction.changed:
             return
         with tracing.span("translate, to see that it can be carried out"):
             snapshot(desired(transaction, system.sealer, transaction.at, lists=Unread()))
-        gate.look(system, transaction, caller, action, house)
+        gate.look(system, transaction, caller, action, settings)
         for changed in transaction.changed:
             said = entry(caller, action, changed, transaction.next_revision)
             transaction.append_audit({**said, **transaction.remarks})

@@ -17,17 +17,16 @@ from ostiary.errors import Conflict, Denied
 from ostiary.model.approval import CHANGES_SHOWN, Approval, BreakGlass, ChangedThing, ChosenKind, Why
 from ostiary.model.fields import traits
 from ostiary.model.house import HouseSettings
-from ostiary.ops import apart, protection
+from ostiary.model.resource import NOTED
+from ostiary.ops import apart, house, protection
 from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.people import SKEW
 from ostiary.ops.system import System
-from ostiary.store.kinds import APPROVAL, AUTHORITY, BREAK_GLASS, BY_NAME, HOUSE_SETTINGS
+from ostiary.store.kinds import APPROVAL, AUTHORITY, BREAK_GLASS, BY_NAME
 from ostiary.store.store import Change, Reader, Transaction
 
 log = structlog.get_logger(source="approvals")
 
-_HOUSE: Final = "house"
-_NOTED: Final = frozenset({"id", "revision", "created_at", "updated_at"})
 # What these bring is theirs; elsewhere a certificate of an authority is made anew each time.
 _BROUGHT: Final = frozenset({"authority:import", "authority:import-key", "authority:update", "authority:upload"})
 _OURS: Final = frozenset({APPROVAL.name, BREAK_GLASS.name})
@@ -59,25 +58,20 @@ class Decided(Conflict):
     """It cannot be decided any more, or not by this person."""
 
 
-def settings(reader: Reader) -> HouseSettings:
-    """Those in force; asked before a change, for it may be they that change."""
-    return reader.get(HOUSE_SETTINGS, _HOUSE) or HouseSettings(id=_HOUSE)
-
-
 def why(reader: Reader, kind: ChosenKind, code: str, about: str = "", count: int | None = None) -> tuple[Why, ...]:
     """A reason, where another person has to agree to this kind of thing."""
-    if kind not in settings(reader).approval_needed_for:
+    if kind not in house.read(reader).approval_needed_for:
         return ()
     return (Why(kind=kind, code=code, about=about, count=count),)
 
 
-def look(system: System, transaction: Transaction, caller: Caller, action: str, house: HouseSettings) -> None:
-    """Let a change of the configuration through, or raise `Stopped`. `house` are the settings as they were before it."""
-    if caller is SYSTEM or not house.approval_needed_for:
+def look(system: System, transaction: Transaction, caller: Caller, action: str, settings: HouseSettings) -> None:
+    """Let a change of the configuration through, or raise `Stopped`. `settings` are those as they were before it."""
+    if caller is SYSTEM or not settings.approval_needed_for:
         return
     with system.store.read() as before:
         two = protection.Two(before, transaction, tuple(transaction.changed), system.sealer, transaction.at)
-        found = protection.reasons(two, house)
+        found = protection.reasons(two, settings)
     ask(transaction, caller, action, found, transaction.changed)
 
 
@@ -187,7 +181,7 @@ def _settings(kind: str, document: dict[str, Any] | None, made: set[str]) -> dic
         return None
     known = BY_NAME.get(kind)
     derived = {name for name, info in known.model.model_fields.items() if traits(info).get("derived")} if known else set()
-    return {name: value for name, value in document.items() if name not in _NOTED | derived | made}
+    return {name: value for name, value in document.items() if name not in NOTED | derived | made}
 
 
 def _told(changes: Sequence[Change]) -> tuple[ChangedThing, ...]:

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from ostiary.ops import house_settings
+from ostiary.ops import house
 from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.record import entry, note
 from ostiary.ops.system import System
@@ -80,7 +80,7 @@ def prune_due(system: System) -> int:
     """
     count = 0
     with system.store.read() as reader:
-        kept_since = system.clock() - timedelta(days=house_settings.read(reader).audit_retention_days)
+        kept_since = system.clock() - timedelta(days=house.read(reader).audit_retention_days)
         begun = stored.begun_at(reader)
     if begun is None or begun > kept_since - _AT_LEAST:
         return 0
@@ -129,5 +129,5 @@ def _key(system: System) -> HeadKey:
 
 def exported(system: System, caller: Caller, about: dict[str, object]) -> Head:
     """Put on record that the record was handed out, and sign where it stands then."""
-    note(system, caller, "audit:export", "audit", "", about)
+    note(system.store, caller, "audit:export", "audit", "", about)
     return sign(system)

@@ -1,11 +1,11 @@
-"""What people decide about this ostiary as a whole: one thing, which is there from the beginning.
+"""To decide about this ostiary as a whole: one thing, which is there from the beginning.
 
 Going back to an earlier revision leaves it as it is: it says who must agree to what and what is kept, and nobody gets around
 that by going back.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from ostiary.model.house import HouseSettings
 from ostiary.ops import apart
@@ -13,17 +13,10 @@ from ostiary.ops.asking import asks
 from ostiary.ops.caller import SYSTEM, Caller
 from ostiary.ops.change import change
 from ostiary.ops.edit import edited
+from ostiary.ops.house import read
 from ostiary.ops.meanwhile import refuse_if_overtaken
 from ostiary.ops.system import System
 from ostiary.store.kinds import HOUSE_SETTINGS
-from ostiary.store.store import Reader
-
-ID: Final = "house"
-
-
-def read(reader: Reader) -> HouseSettings:
-    """As they are in force; the defaults until somebody decides otherwise."""
-    return reader.get(HOUSE_SETTINGS, ID) or HouseSettings(id=ID)
 
 
 def get(system: System, caller: Caller) -> HouseSettings:
@@ -42,6 +35,6 @@ def update(system: System, caller: Caller, changes: Mapping[str, Any], *, since:
         after = edited(before, changes)
         if after.approval_needed_for and not before.approval_needed_for and caller is not SYSTEM:
             apart.refuse_alone(transaction, transaction.at)
-        if transaction.get(HOUSE_SETTINGS, ID) is not None:
+        if before.created_at is not None:
             return transaction.replace(HOUSE_SETTINGS, before, after)
         return before if after == before else transaction.insert(HOUSE_SETTINGS, after)

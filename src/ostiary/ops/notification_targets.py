@@ -165,7 +165,7 @@ def test(system: System, caller: Caller, target_id: str) -> Outcome:
     message = new_message(target, "test", letters.test_body(target, at), at)
     outcome = send(system, target, message)
     note(
-        system,
+        system.store,
         caller,
         "notification-target:test",
         NOTIFICATION_TARGET.name,

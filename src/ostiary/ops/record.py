@@ -1,13 +1,10 @@
 """What the record says of a change. Both write paths, settings and facts, say it the same way."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ostiary.ops.caller import Caller
-from ostiary.store.store import Change
-
-if TYPE_CHECKING:
-    from ostiary.ops.system import System
+from ostiary.store.store import Change, Store
 
 
 def entry(caller: Caller, action: str, changed: Change, revision: int | None) -> dict[str, Any]:
@@ -28,13 +25,13 @@ def entry(caller: Caller, action: str, changed: Change, revision: int | None) ->
     }
 
 
-def note(system: "System", caller: Caller, action: str, kind: str, resource_id: str, about: Mapping[str, Any]) -> None:
+def note(store: Store, caller: Caller, action: str, kind: str, resource_id: str, about: Mapping[str, Any]) -> None:
     """Put on record what changed no resource: that something was handed out, signed off, or refused.
 
     Returns once it is committed. Who may do it is the business of whoever calls; `about` must hold no secret.
     """
     said = entry(caller, action, Change(kind, resource_id, None, dict(about)), None)
-    system.store.record(lambda facts: facts.append_audit(said))
+    store.record(lambda facts: facts.append_audit(said))
 
 
 def _difference(changed: Change) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

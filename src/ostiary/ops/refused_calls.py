@@ -43,6 +43,6 @@ def tell(system: "System") -> int:
     count = 0
     for (name, role), tally in system.refused_calls.tallies():
         if (told := tally.due(system.clock())) is not None:
-            note(system, Caller(name, role), "caller:refuse", "caller", "", told)
+            note(system.store, Caller(name, role), "caller:refuse", "caller", "", told)
             count += 1
     return count

@@ -126,7 +126,7 @@ def _released(
     system: System, caller: Caller, wanted: Wanted, frameworks: tuple[Framework, ...], now: datetime
 ) -> Iterator[bytes]:
     try:
-        note(system, caller, "audit:report", "audit", "", _asked(wanted, frameworks))
+        note(system.store, caller, "audit:report", "audit", "", _asked(wanted, frameworks))
         yield from _made(_scope(system, caller, wanted, now), wanted, frameworks)
     finally:
         _making.release()
@@ -168,7 +168,7 @@ def _made(scope: Scope, wanted: Wanted, frameworks: tuple[Framework, ...]) -> It
     manifest = json.dumps(_manifest(scope, wanted, frameworks, summaries, archive, chain), ensure_ascii=False, indent=1).encode()
     # On record before it is handed out, so that nobody can hand out another one for it.
     told = {"manifest_sha256": hashlib.sha256(manifest).hexdigest(), **_asked(wanted, frameworks)}
-    note(scope.system, scope.caller, "audit:report", "audit", "", told)
+    note(scope.system.store, scope.caller, "audit:report", "audit", "", told)
     yield from archive.add("manifest.json", [manifest])
     yield from archive.add("SHA256SUMS", ["".join(f"{one.sha256}  {one.name}\n" for one in archive.files).encode()])
     yield from archive.close()

@@ -9,7 +9,7 @@ from ostiary.errors import Conflict, Invalid
 from ostiary.model.approval import CHANGES_SHOWN, Why
 from ostiary.model.authority import Authority, Certificate
 from ostiary.model.revocation import HOLD, RELEASED, Matching, Revocation, Revoke
-from ostiary.ops import gate
+from ostiary.ops import gate, house
 from ostiary.ops.asking import asks
 from ostiary.ops.caller import Caller
 from ostiary.ops.change import change
@@ -116,18 +116,18 @@ def _agreed(system: System, caller: Caller, ids: Sequence[str], wanted: Revoke) 
         return facts.remarks
 
     with system.store.read() as reader:
-        is_on = "MASS_REVOCATION" in gate.settings(reader).approval_needed_for
+        is_on = "MASS_REVOCATION" in house.read(reader).approval_needed_for
     return record(system, caller, "certificate:revoke", work) if is_on else {}
 
 
 def _many(facts: Facts, caller: Caller, count: int) -> tuple[Why, ...]:
     """Whether these are too many for one person, with those that they revoked within the last hour."""
-    house = gate.settings(facts)
-    if "MASS_REVOCATION" not in house.approval_needed_for:
+    settings = house.read(facts)
+    if "MASS_REVOCATION" not in settings.approval_needed_for:
         return ()  # the usual case: nothing is counted
     here = sum(one.kind == CERTIFICATE.name and bool((one.after or {}).get("revoked_at")) for one in facts.changed)
     lately = doings.count(facts, caller.name, "certificate:revoke", facts.at - _AT_ONCE) + here
-    if count + lately <= house.mass_revocation_threshold:
+    if count + lately <= settings.mass_revocation_threshold:
         return ()
     return (Why(kind="MASS_REVOCATION", code="many_revoked", count=count),)
 

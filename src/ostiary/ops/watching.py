@@ -28,7 +28,7 @@ from ostiary.model.warning import (
     kind_of,
     news,
 )
-from ostiary.ops import house_settings, letters, outbox, warning_words, watched
+from ostiary.ops import house, letters, outbox, warning_words, watched
 from ostiary.ops.caller import Caller
 from ostiary.ops.notification_targets import new_message
 from ostiary.ops.system import System
@@ -136,7 +136,7 @@ def _current(system: System) -> tuple[Notice, ...]:
     if known is not None:
         return known
     with system.store.read() as reader:
-        days = house_settings.read(reader).warn_days
+        days = house.read(reader).warn_days
         found = judged(watched.things(system, reader, days, at), days, at)
     system.since.keep(key, found, at)
     return found

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from ostiary.model.resource import NOTED
 from ostiary.ops.evidence.section import WHO, Column, Row, Rows, Scope, Section, link, said, who
 from ostiary.store import evidence
 from ostiary.store.store import AuditRow
@@ -16,7 +17,6 @@ _ELSEWHERE: Final = frozenset(
 _AGREEING: Final = ("approval", "break-glass")
 _NO_CHANGE: Final = frozenset({"audit", "session", "sign-in-link", "caller", "approval", "break-glass", "review", "backup"})
 _LONG: Final = 300  # characters of one value that the tables show; the exported record has it whole
-_NOTED: Final = frozenset({"id", "revision", "created_at", "updated_at"})
 
 
 def _changes(scope: Scope) -> Rows:
@@ -70,7 +70,7 @@ def _told(document: Mapping[str, Any] | None) -> str:
     """The fields that say something, as JSON; what is long is cut here and whole in the exported record."""
     if document is None:
         return ""
-    shown = {name: _short(value) for name, value in document.items() if name not in _NOTED and value not in (None, "", [], {})}
+    shown = {name: _short(value) for name, value in document.items() if name not in NOTED and value not in (None, "", [], {})}
     return json.dumps(shown, ensure_ascii=False, sort_keys=True) if shown else ""
 
 

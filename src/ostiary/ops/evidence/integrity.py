@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ostiary.model.house import HouseSettings
-from ostiary.ops import house_settings
+from ostiary.ops import house
 from ostiary.ops.chain import Verification
 from ostiary.ops.evidence.section import Column, Row, Rows, Scope, Section, paged
 from ostiary.store import evidence, heads
 from ostiary.store.evidence import Link
-from ostiary.store.kinds import HOUSE_SETTINGS
 from ostiary.store.then import Then
 
 _YEAR: Final = 365
@@ -55,9 +53,9 @@ def _facts(scope: Scope, verified: Verification) -> Iterator[tuple[str, Any, tup
 
 def _retention(scope: Scope) -> Iterator[tuple[str, Any, tuple[Link, ...]]]:
     with scope.system.store.read() as reader:
-        then = Then(reader, scope.end).get(HOUSE_SETTINGS, house_settings.ID) or HouseSettings(id=house_settings.ID)
-        now = house_settings.read(reader)
-        its = evidence.links(reader, [house_settings.ID], scope.head.sequence).get(house_settings.ID, ())
+        then = house.read(Then(reader, scope.end))
+        now = house.read(reader)
+        its = evidence.links(reader, [house.ID], scope.head.sequence).get(house.ID, ())
         oldest = evidence.oldest(reader)
     days = then.audit_retention_days
     yield "Entries are kept for", f"{days} days at the end of the period{_less(days)}", its
