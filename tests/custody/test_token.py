@@ -27,7 +27,7 @@ from ostiary.pki import crl, keys, signatures, signing
 from ostiary.pki.issue import Issuer, create_intermediate, create_root
 from ostiary.pki.keys import KeySpec
 from ostiary.pki.names import SubjectFields
-from support.softhsm import LABEL, MODULE, PIN, SoftHSM
+from support.softhsm import MODULE, PIN, SoftHSM
 from support.wait import eventually
 
 SPECS = get_args(KeySpec)
@@ -187,7 +187,7 @@ def test_a_token_that_is_gone_is_said_and_one_that_is_back_signs(hsm: SoftHSM) -
 
     eventually(is_refused)  # SoftHSM may have what it has just read in memory for a moment
     for _ in range(2):
-        with pytest.raises(Unavailable, match=rf"token '{LABEL}' is not there.*nothing can be signed.*all else goes on"):
+        with pytest.raises(Unavailable, match=rf"token '{hsm.label}' is not there.*nothing can be signed.*all else goes on"):
             signing.sign(key, b"message")
     hsm.plug_in()
     verify(key, signing.sign(key, b"message"), b"message")

@@ -6,13 +6,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import pytest
 
 from ostiary.custody.token import Location, Token
 
 MODULE: Final = "/usr/lib/softhsm/libsofthsm2.so"
-LABEL: Final = "ostiary-test"
 PIN: Final = "734591-user-pin"
 
 
@@ -21,10 +21,11 @@ class SoftHSM:
     """The token, where it is now, and what a process needs to find it."""
 
     folder: Path
+    label: str
 
     @property
     def location(self) -> Location:
-        return Location(MODULE, LABEL, self.pin_file)
+        return Location(MODULE, self.label, self.pin_file)
 
     @property
     def pin_file(self) -> Path:
@@ -40,7 +41,7 @@ class SoftHSM:
         return {
             "SOFTHSM2_CONF": str(self.folder / "softhsm2.conf"),
             "OSTIARY_PKCS11_MODULE": MODULE,
-            "OSTIARY_PKCS11_TOKEN": LABEL,
+            "OSTIARY_PKCS11_TOKEN": self.label,
             "OSTIARY_PKCS11_PIN_FILE": str(self.pin_file),
         }
 
@@ -61,14 +62,18 @@ def custody(token: SoftHSM) -> Token:
 
 
 def a_token(folder: Path) -> SoftHSM:
-    """Make one. `SOFTHSM2_CONF` must be set where it is used: see `environment`."""
+    """Make one. `SOFTHSM2_CONF` must be set where it is used: see `environment`.
+
+    Each has a name of its own: a module reads where its tokens are when it starts, and one that an earlier test of this process
+    started would lead to that test's token, were they called alike.
+    """
     if shutil.which("softhsm2-util") is None:
         pytest.fail("no SoftHSM; `make test` installs it (Debian package softhsm2)")
-    token = SoftHSM(folder)
+    token = SoftHSM(folder, f"test-{uuid4().hex[:12]}")
     token.tokens.mkdir(parents=True)
     config = f"directories.tokendir = {token.tokens}\nobjectstore.backend = file\nlog.level = ERROR\n"
     (folder / "softhsm2.conf").write_text(config)
     token.pin_file.write_text(f"{PIN}\n")
-    command = ("softhsm2-util", "--init-token", "--free", "--label", LABEL, "--pin", PIN, "--so-pin", "so-pin-of-test")
+    command = ("softhsm2-util", "--init-token", "--free", "--label", token.label, "--pin", PIN, "--so-pin", "so-pin-of-test")
     subprocess.run(command, env={"PATH": os.defpath, **token.environment}, capture_output=True, check=True)
     return token
