@@ -44,7 +44,7 @@ class Ratio:
     most: float
 
     def __str__(self) -> str:
-        return f"{self.median:.2f}× ({self.least:.2f}-{self.most:.2f})"
+        return f"{self.median:.2f} times ({self.least:.2f}-{self.most:.2f})"
 
 
 class Notebook:
@@ -127,14 +127,8 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def machine() -> dict[str, str]:
     """What was measured on."""
-    cpu = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024**2
     return {
         "CPU": f"{cpu}, {os.cpu_count()} cores",
