@@ -22,7 +22,6 @@ ROOT: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # Run as a script, from anywhere.
 
 from benchmarks import stack  # noqa: E402 (after the path is set)
-
 from support.backend import Backend  # noqa: E402 (after the path is set)
 from support.certs import Authority  # noqa: E402 (after the path is set)
 from support.stack import Ostiary  # noqa: E402 (after the path is set)

@@ -19,7 +19,6 @@ ROOT: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # Run as a script, from anywhere.
 
 from benchmarks import load, stack  # noqa: E402 (after the path is set)
-
 from support.tls_clients import Refused, TLSClient  # noqa: E402 (after the path is set)
 
 STEADY: Final = 8  # As many probes in a row must agree, because each of Envoy's workers changes over by itself.

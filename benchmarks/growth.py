@@ -1,0 +1,88 @@
+"""How a cost grows: fits the growths that algorithms have, names the plainest that tells the truth, and draws it.
+
+    .venv/bin/python benchmarks/growth.py            # every result that has sizes, into docs/images/growth-*.svg
+
+Each growth is `fixed + slope * f(size)`, fitted so that *relative* errors are least: sizes span decades, and the largest would
+otherwise decide alone.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+# What does not change by more than this over all sizes counts as not growing: rounds differ by as much.
+STEADY: Final = 0.25
+# A growth named earlier is preferred unless a later one is this much closer.
+CLOSER: Final = 0.67
+
+GROWTHS: Final[dict[str, Callable[[float], float]]] = {
+    "log n": lambda size: math.log2(1 + size),
+    "n": lambda size: size,
+    "n log n": lambda size: size * math.log2(1 + size),
+    "n²": lambda size: size * size,
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """`fixed + slope * growth(size)`, and how far from what was measured it is (root mean square of relative errors)."""
+
+    growth: str
+    fixed: float
+    slope: float
+    error: float
+
+    def at(self, size: float) -> float:
+        """What is expected at this size."""
+        return self.fixed + (self.slope * GROWTHS[self.growth](size) if self.slope else 0.0)
+
+    @property
+    def name(self) -> str:
+        """As it is written: O(1), O(n) …"""
+        return f"O({self.growth})"
+
+
+def fitted(points: Sequence[tuple[float, float]]) -> Fit:
+    """The growth that fits (size, cost) pairs. Costs must be positive; pairs of at least three sizes are wanted.
+
+    Raises `ValueError` for fewer.
+    """
+    sizes = {size for size, _ in points}
+    if len(sizes) < 3:
+        raise ValueError("growth shows over three sizes or more")
+    middles = [statistics.median(cost for at, cost in points if at == size) for size in sorted(sizes)]
+    level = statistics.median(cost for _, cost in points)
+    if max(middles) - min(middles) <= STEADY * min(middles):
+        return Fit("1", level, 0.0, _error(points, lambda _: level))
+    best: Fit | None = None
+    for growth, of in GROWTHS.items():
+        fixed, slope = _least_squares([(of(size), cost) for size, cost in points])
+        found = Fit(growth, fixed, slope, _error(points, lambda size, of=of, a=fixed, b=slope: a + b * of(size)))  # type: ignore[misc]
+        if best is None or found.error < CLOSER * best.error:
+            best = found
+    assert best is not None
+    return best
+
+
+def _least_squares(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """`fixed` and `slope` for which the squares of (fixed + slope * x - y) / y add up to the least; neither is below 0."""
+    weights = [1 / (y * y) for _, y in points]
+    total = sum(weights)
+    x_mean = sum(w * x for w, (x, _) in zip(weights, points, strict=True)) / total
+    y_mean = sum(w * y for w, (_, y) in zip(weights, points, strict=True)) / total
+    over = sum(w * (x - x_mean) * (y - y_mean) for w, (x, y) in zip(weights, points, strict=True))
+    under = sum(w * (x - x_mean) ** 2 for w, (x, _) in zip(weights, points, strict=True))
+    slope = max(0.0, over / under)
+    fixed = y_mean - slope * x_mean
+    if fixed < 0:  # No cost is negative at size 0: through the origin, then.
+        ratios = sum(w * x * y for w, (x, y) in zip(weights, points, strict=True))
+        return 0.0, ratios / sum(w * x * x for w, (x, _) in zip(weights, points, strict=True))
+    return fixed, slope
+
+
+def _error(points: Sequence[tuple[float, float]], expected: Callable[[float], float]) -> float:
+    return math.sqrt(statistics.fmean(((expected(size) - cost) / cost) ** 2 for size, cost in points))
