@@ -68,7 +68,8 @@ lock: .venv/run.stamp ## Choose dependency versions anew (ARGS=--upgrade for the
 	@lock() { $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(ARGS) "$$@"; }; \
 	  lock --group build -o requirements/run.txt; \
-	  lock --group build --group dev --constraints requirements/run.txt -o requirements/dev.txt
+	  lock --group build --group dev --constraints requirements/run.txt -o requirements/dev.txt; \
+	  lock --group build --group dev --group bench --constraints requirements/dev.txt -o requirements/bench.txt
 
 .PHONY: clean
 clean: ## Remove .venv and every cache
@@ -97,4 +98,9 @@ tools:
 .venv/dev.stamp: requirements/dev.txt .venv/run.stamp
 	@echo "ostiary: installing what its tests and checks need into .venv (once)"
 	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv/bench.stamp: requirements/bench.txt .venv/dev.stamp
+	@echo "ostiary: installing what its benchmarks need into .venv (once)"
+	@$(PIP_INSTALL) --require-hashes -r requirements/bench.txt
 	@touch $@

@@ -1,19 +1,17 @@
 """How a cost grows: fits the growths that algorithms have, names the plainest that tells the truth, and draws it.
 
-    .venv/bin/python benchmarks/growth.py            # every result that has sizes, into docs/images/growth-*.svg
-
 Each growth is `fixed + slope * f(size)`, fitted so that *relative* errors are least: sizes span decades, and the largest would
 otherwise decide alone.
 """
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[1]
+from benchmarks.lab import Sample
+
 # What does not change by more than this over all sizes counts as not growing: rounds differ by as much.
 STEADY: Final = 0.25
 # A growth named earlier is preferred unless a later one is this much closer.
@@ -86,3 +84,12 @@ def _least_squares(points: Sequence[tuple[float, float]]) -> tuple[float, float]
 
 def _error(points: Sequence[tuple[float, float]], expected: Callable[[float], float]) -> float:
     return math.sqrt(statistics.fmean(((expected(size) - cost) / cost) ** 2 for size, cost in points))
+
+
+def curves(samples: Iterable[Sample]) -> dict[tuple[str, str, str], list[tuple[float, float]]]:
+    """(measure, unit, subject) to (size, cost) pairs, for what was measured at three sizes or more."""
+    found: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    for one in samples:
+        if one.size is not None and one.value > 0:
+            found.setdefault((one.measure, one.unit, one.subject), []).append((one.size, one.value))
+    return {key: points for key, points in found.items() if len({size for size, _ in points}) >= 3}
