@@ -194,8 +194,9 @@ async def _running(
     async with hearing, _tasks(*parts) as failed:
         await asyncio.to_thread(_leave_word, settings, paths)
         gateway_log = LogTail(paths.keeper_log, from_keeper)
-        await asyncio.to_thread(keeper.ensure_running, settings.data_dir)
-        async with _tasks(_keep_gateway(paths), _join(gateway_log)) as gateway_failed:
+        start = partial(keeper.ensure_running, settings.data_dir, workers=settings.workers)
+        await asyncio.to_thread(start)
+        async with _tasks(_keep_gateway(paths, start), _join(gateway_log)) as gateway_failed:
             yield system, (failed, gateway_failed)
         console.close()
         for server, _ in servers:
@@ -378,7 +379,7 @@ async def _either(stop: asyncio.Event, failures: Iterable[asyncio.Future[None]])
             failed.result()
 
 
-async def _keep_gateway(paths: Paths) -> None:
+async def _keep_gateway(paths: Paths, start: Callable[[], object]) -> None:
     """Start the keeper again should it die; Envoy itself it finds and adopts.
 
     Raises `Unavailable` once the data directory is no longer the one we hold: every keeper started then would be another one.
@@ -391,7 +392,7 @@ async def _keep_gateway(paths: Paths) -> None:
             raise Unavailable(f"{paths.data_dir} was removed or replaced while we ran on it; stopping.")
         log.warning("the keeper is gone; starting another")
         try:
-            await asyncio.to_thread(keeper.ensure_running, paths.data_dir)
+            await asyncio.to_thread(start)
         except Unavailable as problem:
             log.error("the keeper does not start; will try again", problem=str(problem))  # noqa: TRY400 (the words say it all)
 

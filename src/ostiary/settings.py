@@ -120,7 +120,7 @@ class Settings:
     `console_listen` and `console_names`: the same of the console's own door; `console_client_authentication`: whether who comes
     there may show a client certificate (OPTIONAL) or must (MANDATORY). `token` may keep keys; `passphrase_file` holds what
     protects the key-encryption key. `recording`: how long the access record is kept, and where it is sent to.
-    `traces`: where spans are sent, if anywhere.
+    `traces`: where spans are sent, if anywhere. `workers`: how many threads of Envoy serve clients; 0 is one for each processor.
     """
 
     data_dir: Path
@@ -137,6 +137,7 @@ class Settings:
     passphrase_file: Path | None = field(default_factory=passphrase_file_from_environment)
     traces: Traces | None = field(default_factory=traces_from_environment)
     recording: Recording = field(default_factory=Recording)
+    workers: int = 0
 
     def __post_init__(self) -> None:
         if self.public_url and not _PUBLIC_URL.fullmatch(self.public_url):

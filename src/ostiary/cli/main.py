@@ -88,6 +88,15 @@ ConsoleAuthentication = Annotated[
         help="OPTIONAL: who comes by that door may show a client certificate. MANDATORY: they must.",
     ),
 ]
+Workers = Annotated[
+    int,
+    typer.Option(
+        envvar="OSTIARY_WORKERS",
+        min=0,
+        max=1024,
+        help="Threads of Envoy that serve clients; 0: one for each processor. Holds from the next start of Envoy.",
+    ),
+]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error", "critical"],
     typer.Option("--log-level", envvar="OSTIARY_LOG_LEVEL", help="What is written: this and above. debug: reading requests too."),
@@ -123,6 +132,7 @@ def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
     console_listen: ConsoleListen = "",
     console_names: ConsoleNames = None,
     console_client_authentication: ConsoleAuthentication = "OPTIONAL",
+    workers: Workers = 0,
     access_log_max_mib: recording.MaxMib = recording.USUAL_MIB,
     access_log_max_age: recording.MaxAge = recording.USUAL_MAX_AGE,
     access_log_keep: recording.Keep = recording.USUAL_KEEP,
@@ -157,6 +167,7 @@ def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
             recording=recording.recording(
                 access_log_max_mib, access_log_max_age, access_log_keep, access_log_keep_files, access_log_export
             ),
+            workers=workers,
         ),
         log_level=log_level,
         log_form=None if log_format == "auto" else log_format,
@@ -190,6 +201,7 @@ def demo(  # noqa: PLR0913, PLR0917 (each of them is an option)
     console_listen: ConsoleListen = "",
     console_names: ConsoleNames = None,
     console_client_authentication: ConsoleAuthentication = "OPTIONAL",
+    workers: Workers = 0,
     access_log_max_mib: recording.MaxMib = recording.USUAL_MIB,
     access_log_max_age: recording.MaxAge = recording.USUAL_MAX_AGE,
     access_log_keep: recording.Keep = recording.USUAL_KEEP,
@@ -215,6 +227,7 @@ def demo(  # noqa: PLR0913, PLR0917 (each of them is an option)
         recording=recording.recording(
             access_log_max_mib, access_log_max_age, access_log_keep, access_log_keep_files, access_log_export
         ),
+        workers=workers,
     )
     run(settings, port)
 

@@ -19,6 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ostiary.gateway", description="Run an Envoy and keep it configured.")
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--drain-seconds", type=int, default=10, help="how long to wait for clients to finish before stopping")
+    parser.add_argument("--workers", type=int, default=0, help="Envoy's worker threads; 0 is one for each processor")
     parser.add_argument("--log-level", choices=sorted(logs.LEVELS), default="info")
     given = parser.parse_args()
     hardening.keep_memory_off_disk()
@@ -27,7 +28,7 @@ def main() -> int:
     try:
         paths.prepare()
         with lock.held(paths):
-            asyncio.run(keeper.run(paths, given.drain_seconds))
+            asyncio.run(keeper.run(paths, given.drain_seconds, given.workers))
     except Refusal as refusal:
         sys.stderr.write(f"ostiary gateway: {refusal}\n")
         return 1

@@ -53,7 +53,7 @@ class Engine:
         return status
 
 
-async def find_or_start(paths: Paths, node_id: str, drain_seconds: int) -> tuple[Engine, bool]:
+async def find_or_start(paths: Paths, node_id: str, drain_seconds: int, workers: int) -> tuple[Engine, bool]:
     """The Envoy of this data directory, and whether it was there already. Only for the holder of the keeper's lock."""
     process = pids.read(paths.envoy_pid)
     if process is not None:
@@ -64,7 +64,7 @@ async def find_or_start(paths: Paths, node_id: str, drain_seconds: int) -> tuple
         process.send(signal.SIGKILL)
         await process.ended()
         process.close()
-    return _start(paths, node_id, drain_seconds), False
+    return _start(paths, node_id, drain_seconds, workers), False
 
 
 def running(paths: Paths) -> Engine | None:
@@ -104,7 +104,7 @@ async def _answers(paths: Paths, node_id: str, process: Process) -> bool:
     return False
 
 
-def _start(paths: Paths, node_id: str, drain_seconds: int) -> Engine:
+def _start(paths: Paths, node_id: str, drain_seconds: int, workers: int) -> Engine:
     paths.admin_socket.unlink(missing_ok=True)
     paths.envoy_config.write_text(
         bootstrap(node_id, str(paths.keeper_socket), str(paths.access_log_socket), str(paths.admin_socket))
@@ -123,6 +123,7 @@ def _start(paths: Paths, node_id: str, drain_seconds: int) -> Engine:
         # Its warnings about a configuration it refuses quote all of it, private keys too. We hear of those as answers.
         "--component-log-level",
         "config:error",
+        *(("--concurrency", str(workers)) if workers else ()),  # without it, Envoy has one for each processor
     ]
     with paths.envoy_log.open("ab") as log:
         child = subprocess.Popen(  # noqa: S603 (our own binary and words)

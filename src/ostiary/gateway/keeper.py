@@ -59,10 +59,11 @@ _REHEARSED_OF_A_KIND: Final = 2_000
 class Keeper:
     """One gateway's keeper. `run` returns once Envoy has been drained and stopped after `stop`."""
 
-    def __init__(self, paths: Paths, drain_seconds: int) -> None:
+    def __init__(self, paths: Paths, drain_seconds: int, workers: int) -> None:
         self.stop = asyncio.Event()
         self._paths = paths
         self._drain_seconds = drain_seconds
+        self._workers = workers
         self._gateway_id = _gateway_id(paths)
         self._last_good = LastGood(paths.last_good, paths.gateway_key)
         self._ledger = Ledger(self._last_good.load())
@@ -148,7 +149,9 @@ class Keeper:
         pause, longest = _RESTART_PAUSE
         while True:
             try:
-                self._engine, adopted = await engine.find_or_start(self._paths, self._gateway_id, self._drain_seconds)
+                self._engine, adopted = await engine.find_or_start(
+                    self._paths, self._gateway_id, self._drain_seconds, self._workers
+                )
             except OSError as err:
                 self._last_error = f"Envoy cannot be started: {err}"
                 _log.error("Envoy cannot be started", reason=str(err), pause=longest)
@@ -373,11 +376,11 @@ class Keeper:
                 self._saved = contents
 
 
-async def run(paths: Paths, drain_seconds: int) -> None:
+async def run(paths: Paths, drain_seconds: int, workers: int) -> None:
     """Be the keeper until SIGTERM or SIGINT. Only for the holder of the lock."""
     engine.binary()  # so that a missing one is one clear line, not a loop
     sys.setswitchinterval(_SWITCH)  # threads that send the record on must not hold up what serves Envoy
-    keeper = Keeper(paths, drain_seconds)
+    keeper = Keeper(paths, drain_seconds, workers)
     logs.always(gateway=_gateway_id(paths))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
