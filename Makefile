@@ -79,7 +79,8 @@ clean: ## Remove .venv and every cache
 # The tests' own tools, from Debian. Quiet and quick when they are there.
 .PHONY: tools
 tools:
-	@.ci/tools postgresql curl openssl gnutls-bin libnss3-tools softhsm2 default-jdk-headless wget systemd chromium prometheus
+	@.ci/tools postgresql curl openssl gnutls-bin libnss3-tools softhsm2 default-jdk-headless wget systemd chromium prometheus \
+	  gcc libc6-dev libssl-dev libnghttp2-dev
 
 # A stamp is as old as the install it stands for; a newer lock or entry point makes it stale.
 .venv/python.stamp:
