@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -66,6 +66,9 @@ class _Material:
         return "<_Material>"
 
 
+BenchMaker = Callable[[], tuple[Bench, Profile]]
+
+
 class Signers:
     """Some processes, once they are needed; with none, everything is computed here. Safe from any thread."""
 
@@ -80,22 +83,32 @@ class Signers:
 
     @contextmanager
     def counted(self) -> Iterator[bool]:
-        """While one certificate is asked for; says whether so many are that it should be made by a process of its own."""
+        """While one certificate is asked for; says whether it should be made by a process of its own.
+
+        They are started when so many are asked for; once they are there, they are there for everybody.
+        """
         with self._lock:
             self._asking += 1
-            many = self._asking >= MANY and bool(self.processes)
+            many = self._asking >= MANY
         try:
-            yield many and all(process.is_ready() for process in self.processes)
+            yield bool(self.processes) and all(process.is_ready(start=many) for process in self.processes)
         finally:
             with self._lock:
                 self._asking -= 1
 
-    def make(self, order: Order, bench: Callable[[], tuple[Bench, Profile]]) -> Made:
+    def make(self, order: Order, bench: BenchMaker) -> Made:
         """The certificate. Raises what policy raises, and `Unavailable` when the process ended meanwhile."""
+        (answer,) = self.make_all([(order, bench)])
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
+
+    def make_all(self, orders: Sequence[tuple[Order, BenchMaker]]) -> list[Made | Refusal]:
+        """The certificates, or what `make` would raise, each in its place; all by the process whose turn it is."""
         with self._lock:
             self._turn = (self._turn + 1) % len(self.processes)
             process = self.processes[self._turn]
-        return process.make(order, bench)
+        return process.make_all(orders)
 
     def close(self) -> None:
         """End all of them, and with them what they know of keys. They are started anew when needed."""
@@ -109,13 +122,11 @@ def for_this_machine() -> Signers:
 
 
 class _Task:
-    __slots__ = ("bench", "done", "error", "made", "order")
+    __slots__ = ("answer", "bench", "order")
 
-    def __init__(self, order: Order, bench: Callable[[], tuple[Bench, Profile]]) -> None:
+    def __init__(self, order: Order, bench: BenchMaker) -> None:
         self.order, self.bench = order, bench
-        self.made: Made | None = None
-        self.error: Refusal | None = None
-        self.done = False
+        self.answer: Made | Refusal | None = None
 
 
 class _Process:
@@ -129,25 +140,22 @@ class _Process:
         self._pipe: Connection | None = None
         self._known: set[str] = set()
 
-    def is_ready(self) -> bool:
-        """Whether it answers; when it does not, it is started, beside whatever goes on."""
+    def is_ready(self, *, start: bool = True) -> bool:
+        """Whether it answers; when it does not, it is started if so wanted, beside whatever goes on."""
         if self._pipe is not None:
             return True
-        if self._starting.acquire(blocking=False):
+        if start and self._starting.acquire(blocking=False):
             threading.Thread(target=self._start, daemon=True).start()
         return False
 
-    def make(self, order: Order, bench: Callable[[], tuple[Bench, Profile]]) -> Made:
-        task = _Task(order, bench)
-        self._waiting.append(task)
-        while not task.done:
+    def make_all(self, orders: Sequence[tuple[Order, BenchMaker]]) -> list[Made | Refusal]:
+        tasks = [_Task(*order) for order in orders]
+        self._waiting.extend(tasks)
+        while any(task.answer is None for task in tasks):
             with self._turn:
-                if not task.done:
+                if any(task.answer is None for task in tasks):
                     self._exchange([self._waiting.popleft() for _ in range(min(len(self._waiting), _AT_A_TIME))])
-        if task.error is not None:
-            raise task.error
-        assert task.made is not None  # noqa: S101 (done, and without an error)
-        return task.made
+        return [task.answer for task in tasks if task.answer is not None]
 
     def close(self) -> None:
         with self._turn:
@@ -192,9 +200,7 @@ class _Process:
             self._end()
             answers = [Unavailable("The process that signs has ended; try again.")] * len(batch)
         for task, answer in zip(batch, answers, strict=True):
-            task.made = answer if isinstance(answer, Made) else None
-            task.error = answer if isinstance(answer, Refusal) else None
-            task.done = True
+            task.answer = answer
 
 
 def _material(bench: Bench, profile: Profile) -> _Material:

@@ -60,6 +60,7 @@ from ostiary.api.identity import Door, admin_token
 from ostiary.api.limits import Limits
 from ostiary.api.paths import Paths
 from ostiary.api.problems import crashed, on_http_error, on_refusal
+from ostiary.api.straight import Straight
 from ostiary.asgi.attempts import Attempts
 from ostiary.asgi.edge import Edge
 from ostiary.errors import Refusal
@@ -139,6 +140,8 @@ def create_app(system: System, *, token: str) -> FastAPI:
         ],
         exception_handlers={Refusal: on_refusal, HTTPException: on_http_error},
     )
+    # What the router calls once all middleware is through: our own way to our routes, and the framework's for what is left.
+    app.router.middleware_stack = Straight(app.router.routes, app.router.middleware_stack)
     app.state.system = system
     app.state.attempts = Attempts()
     app.openapi = _once(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's documented way

@@ -1,11 +1,13 @@
 """/v1/certificates: certificates we issued."""
 
+import asyncio
 import base64
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, create_model
+from starlette.concurrency import run_in_threadpool
 
 from ostiary.api import inventory_csv, inventory_query
 from ostiary.api.bodies import decode, parse
@@ -13,14 +15,15 @@ from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
 from ostiary.api.effects import EffectItem, shown_effect
 from ostiary.api.inventory_query import QUESTIONS
 from ostiary.api.nouns import Noun, wrapped
-from ostiary.api.once import once
+from ostiary.api.once import HEADER, once
 from ostiary.api.queries import asked, links, one_asked
 from ostiary.api.requests import NOUN as WAITING
+from ostiary.errors import Refusal
 from ostiary.model.authority import Certificate, NewCertificate
 from ostiary.model.handout import NewIdentity
 from ostiary.model.inventory import Status
 from ostiary.model.request import CertificateRequest
-from ostiary.ops import certificates, effects_kept, identities, inventory
+from ostiary.ops import certificates, effects_kept, identities, inventory, rush
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 
@@ -66,6 +69,8 @@ DetailReply: Final = wrapped(
     "CertificateDetailReply",
 )
 
+_SMALL: Final = 16_384  # bytes of a body that are read while everybody else waits; a large request has a thread of its own
+
 
 router = APIRouter(prefix="/v1", tags=["certificates"])
 
@@ -75,12 +80,19 @@ router = APIRouter(prefix="/v1", tags=["certificates"])
     dependencies=[may("certificate:issue", "certificate:request")],
     **described(201, takes=(Creation, Generation), answers=NOUN.reply | IdentityReply),
 )
-def issue(request: Request, system: Sys, caller: Who, raw: Raw) -> JSONResponse:
+async def issue(request: Request, system: Sys, caller: Who, raw: Raw) -> JSONResponse:
     """Issue a certificate for a request; with `"key": "generate"` in place of `csr`, make the key too and hand both out once.
 
     May be retried with an Idempotency-Key. Where the profile asks for other people's approval the answer is 202, with the
     certificate request that waits for them.
     """
+    made = await _in_a_rush(request, system, caller, raw)
+    if made is not None:
+        return JSONResponse({NOUN.one: shown(system, made)}, 201)
+    return await run_in_threadpool(_issued, request, system, caller, raw)
+
+
+def _issued(request: Request, system: System, caller: Caller, raw: bytes) -> JSONResponse:
     if _asks_for_a_key(raw):
         return _with_key(request, system, caller, raw)
     body: Any = decode(raw, Creation, NOUN.why_not_new)
@@ -129,6 +141,30 @@ def update(system: Sys, caller: Who, certificate_id: str, raw: Raw) -> JSONRespo
 def shown(system: System, certificate: Certificate) -> dict[str, Any]:
     """A certificate as the API shows it."""
     return {**NOUN.show(certificate), "status": certificates.status(system, certificate)}
+
+
+async def _in_a_rush(request: Request, system: System, caller: Caller, raw: bytes) -> Certificate | None:
+    """The certificate, made together with those that others ask for; None when it has to be asked for by itself (`_issued`)."""
+    with system.signers.counted() as many:
+        if not many or len(raw) > _SMALL or HEADER in request.headers or b'"key"' in raw:
+            return None
+        loop = asyncio.get_running_loop()
+        made: asyncio.Future[Certificate | None] = loop.create_future()
+
+        def told(certificate: Certificate | None) -> None:
+            loop.call_soon_threadsafe(_tell, made, certificate)
+
+        try:
+            body: Any = decode(raw, Creation)
+            is_seen_to = rush.ask(system, caller, body.certificate, told)
+        except Refusal:
+            return None  # asked in full, it is said why
+        return await made if is_seen_to else None
+
+
+def _tell(made: asyncio.Future[Certificate | None], certificate: Certificate | None) -> None:
+    if not made.done():  # who asked has not gone meanwhile
+        made.set_result(certificate)
 
 
 def _asks_for_a_key(raw: bytes) -> bool:

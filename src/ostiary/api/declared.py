@@ -71,12 +71,14 @@ def declaration(dependencies: Iterable[Dependency]) -> May | Public | None:
     return None
 
 
-async def _system(request: Request) -> System:
+async def asked_system(request: Request) -> System:
+    """The system that answers."""
     system: System = request.app.state.system
     return system
 
 
-async def _caller(request: Request) -> Caller:
+async def asked_who(request: Request) -> Caller:
+    """Who calls, as the door let them in; with why they do, where they say so. Raises `Invalid`."""
     caller: Caller = request.scope["caller"]
     given = request.headers.get(JUSTIFICATION)
     return caller if given is None else replace(caller, justification=_justification(given))
@@ -93,7 +95,8 @@ def _justification(given: str) -> str:
     return text
 
 
-async def _raw(request: Request) -> bytes:
+async def asked_raw(request: Request) -> bytes:
+    """The body as it was sent. Raises `TooLarge`."""
     # `limits.Limits` stops this at the most that is read.
     return await request.body()
 
@@ -108,9 +111,9 @@ class Operation(dict[str, Any]):
     answers: tuple[type[BaseModel], ...] = ()
 
 
-Sys = Annotated[System, Depends(_system)]
-Who = Annotated[Caller, Depends(_caller)]
-Raw = Annotated[bytes, Depends(_raw)]
+Sys = Annotated[System, Depends(asked_system)]
+Who = Annotated[Caller, Depends(asked_who)]
+Raw = Annotated[bytes, Depends(asked_raw)]
 
 
 def described(

@@ -22,20 +22,24 @@ def record(system: System, caller: Caller, action: str, work: Callable[[Facts], 
     `work` may be called more than once (`Store.record`), so it must do nothing but read and write this transaction.
     Raises `Denied` when the caller may not.
     """
-    caller.must(action)
+    (done,) = record_all(system, action, [(caller, work)])
+    return done
+
+
+def record_all(system: System, action: str, works: Sequence[tuple[Caller, Callable[[Facts], T]]]) -> list[T]:
+    """The same for several callers in one transaction: all of it is committed, or what one raises undoes it all."""
+    for caller, _ in works:
+        caller.must(action)
     moved = range(0)
     changes: list[Change] = []
     moment = system.effects.moment()
 
-    def recorded(facts: Facts) -> T:
+    def recorded(facts: Facts) -> list[T]:
         nonlocal moved, changes, moment
         first, status = len(facts.changed), facts.status_sequence()
-        facts.remarks = {}
-        done = work(facts)
+        done = [_recorded(facts, caller, action, work) for caller, work in works]
         changes = facts.changed[first:]
         moved = range(status + 1, facts.status_sequence() + 1)
-        for changed, place in zip(changes, _places(changes, moved), strict=True):
-            facts.append_audit({**entry(caller, action, changed, None), **facts.remarks, **place})
         moment = system.effects.moment()
         return done
 
@@ -44,6 +48,16 @@ def record(system: System, caller: Caller, action: str, work: Callable[[Facts], 
     if moved:
         system.effects.committed("revocation", moved, moment)
         system.committed(0)
+    return done
+
+
+def _recorded(facts: Facts, caller: Caller, action: str, work: Callable[[Facts], T]) -> T:
+    first, status = len(facts.changed), facts.status_sequence()
+    facts.remarks = {}
+    done = work(facts)
+    changes = facts.changed[first:]
+    for changed, place in zip(changes, _places(changes, range(status + 1, facts.status_sequence() + 1)), strict=True):
+        facts.append_audit({**entry(caller, action, changed, None), **facts.remarks, **place})
     return done
 
 

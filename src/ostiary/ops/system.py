@@ -10,6 +10,7 @@ from ostiary.ops.adding_up import GatewayNumbers
 from ostiary.ops.anchor import Anchor
 from ostiary.ops.answers import Answers
 from ostiary.ops.counting import Counting
+from ostiary.ops.crew import Crew
 from ostiary.ops.custodians import Custodians
 from ostiary.ops.effects import Effects
 from ostiary.ops.emergencies import Emergencies
@@ -45,6 +46,7 @@ class System:
     linted: Kept = field(default_factory=lambda: Kept(1000))  # see ops.relint
     presented: Kept = field(default_factory=lambda: Kept(2000))  # see ops.served
     signers: Signers = field(default_factory=Signers)
+    rush: Crew = field(default_factory=Crew)  # of those who issue where many ask, see ops.rush
     answers: Answers = field(default_factory=Answers)  # see ops.ocsp
     doors: tuple[HouseDoor, ...] = ()
     public_url: str = ""
