@@ -22,9 +22,17 @@ from benchmarks.peers.house import PATHS, TOLD, house  # noqa: E402 (likewise)
 from benchmarks.peers.peer import Served  # noqa: E402 (likewise)
 
 from benchmarks import peers  # noqa: E402 (after the path is set)
-from support.tls_clients import Refused  # noqa: E402 (likewise)
+from support.tls_clients import Refused, s_client  # noqa: E402 (likewise)
+from support.wait import eventually  # noqa: E402 (likewise)
 
 FORGED: Final = "CN=somebody else"
+# As load_generator.c does.
+OFFERED: Final = (
+    "-ciphersuites",
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256",
+    "-groups",
+    "X25519:P-256",
+)
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,21 @@ def findings(served: Served) -> Iterator[Finding]:
     )
     kept = {_seen(served)["connection"] for _ in range(3)}
     yield Finding("the backend's connection is kept", "", len(kept) == 1)
+    tls = s_client(served.port, *OFFERED, ca=served.server_ca, cert=served.client, key=served.client).output
+    yield Finding("the same cipher", "X25519, AES-128", "Cipher is TLS_AES_128_GCM_SHA256" in tls and "X25519" in tls)
     forged = [name for name, value in _seen(served, forged=True).items() if name in served.peer.identity and FORGED in value]
     yield Finding("nothing made up is handed on", ", ".join(forged), not forged)
+    try:
+        recorded = eventually(lambda: _is_recorded(served), within=15)  # Envoy writes each 10 s
+    except AssertionError:
+        recorded = False
+    yield Finding("requests are on record, with the subject", "", recorded)
+
+
+def _is_recorded(served: Served) -> bool:
+    """Whether the record says what was asked for, and by whom."""
+    record = served.peer.record(served)
+    return record.exists() and any("/16000" in line and "bench-client" in line for line in record.read_text().splitlines())
 
 
 def _seen(served: Served, *, forged: bool = False) -> dict[str, str]:

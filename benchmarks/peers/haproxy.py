@@ -2,10 +2,12 @@
 
 import signal
 import socket
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.peers import wheels
-from benchmarks.peers.peer import Program, Served
+from benchmarks.peers.peer import Program, Served, Victim
 
 _RECORD = (
     'log-format "%t %ci:%cp %{+Q}r %ST %B %Ta %b/%s %{+Q}[ssl_c_s_dn] %[ssl_c_sha1,hex] %[ssl_c_verify] %[capture.req.hdr(0)]"'
@@ -30,6 +32,9 @@ class HAProxy(Program):
         tls = next(line.split(":")[1].strip() for line in lines if line.startswith("Running on OpenSSL"))
         return f"{lines[0].split(' - ')[0]}, {tls}"
 
+    def record(self, served: Served) -> Path:
+        return served.folder / "haproxy.log"
+
     def command(self, served: Served) -> list[object]:
         return [self.program, "-W", "-f", served.folder / "haproxy.cfg"]
 
@@ -39,11 +44,21 @@ class HAProxy(Program):
         assert served.process is not None
         served.process.process.send_signal(signal.SIGUSR2)
 
-    def change_list(self, served: Served) -> None:
-        """What only HAProxy has: a new revocation list without a reload, through its runtime API."""
-        file = served.house.papers.file("crl.pem")
-        self._told(served, f"set ssl crl-file {file} <<\n{served.house.papers.crl_with_victim}\n")
-        self._told(served, f"commit ssl crl-file {file}\n")
+    def means_to_revoke(self, served: Served) -> dict[str, Callable[[], Victim]]:
+        """By a reload; and what only HAProxy has: a new revocation list without one, through its runtime API."""
+        return {self.name: served.victim, f"{self.name}, runtime API": partial(self._victim_by_runtime, served)}
+
+    def _victim_by_runtime(self, served: Served) -> Victim:
+        papers = served.house.papers
+
+        def put(text: str) -> None:
+            file = papers.file("crl.pem")
+            for words in (f"set ssl crl-file {file} <<\n{text}\n", f"commit ssl crl-file {file}\n"):
+                answer = self._told(served, words)
+                if not ("transaction created" in answer or "Success" in answer):
+                    raise RuntimeError(f"{self.name} said: {answer}")
+
+        return Victim(served.tls_client("victim"), lambda: put(papers.crl_with_victim), lambda: put(papers.crl))
 
     @staticmethod
     def _told(served: Served, words: str) -> str:
@@ -68,6 +83,8 @@ global
     tune.ssl.cachesize 0
     stats socket {place}/admin.sock mode 600 level admin
     ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
+    # Alone among the peers it insists on its own order, in which AES-256 comes first: more work than the others are given.
+    ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256
 
 defaults
     mode http

@@ -29,18 +29,19 @@ TOLD: Final = (
 class House:
     """What a peer is given. `has_record`: whether it is to write an access log, as ostiary always does.
 
-    `core` is the processor of the peers; the backend and whoever asks have `other_core`, and so has ostiary's control plane.
+    `core` is the processor of the peers; the backend and whoever asks have `other_core`, and so have ostiary's keeper and control
+    plane. Without them, all run wherever there is room.
     """
 
     papers: Papers
     backend_port: int
-    core: int = 1
-    other_core: int = 0
+    core: int | None = 1
+    other_core: int | None = 0
     has_record: bool = True
 
 
 @contextmanager
-def house(folder: Path, *, core: int = 1, other_core: int = 0, has_record: bool = True) -> Iterator[House]:
+def house(folder: Path, *, core: int | None = 1, other_core: int | None = 0, has_record: bool = True) -> Iterator[House]:
     """Make the certificates, and run the backend: Debian's nginx with answers of `SIZES`, which keeps connections open."""
     papers, port = Papers.made(folder / "papers"), free_port()
     place = folder / "backend"
@@ -81,6 +82,7 @@ http {{
         root {place}/files;
         location = /seen {{ return 200 "connection=$connection\\n{told}"; }}
         location = / {{ return 200 "hello\\n"; }}
+        location = /slow {{ alias {place}/files/1000000; limit_rate 20k; }}
     }}
 }}
 """

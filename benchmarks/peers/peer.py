@@ -1,7 +1,7 @@
 """What a peer is: something that can be started to do the same job as all others, be changed, and be measured."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,11 +72,12 @@ class Served:
         self.state.mode = mode
         self.peer.change(self)
 
-    def revoke(self) -> None:
-        """Revoke `victim`, likewise. Raises `CannotRevoke`."""
-        if not self.peer.can_revoke:
-            raise CannotRevoke(self.name)
-        self.state.revokes_victim = True
+    def victim(self) -> "Victim":
+        """Somebody who is let in, and can be revoked, if this peer can do that."""
+        return Victim(self.tls_client("victim"), lambda: self._revoke(True), lambda: self._revoke(False))
+
+    def _revoke(self, is_revoked: bool) -> None:  # noqa: FBT001 (it is what is set)
+        self.state.revokes_victim = is_revoked
         self.peer.change(self)
 
     def tls_client(self, name: str | None = "client", alpn: Sequence[str] = ("http/1.1",)) -> TLSClient:
@@ -92,8 +93,13 @@ class Served:
             return False
 
 
-class CannotRevoke(Exception):
-    """This peer has no revocation lists."""
+@dataclass(frozen=True)
+class Victim:
+    """Somebody to be revoked. `restore` undoes that, where it can be undone; where it cannot, the next one is somebody else."""
+
+    client: TLSClient
+    revoke: Callable[[], None]
+    restore: Callable[[], None]
 
 
 class Peer(ABC):
@@ -106,6 +112,14 @@ class Peer(ABC):
     @abstractmethod
     def version(self) -> str:
         """What it says of itself."""
+
+    def record(self, served: Served) -> Path:
+        """Where it writes its requests to."""
+        return served.folder / "access.log"
+
+    def means_to_revoke(self, served: Served) -> dict[str, Callable[[], Victim]]:
+        """All means by which somebody can be revoked, by name: most have one, some none."""
+        return {self.name: served.victim} if self.can_revoke else {}
 
     @abstractmethod
     def running(self, folder: Path, house: House) -> AbstractContextManager[Served]:

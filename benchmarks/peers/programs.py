@@ -11,9 +11,10 @@ import psutil
 from support.processes import Running, start
 
 
-def start_on(core: int, *words: object, folder: Path, name: str, env: dict[str, str] | None = None) -> Running:
-    """Start a program that may run on this processor alone, as may all that it starts."""
-    return start("taskset", "--cpu-list", str(core), *words, folder=folder, name=name, env=env)
+def start_on(core: int | None, *words: object, folder: Path, name: str) -> Running:
+    """Start a program that may run on this processor alone, as may all that it starts; or, without one, on any."""
+    bound = () if core is None else ("taskset", "--cpu-list", core)
+    return start(*bound, *words, folder=folder, name=name, by_itself=True)
 
 
 def most_files() -> int:
@@ -21,8 +22,10 @@ def most_files() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
-def bind(pid: int, core: int) -> None:
-    """Bind all threads of a running process to one processor."""
+def bind(pid: int, core: int | None) -> None:
+    """Bind all threads of a running process to one processor, if there is one for it."""
+    if core is None:
+        return
     for thread in Path(f"/proc/{pid}/task").iterdir():
         with suppress(ProcessLookupError):
             os.sched_setaffinity(int(thread.name), {core})
