@@ -49,18 +49,9 @@ golden: .venv/dev.stamp ## Rewrite the golden files; review their diff as you wo
 	@git status --short tests/envoy docs/conformance.md docs/examples
 
 .PHONY: bench
-bench: .venv/dev.stamp tools ## Measure: switches under load, what was killed serves again, issuing, lists, OCSP, lint, the deny set, access
-	@$(BIN)/python benchmarks/switch.py
-	@$(BIN)/python benchmarks/survival.py
-	@$(BIN)/python benchmarks/issuance.py
-	@$(BIN)/python benchmarks/crl.py
-	@$(BIN)/python benchmarks/ocsp.py
-	@$(BIN)/python benchmarks/lint.py
-	@$(BIN)/python benchmarks/deny.py
-	@$(BIN)/python benchmarks/access.py
-	@$(BIN)/python benchmarks/console.py
-	@$(BIN)/python benchmarks/metrics.py
-	@$(BIN)/python benchmarks/record.py
+bench: .venv/bench.stamp tools ## Measure all, beside the peers too (ARGS=--quick a little of each, ARGS=--list, ARGS="data_plane --rounds 9")
+	@.ci/tools nginx haproxy
+	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 .PHONY: lock
 lock: .venv/run.stamp ## Choose dependency versions anew (ARGS=--upgrade for the newest) and write requirements/

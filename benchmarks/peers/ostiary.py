@@ -56,7 +56,7 @@ class ServedOstiary(Served):
     def beside(self) -> dict[str, list[int]]:
         """The two others."""
         assert self.ostiary.process is not None
-        return {"keeper": [self._pid("keeper")], "control plane": programs.tree(self.ostiary.process.pid)}
+        return {"keeper": [self._pid("keeper")], "control plane": [self.ostiary.process.pid]}
 
     def victim(self) -> Victim:
         """Somebody with a certificate of ostiary's own authority, who is revoked by a call of its API, for good."""

@@ -1,0 +1,86 @@
+"""All that is measured, one after the other: what `make bench` does.
+
+    .venv/bin/python benchmarks/run.py                                   # all of it, about an hour
+    .venv/bin/python benchmarks/run.py --quick                           # all of it, little of each: does it still work?
+    .venv/bin/python benchmarks/run.py data_plane --rounds 9 --seconds 2 # one of them, with its own options
+    .venv/bin/python benchmarks/run.py --list
+
+Goes on when one fails, and exits 1 in the end.
+"""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent)]  # Run as a script, from anywhere.
+
+from benchmarks.lab import machine  # noqa: E402 (after the path is set)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A program of this folder, and the options with which it takes little time."""
+
+    name: str
+    quick: str = ""
+
+    @property
+    def program(self) -> Path:
+        return HERE / f"{self.name}.py"
+
+    @property
+    def what(self) -> str:
+        """What it says of itself, in one line."""
+        return self.program.read_text(encoding="utf-8").split('"""')[1].splitlines()[0]
+
+    def run(self, *options: str) -> bool:
+        """Whether it was all right."""
+        print(f"\n=== {self.name}: {self.what}", flush=True)
+        return subprocess.run([sys.executable, self.program, *options], check=False).returncode == 0
+
+
+STEPS: Final = (
+    # Beside the peers.
+    Step("same_job"),
+    Step("data_plane", "--rounds 1 --seconds 0.2"),
+    Step("reloads", "--times 4 --revocations 1"),
+    # By itself.
+    Step("switch", "--times 4"),
+    Step("survival", "--rounds 1"),
+    Step("streams", "--clients 2 --others 5"),
+    Step("access", "--revoked 0 1000 --revocations 5 --handshakes 20 --members 0 100 --requests 200 --rounds 1"),
+    Step("deny", "--entries 0 1000 --rounds 1 --requests 500 --times 2"),
+    Step("issuance", "--seconds 2 --requests 2000"),
+    Step("crl", "1000"),
+    Step("ocsp", "--seconds 1"),
+    Step("lint"),
+    Step("console", "--times 2"),
+    Step("metrics"),
+    Step("record", "--entries 10000"),
+)
+
+
+def main(words: list[str]) -> int:
+    named = {step.name: step for step in STEPS}
+    if words == ["--list"]:
+        for step in STEPS:
+            print(f"{step.name:<12}{step.what}")
+        return 0
+    if words and words[0] in named:
+        return 0 if named[words[0]].run(*words[1:]) else 1
+    if words not in ([], ["--quick"]):
+        print(f"there is no {words[0]}; there are: {', '.join(named)}; or --quick, --list", file=sys.stderr)
+        return 2
+    for what, it_is in machine().items():
+        print(f"{what}: {it_is}")
+    failed = [step.name for step in STEPS if not step.run(*(step.quick.split() if words else ()))]
+    if failed:
+        print(f"\nthese failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
