@@ -10,7 +10,7 @@
  *
  * With --rate requests are due at fixed times, whatever the server does, and latency counts from when a request was due: a
  * server that stalls is not asked less (no coordinated omission). Without, it counts from when it was asked; in `handshake`, from
- * dialling. With --wait {"ready": N} is printed once all connections are open, and the clock starts with a line on standard input.
+ * dialling. With --wait {"ready": N} is printed once all connections are open, and a line on standard input starts the clock.
  *
  * The last line of standard output is a JSON object; exit 1 when anything failed, with up to five reasons on standard error, and
  * 2 when it was asked for nonsense. A request fails when its answer is not 200, is cut short, is longer than it said, or never
@@ -275,7 +275,7 @@ struct connection {
     SSL *tls;
     nghttp2_session *h2;
     struct answer *answer;
-    bool proven;  /* It has had a whole answer: only then a TLS 1.3 server has let us in. */
+    bool proven;  /* It has had an answer: only then a TLS 1.3 server has let us in. */
     bool leaving; /* Takes no more requests. */
     bool unsent;  /* In the list of those that have something to send. */
     int in_flight;
@@ -398,6 +398,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
     struct connection *connection = user_data;
     struct request *request = nghttp2_session_get_stream_user_data(session, stream);
     if (!request) return 0;
+    connection->proven = true;
     if (error == NGHTTP2_NO_ERROR) {
         finish(connection, request);
         return 0;
@@ -455,12 +456,22 @@ static void fill(struct connection *connection) {
 
 /* Reading and writing. */
 
+/* What a connection does next: it ends when it has done its work, or is ready for more. False when it has ended. */
+static bool settle(struct connection *connection) {
+    if (connection->in_flight == 0 && (connection->leaving || (wanted.mode == HANDSHAKE && connection->proven))) {
+        hang_up(connection);
+        return false;
+    }
+    if (wanted.mode != HANDSHAKE) move_to(connection, may_take(connection) ? &ready : NULL);
+    return true;
+}
+
 static void send_out(struct connection *connection) {
     while (true) {
         if (connection->sent == connection->filled) {
             connection->sent = connection->filled = 0;
             if (connection->h2) fill(connection);
-            if (connection->filled == 0) return;
+            if (connection->filled == 0) break;
         }
         errno = 0;
         int left = (int)(connection->filled - connection->sent);
@@ -472,6 +483,10 @@ static void send_out(struct connection *connection) {
             return;
         }
     }
+    if (connection->h2 && !nghttp2_session_want_read(connection->h2) && !nghttp2_session_want_write(connection->h2))
+        lose(connection, "HTTP/2 has come to an end"); /* A farewell, or a protocol error, and all that was to be said is said. */
+    else
+        settle(connection); /* For nghttp2 ends a stream that broke the rules once it has sent a reset. */
 }
 
 static void send_all(void) {
@@ -522,10 +537,7 @@ static bool read_in(struct connection *connection) {
             return false;
         }
         if (!(connection->h2 ? hear_h2 : hear_h1)(connection, data, (size_t)length)) return false;
-        if (connection->in_flight == 0 && (connection->leaving || wanted.mode == HANDSHAKE)) {
-            hang_up(connection);
-            return false;
-        }
+        if (!settle(connection)) return false;
     }
 }
 
@@ -578,8 +590,8 @@ static void ask(struct connection *connection, int64_t due) {
         return;
     }
     write_request(connection, request);
-    move_to(connection, NULL);
-    if (may_take(connection)) move_to(connection, &ready); /* At the end: others have their turn first. */
+    move_to(connection, NULL); /* And to the end, if it can take more: others have their turn first. */
+    if (may_take(connection)) move_to(connection, &ready);
 }
 
 static void opened(struct connection *connection) {
@@ -624,9 +636,7 @@ static void drive(struct connection *connection) {
     }
     if (!read_in(connection)) return;
     will_send(connection);
-    if (connection->h2 && !nghttp2_session_want_read(connection->h2) && !nghttp2_session_want_write(connection->h2))
-        lose(connection, "ended by the server");
-    else if (wanted.mode != HANDSHAKE) move_to(connection, may_take(connection) ? &ready : NULL);
+    settle(connection);
 }
 
 /* When requests are due. */

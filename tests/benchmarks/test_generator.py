@@ -332,7 +332,7 @@ def test_http_2_with_a_handshake_for_each_request(papers: Papers) -> None:
 def test_an_http_2_body_of_another_length_than_told_has_failed(papers: Papers) -> None:
     with server(papers, speaks_h2(length=6), "h2") as target:
         load = generator.run(target, h2_work(3))
-    assert (load.answered, load.failed) == (0, 3)
+    assert (load.answered, load.failed, load.reasons) == (0, 3, ("stream ended: PROTOCOL_ERROR",))
 
 
 def test_streams_that_were_not_looked_at_are_asked_again(papers: Papers) -> None:
