@@ -1,25 +1,19 @@
-"""Build the control plane and run it: the API, the xDS server, the publisher, and the keeper beside it."""
+"""Build the control plane and run it: the API, the console, the xDS server, the publisher, and all chores."""
 
 import asyncio
 import contextlib
-import ipaddress
-import os
-import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from functools import partial
-from getpass import getpass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from ostiary import hardening, home, logs, signers
+from ostiary import home, logs, signers
 from ostiary.api.app import create_app
 from ostiary.api.identity import admin_token
 from ostiary.api.patience import PatientOnce
@@ -27,12 +21,10 @@ from ostiary.asgi.doors import CONSOLE_KNOCK, KNOCK, AtTheDoor
 from ostiary.clock import now
 from ostiary.console.app import Console, beside
 from ostiary.envoy.resources import Snapshot
-from ostiary.errors import Conflict, Refusal, Unavailable
-from ostiary.files import replace_private
+from ostiary.errors import Refusal, Unavailable
 from ostiary.gateway import client as keeper
-from ostiary.gateway import exports
 from ostiary.gateway.known_lists import known_lists
-from ostiary.gateway.log_tail import LogTail, from_keeper
+from ostiary.gateway.log_tail import LogTail
 from ostiary.ops import (
     denials,
     effects_kept,
@@ -74,73 +66,23 @@ COUNTING_RETRY_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 5
 
 log = structlog.get_logger(source="ostiary")
-Ready = Callable[["Running"], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Running:
-    """A control plane that answers. `sign_in` opens the console, once."""
-
-    settings: Settings
-    url: str
-    token: str
-    sign_in: str
-
-    def __repr__(self) -> str:
-        return f"Running({self.url})"
-
-
-async def _say_ready(running: Running) -> None:
-    log.info("ready", api=running.url, token_file=str(running.settings.token_file))
-    with contextlib.suppress(OSError):  # nobody reads it
-        # Not into the log, which is kept: whoever opens it is the administrator.
-        print(f"Console: {running.sign_in}\n  (works once, for 15 minutes; another one: ostiary console)", flush=True)  # noqa: T201 (what is asked for)
-
-
-def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info", log_form: logs.Form | None = None) -> None:
-    """Run until interrupted or terminated; then drain, stop the gateway too (unless it is to be left), and return.
-
-    Raises `Conflict` when another ostiary runs on this data directory or has the API's port.
-    """
-    for target in settings.recording.exports:
-        exports.check(target)
-    hardening.keep_memory_off_disk()
-    logs.configure(log_level, log_form)
-    os.umask(0o077)  # whatever we write is ours alone
-    with home.held(settings.data_dir):
-        passphrase = home.passphrase(settings, getpass if sys.stdin.isatty() else None)  # before signals are ours: Ctrl-C ends it
-        asyncio.run(_serve(settings, ready, passphrase))
-
-
-async def _serve(settings: Settings, ready: Ready, passphrase: bytes | None) -> None:
-    store = await asyncio.to_thread(home.open_store, settings)
-    sealer = await asyncio.to_thread(home.open_sealer, settings, store, passphrase)
-    token = home.token(settings.token_file)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        with _bound(settings) as sock:
-            url = _url(sock)
-            if not ipaddress.ip_address(sock.getsockname()[0]).is_loopback:
-                log.warning("the API speaks plain HTTP: others on the network can read the token; put TLS before it", api=url)
-            shown = setup.of(settings, passphrase=passphrase is not None)
-            async with _running(settings, store, sealer, token, sock, shown) as (system, failures):
-                await ready(Running(settings, url, token, await asyncio.to_thread(_sign_in, system, url)))
-                await _either(stop, failures)
-            log.info("stopped")
-    finally:
-        store.close()
 
 
 @asynccontextmanager
-async def _running(
-    settings: Settings, store: Store, sealer: Sealer, token: str, sock: socket.socket, shown: setup.Setup
+async def running(
+    settings: Settings,
+    store: Store,
+    sealer: Sealer,
+    token: str,
+    sock: socket.socket,
+    shown: setup.Setup,
+    gateway_log: LogTail,
+    keeper_there: Awaitable[object],
 ) -> AsyncIterator[tuple[System, tuple[asyncio.Future[None], ...]]]:
     """Everything started; leaving stops it, the gateway last so that requests are served to the end.
 
-    Yields besides what ends (by raising) when a part fails that must not.
+    `keeper_there` is done once one runs; from then on we look after it. Yields besides what ends (by raising) when a part fails
+    that must not.
     """
     paths = Paths(settings.data_dir)
     waiting: list[Callable[[int], None]] = []  # for the next commit
@@ -192,10 +134,8 @@ async def _running(
         partial(gateway_numbers.told, system),
     )
     async with hearing, _tasks(*parts) as failed:
-        await asyncio.to_thread(_leave_word, settings, paths)
-        gateway_log = LogTail(paths.keeper_log, from_keeper)
+        await keeper_there
         start = partial(keeper.ensure_running, settings.data_dir, workers=settings.workers)
-        await asyncio.to_thread(start)
         async with _tasks(_keep_gateway(paths, start), _join(gateway_log)) as gateway_failed:
             yield system, (failed, gateway_failed)
         console.close()
@@ -228,22 +168,6 @@ def _sign_off(system: System) -> None:
         log.error("the head of the record could not be signed", problem=str(refused))  # noqa: TRY400 (the words say it all)
 
 
-def _leave_word(settings: Settings, paths: Paths) -> None:
-    """For the keeper, which may be running already: how the access record is kept, and where it is sent to."""
-    for target in settings.recording.exports:
-        if not target.tls and not _is_near(target.host):
-            log.warning("the access record is sent without TLS: others on the network can read and change it", target=target.name)
-    paths.prepare()
-    replace_private(paths.recording, settings.recording.dump())
-
-
-def _is_near(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _recall(system: System, paths: Paths) -> None:
     """Before a gateway is told anything: a database that came out of a backup must not take back what the gateway knows."""
     for one in recall.recall(system, SYSTEM, known_lists(paths)):
@@ -256,7 +180,7 @@ def _recall(system: System, paths: Paths) -> None:
             log.error("not every revocation list could be signed anew after the restore", problem=str(refusal))  # noqa: TRY400
 
 
-def _sign_in(system: System, url: str) -> str:
+def sign_in(system: System, url: str) -> str:
     """A link to the console for whoever started us: they can read the admin token too."""
     starter = Caller(people.ADMIN, "admin", source="local", credential="start")
     return sign_in_links.url(system, sign_in_links.make(system, starter), url)
@@ -367,18 +291,6 @@ async def _tasks(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[asynci
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _either(stop: asyncio.Event, failures: Iterable[asyncio.Future[None]]) -> None:
-    """Wait until told to stop, or raise what failed."""
-    stopped = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait(cast("list[asyncio.Future[Any]]", [stopped, *failures]), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopped.cancel()
-    for failed in failures:
-        if failed.done():
-            failed.result()
-
-
 async def _keep_gateway(paths: Paths, start: Callable[[], object]) -> None:
     """Start the keeper again should it die; Envoy itself it finds and adopts.
 
@@ -444,23 +356,3 @@ async def _count(system: System) -> None:
         except Exception:
             log.exception("how much came through cannot be written down; will try again")
             await asyncio.sleep(COUNTING_RETRY_SECONDS)
-
-
-@contextmanager
-def _bound(settings: Settings) -> Iterator[socket.socket]:
-    """The API's socket. Raises `Conflict` when the port is taken."""
-    host, port = settings.address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio sets TCP_NODELAY only then, and without it each answer waits 40 ms.
-    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((host, port))
-        except OSError as error:
-            raise Conflict(f"--listen: cannot listen on {settings.listen}: {error.strerror}; choose another address.") from error
-        yield sock
-
-
-def _url(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -23,7 +23,9 @@ STORING: Final = {"sqlalchemy", "alembic", "psycopg"}
 SIGNING: Final = {"cryptography", "pkilint", "pkcs11", "badkeys"}
 OTHERWISE_SLOW: Final = {"httpx", "jinja2", "babel", "segno"}  # Not pydantic: Typer reads options with it.
 HEAVY: Final = SERVING | STORING | SIGNING | OTHERWISE_SLOW
-HEAVY_PARTS: Final = {f"ostiary.{part}" for part in ("api", "console", "gateway", "model", "ops", "serve", "store", "web", "xds")}
+HEAVY_PARTS: Final = {
+    f"ostiary.{part}" for part in ("api", "console", "gateway", "model", "ops", "serve", "store", "up", "web", "xds")
+}
 
 PROGRAM: Final = """
 import json, sys
@@ -51,8 +53,8 @@ def modules_of(*words: str) -> set[str]:
 
 
 def loaded_with(module: str) -> set[str]:
-    """What is loaded once this module is."""
-    program = f"import sys, {module}; print(*sys.modules)"
+    """What is loaded once this module is, as programs that serve load theirs."""
+    program = f"import sys\nfrom ostiary.loading import many_modules\nwith many_modules(): import {module}\nprint(*sys.modules)"
     return set(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split())
 
 
@@ -89,8 +91,25 @@ def test_a_keeper_is_soon_there_because_it_loads_neither_the_model_nor_what_tran
     assert "cryptography.x509" not in found
 
 
+@pytest.mark.parametrize("module", ["ostiary.gateway.keeper", "ostiary.up", "ostiary.serve"])
+def test_no_server_draws_tracebacks_and_so_none_loads_what_could(module: str) -> None:
+    assert loaded_with(module) & {"rich", "pygments", "attr"} == set()
+
+
+def test_the_keeper_is_started_before_what_serves_is_loaded() -> None:
+    """Both take as long, and there are two processors."""
+    found = loaded_with("ostiary.up")
+    assert found & {"fastapi", "starlette", "uvicorn", "grpc", "jinja2", "babel", "prometheus_client", "alembic"} == set()
+    assert found & {"ostiary.serve", "ostiary.api", "ostiary.console", "ostiary.xds.server", "ostiary.envoy.snapshot"} == set()
+
+
+def test_servers_load_neither_what_lints_nor_what_migrates_nor_another_database() -> None:
+    seldom_needed = {"pkilint", "badkeys", "pkcs11", "alembic", "psycopg", "httpx", "segno", "typer"}
+    assert loaded_with("ostiary.serve") & seldom_needed == set()
+
+
 def test_every_name_here_is_of_something_that_would_be_noticed() -> None:
-    assert (SERVING | {"sqlalchemy", "cryptography", "jinja2"} | HEAVY_PARTS) - loaded_with("ostiary.serve") == set()
+    assert (SERVING | {"sqlalchemy", "cryptography", "jinja2"} | HEAVY_PARTS) - loaded_with("ostiary.up, ostiary.serve") == set()
 
 
 def test_a_group_is_loaded_only_when_one_of_its_commands_is_called() -> None:

@@ -63,7 +63,8 @@ def _ended(pid: int, known: dict[int, int]) -> int | None:
 
 def main() -> None:
     import ostiary.cli.main  # noqa: PLC0415 (what is loaded here, all that are forked have)
-    import ostiary.serve  # noqa: PLC0415, F401 (likewise)
+    import ostiary.serve  # noqa: PLC0415 (likewise)
+    import ostiary.up  # noqa: PLC0415, F401 (likewise)
 
     gc.collect()
     gc.freeze()

@@ -150,7 +150,7 @@ def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
     Example: `ostiary up --access-log-keep 52w --access-log-export syslog+tls://logs.example#ca=/etc/ostiary/logs.pem`
     """
     with loading.many_modules():
-        from ostiary.serve import run  # noqa: PLC0415 (the servers load only when they run)
+        from ostiary.up import run  # noqa: PLC0415 (the servers load only when they run)
 
     run(
         Settings(

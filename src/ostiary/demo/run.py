@@ -17,9 +17,9 @@ from ostiary.demo.backend import Backend
 from ostiary.errors import Unavailable
 from ostiary.files import write_private
 from ostiary.pki.holder import new_key_and_request
-from ostiary.serve import Running
-from ostiary.serve import run as serve
 from ostiary.settings import Settings
+from ostiary.up import Running
+from ostiary.up import run as serve
 
 NAME: Final = "demo"
 ROOT: Final = "demo root CA"
