@@ -76,10 +76,12 @@ def a_house(folder: Path, count: int, authorities_count: int = AUTHORITIES) -> H
     return House(folder, made[-1], like.id)
 
 
-def a_request(common_name: str) -> str:
-    """A request with a key of its own, PEM."""
+def a_request(common_name: str, *, dns: bool = False) -> str:
+    """A request with a key of its own, PEM; with `dns`, for that host name too."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
     builder = x509.CertificateSigningRequestBuilder().subject_name(name)
+    if dns:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(common_name)]), critical=False)
     return builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 

@@ -14,11 +14,11 @@ from ostiary.model.authority import Authority, Certificate
 from ostiary.model.fields import Private
 from ostiary.model.inventory import STATUSES, Wanted
 from ostiary.model.query import Query
-from ostiary.model.revocation import HOLD
+from ostiary.model.revocation import HOLD, Revocation
 from ostiary.ops import certificates
 from ostiary.ops.system import System
 from ostiary.pki.sealing import Sealer, new_kek
-from ostiary.store import inventory
+from ostiary.store import inventory, revocations
 from ostiary.store.kinds import AUTHORITY, CERTIFICATE
 from ostiary.store.store import Store
 
@@ -67,11 +67,29 @@ class Stock:
             **fields,
         }
         with self.store.write() as transaction:
-            return transaction.insert(CERTIFICATE, Certificate.model_validate(made))
+            added = transaction.insert(CERTIFICATE, Certificate.model_validate(made))
+            if added.revoked_at is not None:
+                revocations.put(transaction, _revocation(added))
+            return added
 
     def found(self, at: datetime = NOW, query: Query | None = None, **wanted: Any) -> list[str]:
         with self.store.read() as reader:
             return [one.id for one in inventory.page(reader, Wanted(query or Query(), at, **wanted)).items]
+
+
+def _revocation(one: Certificate) -> Revocation:
+    assert one.revoked_at is not None
+    return Revocation(
+        authority_id=one.authority_id,
+        serial=one.serial,
+        sequence=1,
+        fingerprint_sha256=one.fingerprint_sha256,
+        revoked_at=one.revoked_at,
+        reason=one.revocation_reason or "unspecified",
+        invalidity_date=None,
+        expires_at=one.not_after,
+        entry=b"",
+    )
 
 
 @pytest.fixture

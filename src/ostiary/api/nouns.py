@@ -27,7 +27,7 @@ class Id(Data):
 
 def openstack_time(at: datetime) -> str:
     """`2017-02-28T00:42:44`, as OpenStack writes times; always UTC."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return at.astimezone(UTC).isoformat()[:19]
 
 
 def zulu_time(at: datetime) -> str:
@@ -116,9 +116,10 @@ class Noun(Generic[R]):
 
     def show(self, thing: R) -> dict[str, Any]:
         """The model's part of a reply."""
-        values = thing.model_dump(mode="json", include=set(self.attributes))
-        times = {name: self.time(value) for name, value in thing if isinstance(value, datetime)}
-        return {**values, **times}
+        # Dumped whole and then chosen from: what pydantic is told to include it asks about field by field, three times as long.
+        values, told, own = thing.model_dump(mode="json"), self.attributes, vars(thing)
+        times = {name: self.time(value) for name, value in own.items() if isinstance(value, datetime)}
+        return {name: value for name, value in (values | times).items() if name in told}
 
     def _public(self) -> Iterable[tuple[str, FieldInfo]]:
         return ((name, info) for name, info in self.model.model_fields.items() if info.annotation is not Private)

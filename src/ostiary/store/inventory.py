@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, not_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal_column, not_, or_, select
 
 from ostiary.model.authority import Certificate
 from ostiary.model.inventory import Status, Wanted
@@ -23,6 +23,7 @@ from ostiary.store.tables import UTCDateTime
 
 _TABLE: Final = tables.certificates
 _DOCUMENT: Final[Any] = _TABLE.c.document
+_HELD: Final = select(tables.revocations.c.fingerprint_sha256).where(tables.revocations.c.reason == literal_column(f"'{HOLD}'"))
 
 
 def page(reader: Reader, wanted: Wanted) -> Page[Certificate]:
@@ -97,12 +98,14 @@ def _has_status(status: Status, at: datetime) -> ColumnElement[bool]:
     """As `ops.certificates.status` tells it of one certificate; the two are held together by a test."""
     revoked = _TABLE.c.revoked_at.is_not(None)
     on_hold = _DOCUMENT["revocation_reason"].as_string() == HOLD
-    expired = _TABLE.c.not_after < at
+    # Not by the index of when they end: those that have ended may be most, and are the first in the order they were made.
+    expired = func.coalesce(_TABLE.c.not_after, at, type_=UTCDateTime()) < at
     # In the document, whole seconds of UTC in one form: their order as text is their order in time.
     not_yet = _DOCUMENT["not_before"].as_string() > at.strftime("%Y-%m-%dT%H:%M:%SZ")
     table: dict[Status, ColumnElement[bool]] = {
         "REVOKED": and_(revoked, not_(on_hold)),
-        "ON_HOLD": and_(revoked, on_hold),
+        # Few are on hold, and they are told apart by an index (ix_revocations_held); what the certificate itself says decides.
+        "ON_HOLD": and_(revoked, on_hold, _TABLE.c.fingerprint_sha256.in_(_HELD)),
         "EXPIRED": and_(not_(revoked), expired),
         "NOT_YET_VALID": and_(not_(revoked), not_(expired), not_yet),
         "VALID": and_(not_(revoked), not_(expired), not_(not_yet)),

@@ -34,11 +34,12 @@ def paged(
     order = _order(kind, query)
     if query.marker is not None:
         conditions.append(_beyond(connection, kind, order, query.marker))
-    statement = select(kind.table).where(*conditions)
-    statement = statement.order_by(*(key.desc() if descending else key.asc() for key, descending in order))
+    by = [key.desc() if descending else key.asc() for key, descending in order]
     if query.limit:
-        statement = statement.limit(query.limit + 1)
-    rows = connection.execute(statement).mappings().all()
+        # Which they are is found first, by what is small: to sort whole rows, the documents of all that match would be read.
+        found = select(kind.table.c.id).where(*conditions).order_by(*by).limit(query.limit + 1)
+        conditions = [kind.table.c.id.in_(found.subquery().select())]
+    rows = connection.execute(select(kind.table).where(*conditions).order_by(*by)).mappings().all()
     more = bool(query.limit) and len(rows) > query.limit
     page = list(rows[: query.limit] if query.limit else rows)
     return (page[::-1] if query.reverse else page), more
@@ -128,13 +129,16 @@ def _order(kind: Kind[Any], query: Query) -> list[tuple[ColumnElement[Any], bool
     keys: list[tuple[ColumnElement[Any], bool]] = []
     for field, descending in query.sort or (("created_at", False),):
         expression = _expression(kind, field, _value_type(kind, field, "sort"))
-        if not isinstance(expression.type, UTCDateTime):
-            expression = func.coalesce(expression, "" if isinstance(expression.type, String) else 0)
-        elif field != "created_at":
-            expression = func.coalesce(expression, kind.table.c.created_at)
+        if getattr(expression, "nullable", True):  # what may be NULL; all that is in the document may
+            nothing = kind.table.c.created_at if isinstance(expression.type, UTCDateTime) else _empty(expression)
+            expression = func.coalesce(expression, nothing)
         keys.append((expression, descending))
     keys.append((kind.table.c.id, False))
     return [(key, descending != query.reverse) for key, descending in keys]
+
+
+def _empty(expression: ColumnElement[Any]) -> str | int:
+    return "" if isinstance(expression.type, String) else 0
 
 
 def _beyond(
@@ -148,4 +152,6 @@ def _beyond(
     for position, (key, descending) in enumerate(order):
         equal_so_far = [earlier == values[index] for index, (earlier, _) in enumerate(order[:position])]
         alternatives.append(and_(*equal_so_far, key < values[position] if descending else key > values[position]))
-    return or_(*alternatives)
+    # Said once more of the first key alone: no index serves alternatives, but one leads to where they begin.
+    key, descending = order[0]
+    return and_(key <= values[0] if descending else key >= values[0], or_(*alternatives))

@@ -1,25 +1,28 @@
 """Row ↔ model. The one place where a field finds its column or goes into the document."""
 
+import functools
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import LargeBinary, RowMapping, Table
+from sqlalchemy import LargeBinary, RowMapping
 
 from ostiary.errors import Unavailable
 from ostiary.model.fields import Private
 from ostiary.store.kinds import Kind, R
 
 
-def column_names(table: Table) -> frozenset[str]:
-    """The columns a model's fields may live in."""
-    return frozenset(column.name for column in table.columns) - {"document"}
+@functools.cache
+def _shared(kind: Kind[Any]) -> dict[str, bool]:
+    """The fields of its model that are columns, each with whether it is bytes that nobody is to see."""
+    columns = {column.name: isinstance(column.type, LargeBinary) for column in kind.table.columns if column.name != "document"}
+    return {name: is_private for name, is_private in columns.items() if name in kind.model.model_fields}
 
 
 def to_row(kind: Kind[R], thing: R) -> dict[str, Any]:
     """The row that holds a thing."""
-    columns = column_names(kind.table) & set(kind.model.model_fields)
+    columns = _shared(kind)
     row: dict[str, Any] = {name: getattr(thing, name) for name in columns}
-    row["document"] = thing.model_dump(mode="json", exclude=set(columns))
+    row["document"] = {name: value for name, value in thing.model_dump(mode="json").items() if name not in columns}
     return row
 
 
@@ -28,11 +31,10 @@ def from_row(kind: Kind[R], row: RowMapping) -> R:
 
     Raises `Unavailable` for one that we never wrote: to leave it out or to guess could open a door.
     """
-    values = dict(row["document"])
-    for column in kind.table.columns:
-        if column.name in kind.model.model_fields:
-            value = row[column.name]
-            values[column.name] = Private(value) if isinstance(column.type, LargeBinary) else value
+    held = dict(row)
+    values = dict(held["document"])
+    for name, is_private in _shared(kind).items():
+        values[name] = Private(held[name]) if is_private else held[name]
     try:
         # Not strict: the document is JSON, so a tuple comes back as a list.
         return kind.model.model_validate(values, strict=False)

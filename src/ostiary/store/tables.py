@@ -140,8 +140,8 @@ authorities = _resource(
 )
 certificates = _resource(
     "certificates",
-    Column("authority_id", ForeignKey("authorities.id"), nullable=False, index=True),
-    Column("serial", String(40), nullable=False),
+    Column("authority_id", ForeignKey("authorities.id"), nullable=False),
+    Column("serial", String(40), nullable=False, index=True),
     Column("fingerprint_sha256", String(64), nullable=False, unique=True),
     Column("key_sha256", String(64), nullable=False, index=True),
     Column("profile", String(255), nullable=False),
@@ -149,15 +149,21 @@ certificates = _resource(
     Column("owner", String(255), nullable=False, index=True),
     Column("groups", TextList, nullable=False),
     Column("not_after", UTCDateTime, nullable=False, index=True),
-    Column("revoked_at", UTCDateTime, index=True),
-    Column("last_seen", UTCDateTime, index=True),
+    Column("revoked_at", UTCDateTime),
+    Column("last_seen", UTCDateTime),
     Column("replaces", String(36)),  # the certificate it renewed
     UniqueConstraint("authority_id", "serial"),
-    Index(
-        "ix_certificates_replaces",
-        "replaces",
-        sqlite_where=text("replaces IS NOT NULL"),
-        postgresql_where=text("replaces IS NOT NULL"),
+    # As lists are shown: of one authority, oldest first, without sorting all that it signed.
+    Index("ix_certificates_authority_id_created_at_id", "authority_id", "created_at", "id"),
+    # What most do not have. The smaller index is one thing; the other is that SQLite takes "is null" in a whole one for rare.
+    *(
+        Index(
+            f"ix_certificates_{name}",
+            name,
+            sqlite_where=text(f"{name} IS NOT NULL"),
+            postgresql_where=text(f"{name} IS NOT NULL"),
+        )
+        for name in ("revoked_at", "last_seen", "replaces")
     ),
     Index("ix_certificates_updated_at", "updated_at"),
     # Counts what is in force by when it ends, without touching a row: for a picture, of a million certificates too.
@@ -279,6 +285,12 @@ revocations = Table(
     Column("expires_at", UTCDateTime, nullable=False),
     Column("entry", LargeBinary, nullable=False),  # as it stands in a revocation list, DER
     Index("ix_revocations_authority_id_sequence", "authority_id", "sequence"),
+    Index(
+        "ix_revocations_held",
+        "fingerprint_sha256",
+        sqlite_where=text("reason = 'certificateHold'"),
+        postgresql_where=text("reason = 'certificateHold'"),
+    ),
 )
 crls = Table(
     "crls",
