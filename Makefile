@@ -50,7 +50,7 @@ golden: .venv/dev.stamp ## Rewrite the golden files; review their diff as you wo
 
 .PHONY: bench
 bench: .venv/bench.stamp tools ## Measure all, beside the peers too (ARGS=--quick a little of each, ARGS=--list, ARGS="data_plane --rounds 9")
-	@.ci/tools nginx haproxy
+	@.ci/tools nginx haproxy golang-cfssl pebble apache2-utils nghttp2-client
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 .PHONY: lock

@@ -45,8 +45,12 @@ class Step:
 STEPS: Final = (
     # Beside the peers.
     Step("same_job"),
+    Step("two_generators", "--rounds 1"),
     Step("data_plane", "--rounds 1 --seconds 0.2"),
+    Step("latency", "--rounds 1 --seconds 0.3"),
+    Step("idle", "--rounds 1 --connections 500"),
     Step("reloads", "--times 4 --revocations 1"),
+    Step("issuing_peers", "--rounds 1 --certificates 200"),
     # By itself.
     Step("switch", "--times 4"),
     Step("survival", "--rounds 1"),
