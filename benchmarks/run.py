@@ -56,6 +56,7 @@ STEPS: Final = (
     Step("survival", "--rounds 1"),
     Step("streams", "--clients 2 --others 5"),
     Step("access", "--revoked 0 1000 --revocations 5 --handshakes 20 --members 0 100 --requests 200 --rounds 1"),
+    Step("growth_data_plane", "--rounds 1"),
     Step("deny", "--entries 0 1000 --rounds 1 --requests 500 --times 2"),
     Step("issuance", "--seconds 2 --requests 2000"),
     Step("crl", "1000"),
@@ -71,7 +72,7 @@ def main(words: list[str]) -> int:
     named = {step.name: step for step in STEPS}
     if words == ["--list"]:
         for step in STEPS:
-            print(f"{step.name:<12}{step.what}")
+            print(f"{step.name:<20}{step.what}")
         return 0
     if words and words[0] in named:
         return 0 if named[words[0]].run(*words[1:]) else 1
