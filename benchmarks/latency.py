@@ -5,7 +5,8 @@
 
 Requests are due at fixed times over kept connections, and latency counts from when one was due: a peer that stalls is not asked
 less. What a peer can do is what its one processor has time for, a second divided by the CPU time of a request as it is when many
-ask as fast as they can: that does not depend on how much else the machine has to do, as the rate that is reached does.
+ask as fast as they can: that does not depend on how much else the machine has to do, as the rate that is reached does. A request
+that comes alone costs more, for whoever serves it has to be woken up for it: so CPU is told again at these rates.
 """
 
 import argparse
@@ -45,9 +46,10 @@ def turn(book: Notebook, served: Served, round_: int, seconds: float, protocol: 
     book.note(f"half of what it can do, {NAMES[protocol]}", "1/s", served.name, half, round_=round_)
     for at, rate in (("half of what it can do", half), (f"{COMMON:,.0f} requests a second", COMMON)):
         work = Work("keepalive", CONNECTIONS, seconds=seconds, rate=rate, protocol=protocol)
-        load = run(target, work, cpu=served.house.other_core).sound()
+        load = run(target, work, cpu=served.house.other_core, meter=served.cpu_seconds).sound()
         for name, value in {"p50": load.p50, "p99": load.p99}.items():
             book.note(f"latency, {name}, {NAMES[protocol]}, at {at}", "µs", served.name, value, round_=round_)
+        book.note(f"CPU per request, {NAMES[protocol]}, at {at}", "µs", served.name, load.metered_each * 1e6, round_=round_)
 
 
 def main() -> None:
