@@ -360,9 +360,16 @@ static bool must_wait(const struct connection *connection, int result) {
     return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
 }
 
+/* The server has had its say about a request. */
+static void forget(struct connection *connection, struct request *request) {
+    connection->proven = true;
+    request->due = 0;
+    connection->in_flight--;
+    in_flight--;
+}
+
 /* One request is over, with a whole answer. */
 static void finish(struct connection *connection, struct request *request) {
-    connection->proven = true;
     if (request->status == 200) {
         seen.answered++;
         take_down(now() - request->due);
@@ -370,9 +377,7 @@ static void finish(struct connection *connection, struct request *request) {
         count_failure(1, "status %d", request->status);
         connection->leaving |= wanted.mode == IDLE; /* Not one of those to be held. */
     }
-    request->due = 0;
-    connection->in_flight--;
-    in_flight--;
+    forget(connection, request);
 }
 
 /* HTTP/2. */
@@ -398,7 +403,6 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
     struct connection *connection = user_data;
     struct request *request = nghttp2_session_get_stream_user_data(session, stream);
     if (!request) return 0;
-    connection->proven = true;
     if (error == NGHTTP2_NO_ERROR) {
         finish(connection, request);
         return 0;
@@ -413,9 +417,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
     } else {
         count_failure(1, "stream ended: %s", nghttp2_http2_strerror(error));
     }
-    request->due = 0;
-    connection->in_flight--;
-    in_flight--;
+    forget(connection, request);
     return 0;
 }
 
