@@ -1,10 +1,11 @@
-"""Measure how long signing a revocation list takes, and how much memory: `python benchmarks/crl.py [entries …]`.
+"""Measure how long signing a revocation list takes, and how much memory: `python benchmarks/crl.py [entries …] [--rounds 3]`.
 
 Each row is a process of its own, so that its peak memory is its own. "ready" joins entries from memory; "store" is the whole way
 of `ops.revocation_lists.sign_list`, from the table of revocations to the row of the list, not yet committed; "library" is the
 builder of `cryptography`, in its documented way.
 """
 
+import argparse
 import multiprocessing
 import resource
 import sys
@@ -19,24 +20,29 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from ostiary.clock import now
-from ostiary.model.authority import Authority, NewAuthority
-from ostiary.ops import authorities
-from ostiary.ops.caller import SYSTEM
-from ostiary.ops.revocation_lists import sign_list
-from ostiary.ops.signing import open_issuer
-from ostiary.ops.system import System
-from ostiary.pki import crl, issue, keys
-from ostiary.pki.issue import Issuer
-from ostiary.pki.names import SubjectFields, whole_octets
-from ostiary.pki.sealing import Sealer, new_kek
-from ostiary.store import tables
-from ostiary.store.engine import migrate, open_engine
-from ostiary.store.store import Store
+ROOT: Final = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT)]  # Run as a script, from anywhere.
+
+from benchmarks.lab import Notebook  # noqa: E402 (after the path is set)
+
+from ostiary.clock import now  # noqa: E402 (likewise)
+from ostiary.model.authority import Authority, NewAuthority  # noqa: E402 (likewise)
+from ostiary.ops import authorities  # noqa: E402 (likewise)
+from ostiary.ops.caller import SYSTEM  # noqa: E402 (likewise)
+from ostiary.ops.revocation_lists import sign_list  # noqa: E402 (likewise)
+from ostiary.ops.signing import open_issuer  # noqa: E402 (likewise)
+from ostiary.ops.system import System  # noqa: E402 (likewise)
+from ostiary.pki import crl, issue, keys  # noqa: E402 (likewise)
+from ostiary.pki.issue import Issuer  # noqa: E402 (likewise)
+from ostiary.pki.names import SubjectFields, whole_octets  # noqa: E402 (likewise)
+from ostiary.pki.sealing import Sealer, new_kek  # noqa: E402 (likewise)
+from ostiary.store import tables  # noqa: E402 (likewise)
+from ostiary.store.engine import migrate, open_engine  # noqa: E402 (likewise)
+from ostiary.store.store import Store  # noqa: E402 (likewise)
 
 AT: Final = datetime(2026, 6, 1, tzinfo=UTC)
 NEXT: Final = AT + timedelta(days=7)
-SIZES: Final = (10_000, 100_000, 1_000_000)
+SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 LIBRARY: Final = 20_000  # its time grows with the square
 
 
@@ -51,20 +57,27 @@ class Measured:
 
 
 def main() -> None:
-    sizes = [int(word.replace("_", "")) for word in sys.argv[1:]] or list(SIZES)
-    print(f"{'entries':>10}  {'from':8}  {'seconds':>8}  {'of CPU':>8}  {'memory':>9}  {'list':>9}")
-    for entries in sizes:
-        for name, measure in (("ready", ready), ("store", from_the_store)):
-            show(entries, name, apart(measure, entries))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("entries", type=int, nargs="*", default=SIZES)
+    parser.add_argument("--rounds", type=int, default=3)
+    wanted = parser.parse_args()
+    notebook = Notebook("crl")
+    for round_ in range(wanted.rounds):
+        for entries in wanted.entries:
+            note(notebook, "a list signed from entries in memory", entries, round_, apart(ready, entries))
+            note(notebook, "a list signed from the database", entries, round_, apart(from_the_store, entries))
     ours, theirs = apart(ready, LIBRARY), apart(by_the_library, LIBRARY)
-    show(LIBRARY, "ready", ours)
-    show(LIBRARY, "library", theirs)
     print(f"the library takes {theirs.processor_seconds / ours.processor_seconds:.0f} times as long at {LIBRARY:,} entries")
+    notebook.save()
 
 
-def show(entries: int, name: str, measured: Measured) -> None:
-    times = f"{measured.seconds:8.3f}  {measured.processor_seconds:8.3f}"
-    print(f"{entries:>10,}  {name:8}  {times}  {measured.memory:5.0f} MiB  {measured.size / 2**20:5.1f} MiB", flush=True)
+def note(notebook: Notebook, what: str, entries: int, round_: int, measured: Measured) -> None:
+    for told, unit, value in (
+        ("CPU", "ms", 1000 * measured.processor_seconds),
+        ("more memory", "MiB", measured.memory),
+        ("its length", "MiB", measured.size / 2**20),
+    ):
+        notebook.note(f"{what}, {told}", unit, "ostiary", value, size=entries, round_=round_)
 
 
 def apart(measure: Callable[[int], Measured], entries: int) -> Measured:

@@ -180,6 +180,23 @@ def test_an_answer_is_given_again_until_half_its_time_has_passed(system: System,
     assert second.der != first.der
 
 
+def test_at_once_is_given_only_what_may_be_given_again_and_is_as_of_now(system: System, clock: FakeClock) -> None:
+    ca = an_authority(system)
+    alice, bob = a_certificate(system, ca), a_certificate(system, ca, "bob")
+    question = request(ca, alice)
+    assert ocsp.at_once(system, ca.id, question) is None  # not asked before
+    first = ocsp.answer(system, ca.id, question)
+    assert ocsp.at_once(system, ca.id, question) is first
+    assert [ocsp.at_once(system, ca.id, one) for one in (request(ca, alice, b"nonce"), request(ca, bob), b"no question")] == [
+        None
+    ] * 3
+    revoke(system, alice)
+    assert ocsp.at_once(system, ca.id, question) is None
+    assert asked(system, ca, alice).certificate_status is REVOKED
+    clock.advance(seconds=2)  # whether another control plane committed anything has to be asked again
+    assert ocsp.at_once(system, ca.id, question) is None
+
+
 def test_an_answer_to_a_nonce_is_always_new_and_never_kept(system: System) -> None:
     ca = an_authority(system)
     alice = a_certificate(system, ca)

@@ -41,11 +41,18 @@ class Answers:
         self.responders = Kept(_RESPONDERS)
         self._last: _Look | None = None
 
-    def moment(self, store: Store, at: datetime) -> Moment:
-        """The state that an answer has to be as of: nothing that was committed here before this call is missing from it."""
+    def known(self, store: Store, at: datetime) -> Moment | None:
+        """The same, if it is known without asking the database."""
         last = self._last
         if last is not None and last.commits == store.commits and timedelta(0) <= at - last.at < _LOOK:
             return last.moment
+        return None
+
+    def moment(self, store: Store, at: datetime) -> Moment:
+        """The state that an answer has to be as of: nothing that was committed here before this call is missing from it."""
+        known = self.known(store, at)
+        if known is not None:
+            return known
         commits = store.commits  # first: what is committed while we look makes us look again
         with store.read() as reader:
             found = Moment(reader.revision(), reader.status_sequence())
