@@ -80,7 +80,7 @@ def test_what_is_noted_of_a_certificate_is_the_fingerprint_and_what_records_tell
     ]
     by_key = {value.object_key: value for value in values}
     fingerprint, details = by_key[noted.FINGERPRINT], by_key[noted.DETAILS]
-    assert by_key.keys() == {*noted.KEYS.values(), noted.NOT_AFTER, noted.DETAILS}
+    assert by_key.keys() == {*noted.KEYS.values(), noted.NOT_AFTER, noted.BEGINS, noted.ENDS, noted.DETAILS}
     assert fingerprint.format_string.text_format_source.inline_string == "%DOWNSTREAM_PEER_FINGERPRINT_256%"
     assert fingerprint.skip_if_empty
     assert fingerprint.format_string.omit_empty_values

@@ -9,14 +9,16 @@ from functools import lru_cache
 from typing import Any, Final
 
 from envoy.config.core.v3 import config_source_pb2, extension_pb2
-from envoy.config.rbac.v3 import rbac_pb2
+from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from google.protobuf import any_pb2
 
 from ostiary.access.conditions import Decision
 from ostiary.access.policy import Policy
-from ostiary.envoy import cel, matchers, names, noted, wire
+from ostiary.envoy import guard, matchers, names, noted, wire
 from ostiary.envoy.resources import EXTENSION, Resource, pack
+from ostiary.model.desired import DesiredListener
 from ostiary.model.roster import Roster, Table
 
 DENIED: Final = "ostiary.denied"
@@ -31,20 +33,24 @@ _DENIED, NAMES, _GUARD, _ACCESS = REHEARSED
 
 _REVOKED: Final = Decision(allowed=False, code="revoked")
 _PASS: Final = Decision(allowed=True, code="-")
+# Of a filter that has its content from elsewhere: that the routes want it, and nothing of their own for it.
+_ASKED: Final = wire.packed(route_components_pb2.FilterConfig(config=any_pb2.Any()))
 _RBAC: Final = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
 
 
 def waiting() -> Any:
-    """A filter as it stands in the chain (RBAC): it does nothing until routes bring it something."""
+    """A filter as it stands in the chain (RBAC): it is not there for a request whose route brings it nothing (`http_filters`)."""
     return http_rbac_pb2.RBAC()
 
 
-def for_every_route(policy: Policy, roster: Roster | None) -> dict[str, Any]:
+def for_every_route(desired: DesiredListener, policy: Policy, roster: Roster | None) -> dict[str, Any]:
     """What all routes of a listener bring along (typed_per_filter_config). `roster` is there when rules ask for groups."""
     if policy.enforced is None and policy.rehearsed is None:
         return {}
     brought = dict(denied(policy.denied, rehearsed=policy.enforced is None))
-    brought[GUARD] = _guard(rehearsed=policy.enforced is None)
+    brought[GUARD] = _guard(desired, rehearsed=policy.enforced is None)
+    if roster is not None:
+        brought[names.members(desired.listener.id)] = _ASKED
     if roster is not None and roster.recent:
         brought[RECENT] = _per_route(_groups(roster.recent, matchers.RECENT))
     return brought
@@ -72,51 +78,11 @@ def denied(fingerprints: frozenset[str], *, rehearsed: bool = False) -> dict[str
     return {DENIED: _per_route(_with(http_rbac_pb2.RBAC(), "matcher", table))}
 
 
-@lru_cache(maxsize=2)
-def _guard(*, rehearsed: bool) -> Any:
-    """What hangs on the moment or on the connection, so that no table can hold it."""
-    rules = rbac_pb2.RBAC(
-        action=rbac_pb2.RBAC.DENY,
-        policies={"expired": _policy(_expired()), "misdirected": _policy(_misdirected())},
-    )
+def _guard(desired: DesiredListener, *, rehearsed: bool) -> Any:
+    rules = guard.guard(desired)
     if rehearsed:
         return _per_route(http_rbac_pb2.RBAC(shadow_rules=rules, shadow_rules_stat_prefix=_GUARD))
     return _per_route(http_rbac_pb2.RBAC(rules=rules))
-
-
-def _policy(condition: cel.Expression) -> Any:
-    return rbac_pb2.Policy(
-        permissions=[rbac_pb2.Permission(any=True)],
-        principals=[rbac_pb2.Principal(any=True)],
-        condition=cel.condition(condition),
-        cel_config=cel.WITH_STRINGS,
-    )
-
-
-def _expired() -> cel.Expression:
-    """The certificate's time is over. The handshake looked at the clock once; connections last longer than certificates may."""
-    until = cel.Call("string", (cel.Call("_[_]", (cel.Attribute("filter_state"), noted.NOT_AFTER)),))
-    return cel.Call("_>_", (cel.Attribute("request.time"), cel.Call("timestamp", (until,))))
-
-
-def _misdirected() -> cel.Expression:
-    """The host is not the one that was named in the handshake (RFC 9110 7.4); where none was named, none is contradicted.
-
-    The plain comparison comes first: it is all that most requests need.
-    """
-    name, host = cel.Attribute("connection.requested_server_name"), cel.Attribute("request.host")
-    lower = cel.Call("lowerAscii", on=host)
-    absolute = cel.Call("_+_", (name, "."))
-    at_a_port = cel.either(
-        cel.Call("startsWith", (cel.Call("_+_", (name, ":")),), on=lower),
-        cel.Call("startsWith", (cel.Call("_+_", (name, ".:")),), on=lower),
-    )
-    same = cel.either(
-        cel.Call("_==_", (lower, name)),
-        cel.Call("_==_", (lower, absolute)),
-        cel.every(cel.Call("matches", ("^[^:]*:[0-9]*$",), on=lower), at_a_port),  # Not `a.test:1@b.test`.
-    )
-    return cel.every(cel.Call("_!=_", (host, name)), cel.Call("_!=_", (name, "")), cel.Call("!_", (same,)))
 
 
 def _per_route(made: Any) -> Any:
@@ -136,9 +102,12 @@ def _with(made: Any, field: str, table: bytes) -> bytes:
 
 
 def members_filter(listener_id: str) -> Any:
-    """The filter that looks up a certificate's groups (HttpFilter): it comes when it changes, and waits until it first came."""
+    """The filter that looks up a certificate's groups (HttpFilter): it comes when it changes, and waits until it first came.
+
+    Like the others it is there only for requests whose routes ask for it.
+    """
     source = config_source_pb2.ExtensionConfigSource(config_source=wire.ads(), type_urls=[_RBAC])
-    return http_connection_manager_pb2.HttpFilter(name=names.members(listener_id), config_discovery=source)
+    return http_connection_manager_pb2.HttpFilter(name=names.members(listener_id), config_discovery=source, disabled=True)
 
 
 @lru_cache(maxsize=1024)

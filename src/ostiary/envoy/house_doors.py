@@ -60,7 +60,7 @@ def route(kind: HouseDoorKind, door: DesiredListener, policy: Policy) -> Any:
         virtual_hosts=[route_components_pb2.VirtualHost(name="all", domains=["*"], routes=routes)],
         # A certificate that nobody verified is nobody's; X-Forwarded-For may hold what a client wrote.
         request_headers_to_remove=["x-envoy-external-address", "x-forwarded-for"],
-        typed_per_filter_config=access.for_every_route(policy, None),
+        typed_per_filter_config=access.for_every_route(door, policy, None),
     )
 
 

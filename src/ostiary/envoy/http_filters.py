@@ -82,7 +82,10 @@ end
 
 def _router(_listener: Listener) -> Any:
     # Members are told nothing of Envoy's own workings, and clients cannot give it orders by x-envoy-* headers.
-    return router_pb2.Router(suppress_envoy_headers=True)
+    router = router_pb2.Router(suppress_envoy_headers=True)
+    # A pool's statistics by status code, which nobody reads (gateway.numbers): without, 1 to 2 µs of some 70 a request.
+    router.dynamic_stats.value = False
+    return router
 
 
 def _clean_names(listener: Listener) -> Any | None:
@@ -152,4 +155,10 @@ def _filter(name: str, make: Callable[[Listener], Any | None], listener: Listene
     if name == MEMBERS:
         return access.members_filter(listener.id) if listener.is_tls else None
     config = make(listener)
-    return None if config is None else http_connection_manager_pb2.HttpFilter(name=name, typed_config=wire.packed(config))
+    if config is None:
+        return None
+    made = http_connection_manager_pb2.HttpFilter(name=name, typed_config=wire.packed(config))
+    # Envoy makes a filter anew for each request, at 0.5 to 1 µs; what stands here for the routes alone, it makes only for those
+    # whose route brings it something.
+    made.disabled = make is _brought_by_routes
+    return made

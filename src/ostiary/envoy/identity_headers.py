@@ -13,7 +13,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
 
-from ostiary.envoy import wire
+from ostiary.envoy import noted, wire
 from ostiary.model.listener import InsertableHeader, Listener
 
 # What backends and other gateways read an identity or a client address from. One family a line; `-` stands for any
@@ -78,8 +78,8 @@ _OF_CERTIFICATE: Final[dict[InsertableHeader, str]] = {
     "X-SSL-Client-DN": "%DOWNSTREAM_PEER_SUBJECT%",
     "X-SSL-Issuer": "%DOWNSTREAM_PEER_ISSUER%",
     "X-SSL-Client-SHA1": "%DOWNSTREAM_PEER_FINGERPRINT_1%",
-    "X-SSL-Client-Not-Before": "%DOWNSTREAM_PEER_CERT_V_START%",
-    "X-SSL-Client-Not-After": "%DOWNSTREAM_PEER_CERT_V_END%",
+    "X-SSL-Client-Not-Before": noted.told(noted.BEGINS),
+    "X-SSL-Client-Not-After": noted.told(noted.ENDS),
 }
 
 _OF_NOBODY: Final[dict[InsertableHeader, str]] = {"X-SSL-Client-Has-Cert": "false"}

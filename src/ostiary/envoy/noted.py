@@ -15,6 +15,10 @@ from ostiary.envoy import wire
 FINGERPRINT: Final = "ostiary.fingerprint"
 DETAILS: Final = "ostiary.certificate"
 NOT_AFTER: Final = "ostiary.not_after"
+# The same and the beginning, as the members are told (`identity_headers`): to write a time anew for each request takes Envoy
+# 1 to 2 µs, to copy what was written a tenth.
+BEGINS: Final = "ostiary.begins"
+ENDS: Final = "ostiary.ends"
 PEM: Final = "ostiary.pem"
 
 # Where the texts of `access.conditions.Noted` are kept, and how Envoy writes them.
@@ -54,6 +58,8 @@ def noted(details: str, trust_revision: int, *, whole: bool = False) -> Any:
     config = set_filter_state_pb2.Config()
     values = [_value(KEYS[name], text, nothing=name not in _ALWAYS) for name, text in _FORMATS.items()]
     values.append(_value(NOT_AFTER, _UNTIL, nothing=False))
+    values.append(_value(BEGINS, "%DOWNSTREAM_PEER_CERT_V_START%", nothing=False))
+    values.append(_value(ENDS, "%DOWNSTREAM_PEER_CERT_V_END%", nothing=False))
     values.append(_value(KEYS["trust_revision"], padded(trust_revision), nothing=True))
     values.append(_value(DETAILS, details, nothing=True, told=True))
     if whole:
@@ -64,7 +70,7 @@ def noted(details: str, trust_revision: int, *, whole: bool = False) -> Any:
 
 
 def told(key: str) -> str:
-    """How the access log asks for what was noted."""
+    """How the access log, or a header, asks for what was noted."""
     return f"%FILTER_STATE({key}:PLAIN)%"
 
 

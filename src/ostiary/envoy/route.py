@@ -32,7 +32,7 @@ def route(desired: DesiredListener, pool: Pool | None, policy: Policy, roster: R
         virtual_hosts=[host],
         # Envoy's own note of the client's address: members are told what the operator asked for, and no more.
         request_headers_to_remove=["x-envoy-external-address"],
-        typed_per_filter_config=access.for_every_route(policy, roster),
+        typed_per_filter_config=access.for_every_route(desired, policy, roster),
     )
 
 
