@@ -3,14 +3,15 @@
     .venv/bin/python benchmarks/idle.py
     .venv/bin/python benchmarks/idle.py --rounds 1 --connections 1000 --only ostiary Caddy
 
-Each turn has a peer that was just started, for none of them gives memory back. It is told as PSS (pages that processes share are
-counted once): of all processes through which requests go, and for ostiary also with its keeper and control plane.
+Each turn has a peer that was just started, for none of them gives memory back. Told is what its processes took (a page that they
+share is counted once) and the pages of its program, counted once, too, whoever else on the machine runs the same one: of all
+processes through which requests go, and for ostiary also with its keeper and control plane.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # Run as a script, from anywher
 
 from benchmarks.generator import Protocol, Target, idle  # noqa: E402 (after the path is set)
 from benchmarks.lab import ROUNDS, Notebook  # noqa: E402 (likewise)
-from benchmarks.peers import programs  # noqa: E402 (likewise)
 from benchmarks.peers.house import PATHS, House, house  # noqa: E402 (likewise)
 from benchmarks.peers.peer import Served  # noqa: E402 (likewise)
 
@@ -30,9 +30,22 @@ REFERENCE: Final = "nginx (wheel)"
 NAMES: Final[dict[Protocol, str]] = {"h1": "HTTP/1.1", "h2": "HTTP/2"}
 
 
+def memory(pids: Iterable[int]) -> float:
+    """Of processes that run one program, MiB."""
+    files = {pid: _fields(Path(f"/proc/{pid}/smaps_rollup")) | _fields(Path(f"/proc/{pid}/status")) for pid in pids}
+    own = sum(fields["Pss_Anon"] + fields["Pss_Shmem"] for fields in files.values())
+    return (own + max(fields["RssFile"] for fields in files.values())) / 1024
+
+
+def _fields(file: Path) -> dict[str, int]:
+    """Those that are told in kB."""
+    lines = (line.split() for line in file.read_text().splitlines())
+    return {words[0].rstrip(":"): int(words[1]) for words in lines if words[2:] == ["kB"]}
+
+
 def whole(served: Served) -> float:
     """All that runs for it, MiB."""
-    return served.rss() + sum(programs.rss(pids) for pids in served.beside().values())
+    return memory(served.pids()) + sum(map(memory, served.beside().values()))
 
 
 def turn(book: Notebook, name: str, place: House, folder: Path, round_: int, given: argparse.Namespace) -> None:
@@ -40,12 +53,19 @@ def turn(book: Notebook, name: str, place: House, folder: Path, round_: int, giv
     what, connections = NAMES[given.protocol], given.connections
 
     def note(served: Served, size: int) -> float:
-        memory = served.rss()
-        book.note(f"memory, idle {what} connections", "MiB", name, memory, size=size, round_=round_)
+        now = memory(served.pids())
+        book.note(f"memory, idle {what} connections", "MiB", name, now, size=size, round_=round_)
         if served.beside():
             everything = whole(served)
-            book.note(f"memory, idle {what} connections", "MiB", f"{name}, whole", everything, size=size, round_=round_)
-        return memory
+            book.note(
+                f"memory, idle {what} connections",
+                "MiB",
+                f"{name}, with keeper and control plane",
+                everything,
+                size=size,
+                round_=round_,
+            )
+        return now
 
     with peers.ALL[name].running(folder, place) as served:
         before = note(served, 0)
