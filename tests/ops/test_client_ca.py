@@ -131,7 +131,7 @@ def test_what_is_in_use_is_not_deleted_and_the_refusal_says_by_whom(
         secrets.delete(system, ADMIN, href.rsplit("/", 1)[1])
     authority = an_authority(system)
     switch(system, listener, client_ca_tls_container_ref=f"/v1/authorities/{authority.id}")
-    assert authorities.in_use_by(system, ADMIN, authority.id) == [listener.id]
+    assert [one.in_use_by for one in authorities.around(system, ADMIN, [authority])] == [(listener.id,)]
     with pytest.raises(Conflict, match="in use by listener"):
         authorities.delete(system, ADMIN, authority.id)
 

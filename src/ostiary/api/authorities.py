@@ -1,5 +1,6 @@
 """/v1/authorities: CA certificates in the system, with a key (we issue) or without (we only trust)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from ostiary.model.key_transfer import AuthorityWithKey
 from ostiary.model.revocation import Revoke
 from ostiary.model.status_check import StatusCheckState
 from ostiary.ops import authorities, cross_signing, imported, key_transfer, revocation, series
+from ostiary.ops.authorities import Around
 from ostiary.ops.caller import Caller
 from ostiary.ops.system import System
 
@@ -63,7 +65,7 @@ def find(request: Request, system: Sys, caller: Who) -> JSONResponse:
     """List authorities."""
     wanted = asked(request, NOUN)
     page = authorities.find(system, caller, wanted.query)
-    items = [wanted.pick(shown(request, system, caller, thing)) for thing in page.items]
+    items = [wanted.pick(one) for one in all_shown(request, system, caller, page.items)]
     return JSONResponse({NOUN.many: items, f"{NOUN.many}_links": links(request, wanted, page)})
 
 
@@ -130,16 +132,24 @@ def _with_key(system: System, caller: Caller, raw: bytes) -> Authority:
 
 def shown(request: Request, system: System, caller: Caller, authority: Authority) -> dict[str, Any]:
     """An authority as replies show it."""
-    together, news = authorities.status(system, caller, authority)
+    return all_shown(request, system, caller, (authority,))[0]
+
+
+def all_shown(request: Request, system: System, caller: Caller, held: Sequence[Authority]) -> list[dict[str, Any]]:
+    """Several of them."""
+    return [_shown(request, one, around) for one, around in zip(held, authorities.around(system, caller, held), strict=True)]
+
+
+def _shown(request: Request, authority: Authority, around: Around) -> dict[str, Any]:
     signs_lists = authority.has_key or authority.kind != "imported"  # one whose key is offline left a list behind
     return {
         **NOUN.show(authority),
         "href": f"{base_url(request)}/v1/authorities/{authority.id}",
         "has_key": authority.has_key,
-        "in_use_by": authorities.in_use_by(system, caller, authority.id),
+        "in_use_by": list(around.in_use_by),
         "crl_href": f"{base_url(request)}/pki/{authority.id}.crl" if signs_lists else None,
-        "series": together,
-        "status_check_state": {**news.model_dump(mode="json"), **_times(news)},
+        "series": around.series,
+        "status_check_state": {**around.news.model_dump(mode="json"), **_times(around.news)},
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -14,6 +15,7 @@ from ostiary.api.bodies import decode, parse
 from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
 from ostiary.api.effects import EffectItem, shown_effect
 from ostiary.api.inventory_query import QUESTIONS
+from ostiary.api.mailbox import Mailbox
 from ostiary.api.nouns import Noun, wrapped
 from ostiary.api.once import HEADER, once
 from ostiary.api.queries import asked, links, one_asked
@@ -69,6 +71,7 @@ DetailReply: Final = wrapped(
     "CertificateDetailReply",
 )
 
+_MAIL: Final = Mailbox[Certificate | None]()
 _SMALL: Final = 16_384  # bytes of a body that are read while everybody else waits; a large request has a thread of its own
 
 
@@ -148,23 +151,13 @@ async def _in_a_rush(request: Request, system: System, caller: Caller, raw: byte
     with system.signers.counted() as many:
         if not many or len(raw) > _SMALL or HEADER in request.headers or b'"key"' in raw:
             return None
-        loop = asyncio.get_running_loop()
-        made: asyncio.Future[Certificate | None] = loop.create_future()
-
-        def told(certificate: Certificate | None) -> None:
-            loop.call_soon_threadsafe(_tell, made, certificate)
-
+        made: asyncio.Future[Certificate | None] = asyncio.get_running_loop().create_future()
         try:
             body: Any = decode(raw, Creation)
-            is_seen_to = rush.ask(system, caller, body.certificate, told)
+            is_seen_to = rush.ask(system, caller, body.certificate, partial(_MAIL.put, made))
         except Refusal:
             return None  # asked in full, it is said why
         return await made if is_seen_to else None
-
-
-def _tell(made: asyncio.Future[Certificate | None], certificate: Certificate | None) -> None:
-    if not made.done():  # who asked has not gone meanwhile
-        made.set_result(certificate)
 
 
 def _asks_for_a_key(raw: bytes) -> bool:

@@ -1,5 +1,8 @@
 """Authorities: make a root or intermediate, read, delete. For those whose key is elsewhere see `imported`."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from ostiary.errors import Conflict
 from ostiary.model.authority import Authority, NewAuthority
 from ostiary.model.query import Page, Query
@@ -12,7 +15,7 @@ from ostiary.ops.secrets import refuse_if_held
 from ostiary.ops.series import members
 from ostiary.ops.signing import make_authority, new_key
 from ostiary.ops.system import System
-from ostiary.store import revocations
+from ostiary.store import authority_list, revocations
 from ostiary.store.kinds import AUTHORITY, CERTIFICATE, ROTATION
 from ostiary.store.store import Transaction
 
@@ -40,18 +43,25 @@ def find(system: System, caller: Caller, query: Query) -> Page[Authority]:
         return reader.find(AUTHORITY, query)
 
 
-def in_use_by(system: System, caller: Caller, authority_id: str) -> list[str]:
-    """The ids of the listeners and pools that trust it."""
-    caller.must("authority:read")
-    with system.store.read() as reader:
-        return list(dict.fromkeys(holder_id for _, holder_id, _ in reader.holders(authority_id)))
+@dataclass(frozen=True)
+class Around:
+    """What is around an authority: the ids of those that trust it, those of its series, and the news of its certificates."""
+
+    in_use_by: tuple[str, ...]
+    series: tuple[str, ...]
+    news: StatusCheckState
 
 
-def status(system: System, caller: Caller, authority: Authority) -> tuple[tuple[str, ...], StatusCheckState]:
-    """The ids of its series, and how it stands with the news of its certificates."""
+def around(system: System, caller: Caller, held: Sequence[Authority]) -> tuple[Around, ...]:
+    """What is around each of these, asked for all of them together."""
     caller.must("authority:read")
     with system.store.read() as reader:
-        return reader.ids(AUTHORITY, series_id=authority.series_id), status_fetch.state(system, reader, authority)
+        users = authority_list.users(reader, (one.id for one in held))
+        together = authority_list.together(reader, {one.series_id for one in held})
+        news = status_fetch.states(system, reader, held)
+    return tuple(
+        Around(users.get(one.id, ()), together.get(one.series_id, ()), state) for one, state in zip(held, news, strict=True)
+    )
 
 
 @asks()

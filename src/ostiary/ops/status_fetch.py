@@ -106,8 +106,13 @@ def fetch_due(system: System) -> int:
 
 def state(system: System, reader: Reader, authority: Authority) -> StatusCheckState:
     """How it stands with the news of an authority."""
-    lists = revocations.lists_without_content(reader, [authority.id])
-    return _state(system, authority, lists, system.clock())
+    return states(system, reader, (authority,))[0]
+
+
+def states(system: System, reader: Reader, held: Sequence[Authority]) -> tuple[StatusCheckState, ...]:
+    """How it stands with the news of each of these authorities."""
+    lists, at = revocations.lists_without_content(reader, [one.id for one in held]), system.clock()
+    return tuple(_state(system, one, lists, at) for one in held)
 
 
 def look(system: System, held: Sequence[Authority], check: StatusCheck, *, conditional: bool = True) -> Looked:

@@ -78,6 +78,33 @@ def holders(reader: Reader, series: Iterable[str]) -> dict[str, tuple[tuple[str,
     return {name: tuple(those) for name, those in found.items()}
 
 
+def users(reader: Reader, authority_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The ids of those that refer to each of these, each once."""
+    statement = (
+        select(_USES.c.target_id, _USES.c.holder_id)
+        .where(_USES.c.target_id.in_(tuple(authority_ids)))
+        .order_by(_USES.c.holder_kind, _USES.c.holder_id, _USES.c.field)
+    )
+    return _grouped(reader.connection.execute(statement))
+
+
+def together(reader: Reader, series: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The ids of all that are in each of these series, oldest first."""
+    statement = (
+        select(_TABLE.c.series_id, _TABLE.c.id)
+        .where(_TABLE.c.series_id.in_(tuple(series)))
+        .order_by(_TABLE.c.created_at, _TABLE.c.id)
+    )
+    return _grouped(reader.connection.execute(statement))
+
+
+def _grouped(rows: Iterable[Any]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = {}
+    for name, one in rows:
+        found.setdefault(str(name), {})[str(one)] = None
+    return {name: tuple(those) for name, those in found.items()}
+
+
 def below(reader: Reader, authority_ids: Sequence[str], limit: int) -> tuple[Authority, ...]:
     """Authorities that these have signed."""
     statement = select(_TABLE).where(_TABLE.c.parent_id.in_(authority_ids)).order_by(_TABLE.c.created_at).limit(limit)
