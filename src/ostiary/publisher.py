@@ -1,7 +1,8 @@
 """After each commit: read what is desired, translate it, and hand it to every gateway. Full rebuild, level-triggered.
 
-Nothing is remembered between rounds but what was handed out last, so a missed wake-up costs at most `POLL_SECONDS`,
-and a change that another control plane committed to the same database is found the same way.
+Each round comes to what a publisher that starts now would come to; what it remembers of the round before only spares it to make
+the same of the same (docs/decisions/0029-what-has-not-changed.md). So a missed wake-up costs at most `POLL_SECONDS`, and a change
+that another control plane committed to the same database is found the same way.
 """
 
 import asyncio
@@ -14,14 +15,14 @@ import structlog
 
 from ostiary import tracing
 from ostiary.clock import now
-from ostiary.envoy.resources import Snapshot
-from ostiary.envoy.snapshot import snapshot
+from ostiary.envoy import snapshot as translation
+from ostiary.envoy.resources import Snapshot, Versions
 from ostiary.errors import Refusal
 from ostiary.model.desired import Desired
 from ostiary.model.roster import Roster
 from ostiary.ops import house_doors
 from ostiary.ops.system import System
-from ostiary.store.desired import desired
+from ostiary.store import desired
 from ostiary.store.effects import Mark
 from ostiary.store.lists import ListBook
 from ostiary.store.roster import RosterBook
@@ -41,10 +42,12 @@ class Publisher:
         self._published = (-1, -1)  # revision and status sequence
         self._read = (-1, -1)  # likewise, of what was read last
         self._built = now(), now()  # from when to when it was translated
+        self._memory, self._translations = desired.Memory(), translation.Memory()
         self._members = RosterBook()
         self._lists = ListBook()
         self._roster: Roster | None = None  # as it was published
         self._good_until: datetime | None = None  # when what was published is another by itself
+        self._out = Snapshot()
         self._problem = ""
 
     def wake(self, _revision: int = 0) -> None:
@@ -81,12 +84,13 @@ class Publisher:
         self._problem = ""
         newest, configuration, translated = wanted
         began = now()
+        versions, others = Versions(translated.resources), translated.changed(self._out.resources)
         with self._system.meters.publish_seconds.timed():
             self._system.fleet.want(configuration, translated)
-            self._system.effects.published(*newest, {key: resource.version for key, resource in translated.resources.items()})
+            self._system.effects.published(*newest, versions, others)
             self._publish(translated)
         self._trace(Mark(*self._published), Mark(*newest), began)
-        self._published, self._roster, self._good_until = newest, configuration.roster, configuration.good_until
+        self._published, self._out, self._roster = newest, translated, configuration.roster
         log.info("published", revision=newest[0], status=newest[1], resources=len(translated.resources))
 
     def _trace(self, before: Mark, upto: Mark, began: datetime) -> None:
@@ -102,15 +106,16 @@ class Publisher:
         with self._system.store.read() as reader:
             newest, moment = (reader.revision(), reader.status_sequence()), self._system.clock()
             self._read = newest
+            self._memory.lend(reader)
             roster = self._members.look(reader, moment)
             ended = self._good_until is not None and moment >= self._good_until
             if newest == self._published and roster is self._roster and not ended and not self._lists.is_due(moment):
                 return None
             self._lists.begin(moment)
             began, at = perf_counter(), now()
-            wanted = desired(reader, self._system.sealer, moment, roster, self._lists)
+            wanted = desired.desired(reader, self._system.sealer, moment, roster, self._lists, self._memory)
             wanted = wanted.model_copy(update={"doors": house_doors.desired(reader, self._system, self._lists)})
-        translated = snapshot(wanted)
+        translated = translation.snapshot(wanted, self._translations)
         self._system.meters.build_seconds.add(perf_counter() - began)
-        self._built = at, now()
+        self._built, self._good_until = (at, now()), wanted.good_until
         return newest, wanted, translated

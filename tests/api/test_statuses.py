@@ -24,7 +24,7 @@ def heard(client: Client, *, refused: str | None = None, **more: Any) -> None:
     """A gateway accepts everything, but refuses what belongs to this id."""
     wanted = client.system.fleet.wanted
     assert wanted is not None
-    bad = {resource.key for resource in wanted.owned.get(refused or "", ())}
+    bad = {resource.key for resource in wanted.owned(refused or "")}
     versions = {key: resource.version for key, resource in wanted.snapshot.resources.items()}
     client.system.fleet.heard(
         "local",

@@ -1,58 +1,130 @@
 """Translate what is desired, whole, into everything an Envoy should have. Pure: equal input, equal bytes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from itertools import zip_longest
+from sys import intern
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from ostiary.access.policy import policy, uses_members
+from envoy.config.route.v3 import route_pb2
+
+from ostiary.access.policy import Policy, policy, uses_members
 from ostiary.envoy import access, house_doors, names, secret
 from ostiary.envoy.cluster import cluster
 from ostiary.envoy.downstream_tls import client_trust
 from ostiary.envoy.endpoint import endpoint
 from ostiary.envoy.listener import listener
-from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, SECRET, Key, Resource, Snapshot, pack
+from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, SECRET, Key, Resource, Snapshot, Step, pack
 from ostiary.envoy.route import route
 from ostiary.envoy.upstream_tls import member_identity, member_trust
-from ostiary.kept import Kept
+from ostiary.kept import Kept, Remembered, Row
 from ostiary.model.desired import Desired, DesiredHouseDoor, DesiredListener, DesiredPool
+from ostiary.model.pool import Pool
+from ostiary.model.roster import Roster
 from ostiary.model.tls import Trust
 
 _LONG: Final = Kept(64)
 _LONG_FROM: Final = 64 * 1024
+_DENIED: Final = 2  # its place among what routes are made of
+_Part = tuple[Hashable, tuple[Resource, ...]]  # a name, and what was made under it
+_PLACE: Final = {kind: place for place, kind in enumerate(ORDER)}
 _CONNECT_TIMEOUT = 5_000  # When no listener says how long a member may take to accept a connection.
 
 
-def snapshot(desired: Desired) -> Snapshot:
+class Memory:
+    """What the translation before came to, so that the next one costs what has changed since. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        self.shared = Remembered()  # what each translation asks for
+        self.listeners, self.pools, self.doors = Row(), Row(), Row()
+        self.merged = _Merged()
+
+
+def snapshot(desired: Desired, memory: Memory | None = None) -> Snapshot:
     """Everything an Envoy should have. Raises `Invalid` for what cannot be translated safely.
 
-    It is whole: whatever one resource refers to by name is there, but a listener may stand without its pool.
+    It is whole: whatever one resource refers to by name is there, but a listener may stand without its pool. With a `memory`,
+    what was made of the very same objects before is not made again; what comes out is equal to what comes out without.
     """
-    pools = {each.pool.id: each for each in desired.pools}
-    made = _once(
-        (
-            *(resource for each in desired.listeners for resource in _of_listener(each, pools, desired)),
-            *(resource for each in desired.pools for resource in _of_pool(each, _connect_timeout(each, desired))),
-            *(resource for each in desired.doors for resource in _of_house_door(each, desired)),
-        )
+    memory = memory or Memory()
+    steady, listeners, pools = memory.shared.steady, memory.listeners, memory.pools
+    # Sets are copied where they are validated, so they are compared.
+    decided = steady("denied", desired.denied), steady("retired", desired.retired), desired.roster
+    plain = steady("pools", {each.pool.id: each.pool for each in desired.pools})
+    patience = steady("patience", _connect_timeouts(desired))
+
+    def of_listener(each: DesiredListener) -> tuple[_Part, ...]:
+        name, pool = each.listener.id, plain.get(each.listener.default_pool_id or "")
+        itself = listeners.made(name, (each, pool), partial(_of_listener, each, pool))
+        if not each.listener.is_http:
+            return ((name, itself),)
+        routes, of = ("routes", name), (each, pool, *_decided_by(each, decided))
+        make = partial(_of_requests, each, pool, desired, of, listeners.last(routes))
+        return (name, itself), (routes, listeners.made(routes, of, make))
+
+    def of_pool(each: DesiredPool) -> tuple[_Part, ...]:
+        timeout = patience.get(each.pool.id, 0) or _CONNECT_TIMEOUT
+        # As text, for equal numbers need not be the same object.
+        return ((each.pool.id, pools.made(each.pool.id, (each, intern(str(timeout))), partial(_of_pool, each, timeout))),)
+
+    def of_door(door: DesiredHouseDoor) -> tuple[_Part, ...]:
+        return ((door.kind, memory.doors.made(door.kind, (door, *decided[:2]), partial(_of_house_door, door, desired))),)
+
+    rows = (
+        *listeners.all(desired.listeners, (*decided, plain), of_listener),
+        *pools.all(desired.pools, (patience,), of_pool),
+        *memory.doors.all(desired.doors, decided[:2], of_door),
     )
-    in_order = sorted(made.items(), key=lambda item: (ORDER.index(item[0][0]), item[0][1]))
-    return Snapshot(desired.revision, MappingProxyType(dict(in_order)))
+    resources, step = memory.merged.take(rows)
+    memory.shared.done()
+    return Snapshot(desired.revision, resources, step)
 
 
-def _of_listener(desired: DesiredListener, pools: dict[str, DesiredPool], whole: Desired) -> Iterator[Resource]:
-    given = desired.listener
-    owners = (given.id, given.loadbalancer_id)
-    default = pools.get(given.default_pool_id or "")
-    pool = default.pool if default else None
-    yield pack(LISTENER, names.listener(given.id), listener(desired, pool), owners)
-    if given.is_http:
-        roster = whole.roster if uses_members(desired) else None
-        its = policy(desired, whole.denied, whole.retired)
-        yield pack(ROUTE, names.route(given.id), route(desired, pool, its, roster), owners)
-        if given.is_tls:
-            yield access.members(given.id, roster.settled if roster else None, owners)
-    yield from _of_tls(desired, owners)
+def _decided_by(desired: DesiredListener, decided: tuple[frozenset[str], frozenset[str], Roster]) -> tuple[Any, ...]:
+    """What decides about its requests besides its own settings: who is denied, which authorities are gone, who is in a group."""
+    if desired.listener.client_authentication == "NONE":
+        return ()
+    return (*decided[:2], decided[2] if uses_members(desired) else None)
+
+
+def _of_listener(desired: DesiredListener, pool: Pool | None) -> tuple[Resource, ...]:
+    owners = _owners(desired)
+    made = pack(LISTENER, names.listener(desired.listener.id), listener(desired, pool), owners)
+    return (made, *_of_tls(desired, owners))
+
+
+def _of_requests(
+    desired: DesiredListener, pool: Pool | None, whole: Desired, of: tuple[Any, ...], before: tuple[tuple[Any, ...], Any] | None
+) -> tuple[Resource, ...]:
+    """Its routes, and who is in which group. `before`: of what these were made the last time, and what they were."""
+    given, its = desired.listener, policy(desired, whole.denied, whole.retired)
+    if before is not None and _only_denied_differ(before[0], of):
+        return (_with_others_denied(before[1][0], its), *before[1][1:])
+    owners = _owners(desired)
+    roster = whole.roster if uses_members(desired) else None
+    made = pack(ROUTE, names.route(given.id), route(desired, pool, its, roster), owners)
+    return (made, access.members(given.id, roster.settled if roster else None, owners)) if given.is_tls else (made,)
+
+
+def _only_denied_differ(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
+    """As of `_decided_by`, after the listener and its pool."""
+    same = [one is other for one, other in zip(before, now, strict=False)]
+    return len(before) == len(now) and [place for place, is_same in enumerate(same) if not is_same] == [_DENIED]
+
+
+def _with_others_denied(routes: Resource, its: Policy) -> Resource:
+    """The same routes, but that others are denied: a revocation concerns all listeners, and each takes long to translate."""
+    message = route_pb2.RouteConfiguration.FromString(routes.body)
+    message.typed_per_filter_config.pop(access.DENIED, None)
+    for name, config in access.denied(its.denied, rehearsed=its.enforced is None).items():
+        message.typed_per_filter_config[name].CopyFrom(config)
+    return pack(ROUTE, routes.name, message, routes.owners)
+
+
+def _owners(desired: DesiredListener) -> tuple[str, ...]:
+    return desired.listener.id, desired.listener.loadbalancer_id
 
 
 def _of_tls(desired: DesiredListener, owners: tuple[str, ...]) -> Iterator[Resource]:
@@ -65,17 +137,20 @@ def _of_tls(desired: DesiredListener, owners: tuple[str, ...]) -> Iterator[Resou
         yield _trust(asked_for, "client_", owners)
 
 
-def _of_pool(desired: DesiredPool, connect_timeout: int) -> Iterator[Resource]:
+def _of_pool(desired: DesiredPool, connect_timeout: int) -> tuple[Resource, ...]:
     pool, monitor = desired.pool, desired.health_monitor
     monitor_ids = (monitor.id,) if monitor else ()
     owners = (pool.id, pool.loadbalancer_id, *monitor_ids, *(member.id for member in desired.members))
-    yield pack(CLUSTER, names.pool(pool.id), cluster(desired, connect_timeout), owners)
-    yield pack(ENDPOINT, names.pool(pool.id), endpoint(desired), owners)
+    found = [
+        pack(CLUSTER, names.pool(pool.id), cluster(desired, connect_timeout), owners),
+        pack(ENDPOINT, names.pool(pool.id), endpoint(desired), owners),
+    ]
     identity, trust = member_identity(desired), member_trust(desired)
     if identity is not None:
-        yield pack(SECRET, identity.name, secret.identity(identity, "tls_container_ref"), owners)
+        found.append(pack(SECRET, identity.name, secret.identity(identity, "tls_container_ref"), owners))
     if trust is not None:
-        yield _trust(trust, "", owners)
+        found.append(_trust(trust, "", owners))
+    return tuple(found)
 
 
 def _trust(given: Trust, side: Literal["client_", ""], owners: tuple[str, ...]) -> Resource:
@@ -90,30 +165,105 @@ def _trust(given: Trust, side: Literal["client_", ""], owners: tuple[str, ...]) 
     return made
 
 
-def _of_house_door(desired: DesiredHouseDoor, whole: Desired) -> Iterator[Resource]:
+def _of_house_door(desired: DesiredHouseDoor, whole: Desired) -> tuple[Resource, ...]:
     door, owners = house_doors.as_listener(desired), (desired.kind,)
     its = policy(door, whole.denied, whole.retired)
-    yield pack(CLUSTER, names.house(desired.kind), house_doors.cluster(desired), owners)
-    yield pack(LISTENER, names.listener(desired.kind), listener(door, None), owners)
-    yield pack(ROUTE, names.route(desired.kind), house_doors.route(desired.kind, door, its), owners)
-    yield access.members(desired.kind, None, owners)
-    yield from _of_tls(door, owners)
+    return (
+        pack(CLUSTER, names.house(desired.kind), house_doors.cluster(desired), owners),
+        pack(LISTENER, names.listener(desired.kind), listener(door, None), owners),
+        pack(ROUTE, names.route(desired.kind), house_doors.route(desired.kind, door, its), owners),
+        access.members(desired.kind, None, owners),
+        *_of_tls(door, owners),
+    )
 
 
-def _connect_timeout(desired: DesiredPool, whole: Desired) -> int:
-    """A pool has one, and listeners set it: the most patient of those that use the pool decides."""
-    users = (each.listener for each in whole.listeners if each.listener.default_pool_id == desired.pool.id)
-    return max((user.timeout_member_connect for user in users), default=0) or _CONNECT_TIMEOUT
+def _connect_timeouts(desired: Desired) -> dict[str, int]:
+    """By pool. A pool has one, and listeners set it: the most patient of those that use the pool decides."""
+    found: dict[str, int] = {}
+    for each in desired.listeners:
+        if each.listener.default_pool_id is not None:
+            known = found.get(each.listener.default_pool_id, 0)
+            found[each.listener.default_pool_id] = max(known, each.listener.timeout_member_connect)
+    return found
 
 
-def _once(resources: Iterable[Resource]) -> dict[Key, Resource]:
-    """Each name once, owned by all who use it."""
-    made: dict[Key, Resource] = {}
-    for resource in resources:
-        known = made.get(resource.key, resource)
-        if known.version != resource.version:
-            raise ValueError(f"two different resources are called {resource.name}")
-        made[resource.key] = Resource(
-            resource.type_url, resource.name, resource.version, resource.body, known.owners | resource.owners
-        )
-    return made
+class _Merged:
+    """The resources of all parts, each name once and owned by all who use it."""
+
+    def __init__(self) -> None:
+        self._rows: tuple[tuple[_Part, ...], ...] = ()
+        self._users: dict[Key, dict[Hashable, Resource]] = {}
+        self._resources: Mapping[Key, Resource] = MappingProxyType({})
+
+    def take(self, rows: tuple[tuple[_Part, ...], ...]) -> tuple[Mapping[Key, Resource], Step]:
+        """All resources in order, and where they differ from those before."""
+        try:
+            return self._take(rows)
+        except ValueError:
+            self.__init__()  # type: ignore[misc]  # begun and not ended, so nothing in it can be built on
+            raise
+
+    def _take(self, rows: tuple[tuple[_Part, ...], ...]) -> tuple[Mapping[Key, Resource], Step]:
+        before, resources = self._resources, dict(self._resources)
+        left, entered = _others(self._rows, rows)
+        touched = dict.fromkeys((*self._leave(left), *self._enter(entered)))
+        changed, moved, appeared = set(), set(), False
+        for key in touched:
+            was, one = before.get(key), _merged(self._users.get(key, {}).values())
+            if one is None:
+                resources.pop(key, None)
+            elif was is None or (was.version, was.owners) != (one.version, one.owners):
+                resources[key] = one
+                appeared = appeared or was is None
+            if (was and was.version) != (one and one.version):
+                changed.add(key)
+            if (was and was.owners) != (one and one.owners):
+                moved.add(key)
+        if appeared:
+            resources = dict(sorted(resources.items(), key=_place))
+        self._rows, self._resources = rows, MappingProxyType(resources)
+        return self._resources, Step(before, frozenset(changed), frozenset(moved))
+
+    def _leave(self, parts: Iterable[_Part]) -> Iterator[Key]:
+        for part, made in parts:
+            for resource in made:
+                users = self._users.get(resource.key, {})
+                users.pop(part, None)
+                if not users:
+                    self._users.pop(resource.key, None)
+                yield resource.key
+
+    def _enter(self, parts: Iterable[_Part]) -> Iterator[Key]:
+        for part, made in parts:
+            for resource in made:
+                its = self._users.setdefault(resource.key, {}).setdefault(part, resource)
+                if its.version != resource.version:
+                    raise ValueError(f"two different resources are called {resource.name}")
+                yield resource.key
+
+
+def _others(before: tuple[tuple[_Part, ...], ...], now: tuple[tuple[_Part, ...], ...]) -> tuple[list[_Part], list[_Part]]:
+    """The parts that are there no more, and those that were not there."""
+    pairs = [(was, one) for was, one in zip_longest(before, now, fillvalue=()) if was is not one]
+    left = {name: made for was, _ in pairs for name, made in was}
+    entered = {name: made for _, one in pairs for name, made in one}
+    both = [name for name, made in entered.items() if left.get(name) is made]
+    for name in both:
+        del left[name], entered[name]
+    return list(left.items()), list(entered.items())
+
+
+def _place(item: tuple[Key, Resource]) -> tuple[int, str]:
+    (kind, name), _ = item
+    return _PLACE[kind], name
+
+
+def _merged(users: Iterable[Resource]) -> Resource | None:
+    """One for all who use it; None where nobody does."""
+    every = tuple(users)
+    if not every:
+        return None
+    first = every[0]
+    if any(one.version != first.version for one in every):
+        raise ValueError(f"two different resources are called {first.name}")
+    return first if len(every) == 1 else replace(first, owners=frozenset().union(*(one.owners for one in every)))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from ostiary.errors import Invalid
@@ -27,6 +28,7 @@ class Ref:
     id: str
 
 
+@lru_cache(maxsize=65_536)  # many are asked for with each change, and the same text always means the same
 def parse(text: str, field: str) -> Ref:
     """Read a reference. The host in it is not looked at: only what is in this system can be referred to."""
     if match := _HREF.match(text):

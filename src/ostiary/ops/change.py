@@ -8,11 +8,10 @@ from ostiary.envoy.snapshot import snapshot
 from ostiary.model.fields import Private
 from ostiary.ops import gate, house
 from ostiary.ops.caller import Caller
+from ostiary.ops.concerned import concerned
 from ostiary.ops.record import entry
 from ostiary.ops.system import System
-from ostiary.store.desired import desired
 from ostiary.store.kinds import LISTENER, LOAD_BALANCER, POOL
-from ostiary.store.lists import Unread
 from ostiary.store.store import Transaction
 
 
@@ -30,7 +29,7 @@ def change(system: System, caller: Caller, action: str) -> Iterator[Transaction]
         if not transaction.changed:
             return
         with tracing.span("translate, to see that it can be carried out"):
-            snapshot(desired(transaction, system.sealer, transaction.at, lists=Unread()))
+            snapshot(concerned(system, transaction))
         gate.look(system, transaction, caller, action, settings)
         for changed in transaction.changed:
             said = entry(caller, action, changed, transaction.next_revision)

@@ -92,13 +92,17 @@ class Effects:
             while len(self._commits) > _COMMITS:
                 self._commits.popitem(last=False)
 
-    def published(self, revision: int, status: int, versions: Versions) -> None:
-        """This is what every gateway should have from now on. To be called before any can answer."""
+    def published(self, revision: int, status: int, versions: Versions, others: Iterable[Key] | None = None) -> None:
+        """This is what every gateway should have from now on. To be called before any can answer.
+
+        `others`: which versions are others than those published before, where that is known.
+        """
         with self._lock:
             self._count += 1
             before, self._versions, self._holds = self._versions, versions, Mark(revision, status)
-            changed: dict[Key, str | None] = {key: version for key, version in versions.items() if before.get(key) != version}
-            changed |= dict.fromkeys(before.keys() - versions.keys())
+            if others is None:
+                others = [key for key in {**before, **versions} if before.get(key) != versions.get(key)]
+            changed = {key: versions.get(key) for key in others}
             for key, version in changed.items():
                 self._given.setdefault(key, {before.get(key): 0})[version] = self._count
             publication = Publication(self._count, self._holds, changed, self._monotonic())
@@ -128,7 +132,7 @@ class Effects:
 
     def _settle(self, gateway_id: str, gateway: _Gateway) -> None:
         if gateway.is_behind:
-            if gateway.accepted == self._versions and self._count:
+            if self._count and len(gateway.accepted) == len(self._versions) and gateway.accepted == self._versions:
                 gateway.is_behind = False
                 self._note(gateway_id, self._holds)
             return

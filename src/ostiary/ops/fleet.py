@@ -8,7 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from ostiary.envoy.resources import Key, Resource, Snapshot
+from ostiary.envoy.resources import LISTENER, Key, Resource, Snapshot
 from ostiary.model.desired import Desired, DesiredPool
 from ostiary.model.listener import Listener
 
@@ -35,7 +35,21 @@ class Wanted:
 
     desired: Desired = field(default_factory=Desired)
     snapshot: Snapshot = field(default_factory=Snapshot)
-    owned: Mapping[str, tuple[Resource, ...]] = field(default_factory=_nothing)
+    keys: Mapping[str, tuple[Key, ...]] = field(default_factory=_nothing)  # of resources, by the id that they carry out
+    _left_open: dict[str, tuple[Mapping[Key, str], bool]] = field(default_factory=dict, compare=False, repr=False)
+
+    def owned(self, owner: str) -> tuple[Resource, ...]:
+        """The resources that carry out this id."""
+        return tuple(self.snapshot.resources[key] for key in self.keys.get(owner, ()))
+
+    def left_open(self, gateway: Gateway) -> bool:
+        """Whether the gateway has any listener that it should not have."""
+        known = self._left_open.get(gateway.id)
+        if known is None or known[0] is not gateway.accepted:
+            resources = self.snapshot.resources
+            known = gateway.accepted, any(key[0] == LISTENER and key not in resources for key in gateway.accepted)
+            self._left_open[gateway.id] = known
+        return known[1]
 
     @cached_property
     def pools(self) -> Mapping[str, DesiredPool]:
@@ -62,12 +76,28 @@ class Fleet:
 
     def want(self, desired: Desired, snapshot: Snapshot) -> None:
         """Set what every gateway should have."""
-        owned: dict[str, list[Resource]] = {}
-        for resource in snapshot.resources.values():
-            for owner in resource.owners:
-                owned.setdefault(owner, []).append(resource)
-        self.wanted = Wanted(desired, snapshot, {owner: tuple(resources) for owner, resources in owned.items()})
+        self.wanted = Wanted(desired, snapshot, self._keys(snapshot))
         self.changes += 1
+
+    def _keys(self, snapshot: Snapshot) -> Mapping[str, tuple[Key, ...]]:
+        """By owner, what carries it out."""
+        known, step = self.wanted, snapshot.step
+        if known is None or step is None or step.before is not known.snapshot.resources:
+            every: dict[str, list[Key]] = {}
+            for key, resource in snapshot.resources.items():
+                for owner in resource.owners:
+                    every.setdefault(owner, []).append(key)
+            return {owner: tuple(keys) for owner, keys in every.items()}
+        found = dict(known.keys)
+        for key in step.moved:
+            before, now = (_owners(resources.get(key)) for resources in (step.before, snapshot.resources))
+            for owner in before - now:
+                found[owner] = tuple(one for one in found[owner] if one != key)
+                if not found[owner]:
+                    del found[owner]
+            for owner in now - before:
+                found[owner] = (*found.get(owner, ()), key)
+        return found
 
     def heard(self, gateway_id: str, at: datetime, **seen: Any) -> None:
         """Note what was heard from or about a gateway: any of `Gateway`'s fields."""
@@ -87,3 +117,7 @@ class Fleet:
     def live(self) -> tuple[Gateway, ...]:
         """Those connected now."""
         return tuple(gateway for gateway in self.gateways() if gateway.connected)
+
+
+def _owners(resource: Resource | None) -> frozenset[str]:
+    return resource.owners if resource is not None else frozenset()

@@ -49,7 +49,7 @@ def _carried_out(gateway: Gateway, wanted: Wanted, thing: Resource) -> tuple[str
     done = not _still_open(gateway, wanted, thing)
     # A member or monitor that was taken out of service owns nothing any more: it is out when its pool is carried out.
     owner = thing.pool_id if isinstance(thing, Member | HealthMonitor) else thing.id
-    for resource in wanted.owned.get(owner, ()):
+    for resource in wanted.owned(owner):
         version, words = gateway.rejected.get(resource.key, ("", ""))
         if version == resource.version:
             return words, False
@@ -64,7 +64,7 @@ def _still_open(gateway: Gateway, wanted: Wanted, thing: Resource) -> bool:
         key = (LISTENERS, names.listener(thing.id))
         return key in has and key not in should_have
     # Of a listener that is gone we no longer know whose it was: each load balancer waits for it, which takes milliseconds.
-    return isinstance(thing, LoadBalancer) and any(key[0] == LISTENERS and key not in should_have for key in has)
+    return isinstance(thing, LoadBalancer) and wanted.left_open(gateway)
 
 
 def operating(system: System, thing: Configured) -> str:

@@ -19,25 +19,27 @@ from ostiary.store.store import Reader
 
 
 class AccessRecords:
-    """The rules and exceptions of all listeners, read at once."""
+    """The rules of all listeners, in order, and the exceptions that have not ended; read at once."""
 
     def __init__(self, reader: Reader, materials: Materials, at: datetime) -> None:
         self._materials = materials
-        self._rules: dict[str, list[AccessRule]] = {}
-        self._exceptions: dict[str, list[AccessException]] = {}
+        rules: dict[str, list[AccessRule]] = {}
+        exceptions: dict[str, list[AccessException]] = {}
         for rule in reader.all(ACCESS_RULE):
-            self._rules.setdefault(rule.listener_id, []).append(rule)
+            rules.setdefault(rule.listener_id, []).append(rule)
         for exception in reader.all(ACCESS_EXCEPTION):
             if exception.not_after > at:
-                self._exceptions.setdefault(exception.listener_id, []).append(exception)
+                exceptions.setdefault(exception.listener_id, []).append(exception)
+        self.rules = {one: tuple(sorted(its, key=lambda rule: rule.position or 0)) for one, its in rules.items()}
+        self.exceptions = {one: tuple(its) for one, its in exceptions.items()}
 
     def of(self, listener_id: str, trust: Trust | None) -> DesiredAccess:
         """Those of one listener. Raises `Invalid` for a rule that names an authority which is not there."""
-        rules = tuple(sorted(self._rules.get(listener_id, ()), key=lambda rule: rule.position or 0))
+        rules, exceptions = self.rules.get(listener_id, ()), self.exceptions.get(listener_id, ())
         named = dict.fromkeys(one for rule in rules for one in rule.certificate.authority_ids)
         return DesiredAccess(
             rules=rules,
-            exceptions=tuple(self._exceptions.get(listener_id, ())),
+            exceptions=exceptions,
             authorities={one: signers(self._materials, one) for one in named},
             trusted=fingerprints(trust.certificates) if trust is not None else (),
         )

@@ -30,22 +30,26 @@ R = TypeVar("R", bound=Resource)
 
 @dataclass(frozen=True)
 class Kind(Generic[R]):
-    """What is stored of one noun. `title` is what messages call it; `configured` kinds can be reverted to an earlier revision."""
+    """What is stored of one noun. `title` is what messages call it; `configured` kinds can be reverted to an earlier revision.
+
+    `kept`: all of them are read again and again, so what the same row means is kept.
+    """
 
     name: str
     title: str
     model: type[R]
     table: Table
     configured: bool = True
+    kept: bool = False
 
 
-AUTHORITY = Kind("authority", "Authority", Authority, tables.authorities, configured=False)
+AUTHORITY = Kind("authority", "Authority", Authority, tables.authorities, configured=False, kept=True)
 CERTIFICATE = Kind("certificate", "Certificate", Certificate, tables.certificates, configured=False)
 CERTIFICATE_REQUEST = Kind(
     "certificate_request", "Certificate request", CertificateRequest, tables.certificate_requests, configured=False
 )
 PROFILE = Kind("profile", "Profile", Profile, tables.profiles, configured=False)
-ROTATION = Kind("rotation", "Rotation", Rotation, tables.rotations, configured=False)
+ROTATION = Kind("rotation", "Rotation", Rotation, tables.rotations, configured=False, kept=True)
 TOKEN = Kind("token", "Token", Token, tables.tokens, configured=False)
 USER = Kind("user", "User", User, tables.users, configured=False)
 SESSION = Kind("session", "Session", Session, tables.sessions, configured=False)
@@ -94,3 +98,17 @@ KINDS: tuple[Kind[Resource], ...] = (  # type: ignore[assignment]  # a tuple of 
     ACCESS_EXCEPTION,
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
+
+# What a configuration is made of and only `ops.change` writes: each row bears the revision that last wrote it, and no two that
+# were committed are of one revision and differ. So who knows a revision need read only what is newer (`store.held`).
+REVISED: tuple[Kind[Resource], ...] = (  # type: ignore[assignment]  # likewise
+    SECRET,
+    CONTAINER,
+    LOAD_BALANCER,
+    POOL,
+    LISTENER,
+    MEMBER,
+    HEALTH_MONITOR,
+    ACCESS_RULE,
+    ACCESS_EXCEPTION,
+)

@@ -1,5 +1,6 @@
 """From a reference to TLS material. Time plays no part here: whether something has expired is asked when it is chosen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,8 @@ class Materials:
         self.reader = reader
         self._sealer = sealer
         kinds: tuple[Kind[Any], ...] = (AUTHORITY, ROTATION, SECRET, CONTAINER) if all_at_once else ()
-        self._read = {kind.name: {thing.id: thing for thing in reader.all(kind)} for kind in kinds}
+        self._whole: dict[str, tuple[Any, ...]] = {kind.name: reader.all(kind) for kind in kinds}
+        self._read: dict[str, Mapping[str, Any]] = {kind.name: reader.by_id(kind, self._whole[kind.name]) for kind in kinds}
 
     def anchors(self, text: str, field: str) -> Anchors:
         """The CA certificates behind a reference. An authority brings its series, those below it, and who takes its place."""
@@ -133,8 +135,19 @@ class Materials:
             passphrase=held.get("private_key_passphrase"),
         )
 
+    def whole(self) -> tuple[Any, ...]:
+        """All that was read at once: as long as these are the same, so is whatever a reference leads to."""
+        return tuple(self._whole.values())
+
+    def stands_on(self, text: str, field: str) -> tuple[Any, ...]:
+        """What the certificate and key behind a reference are made of: as long as these are the same things, so are those."""
+        ref = parse(text, field)
+        container = self._get(CONTAINER, ref.id)
+        parts = (parse(part.secret_ref, field).id for part in container.secret_refs) if container is not None else (ref.id,)
+        return (container, *(self._get(SECRET, part) for part in parts))
+
     def _all(self, kind: Kind[R]) -> tuple[R, ...]:
-        return tuple(self._read[kind.name].values()) if kind.name in self._read else self.reader.all(kind)
+        return self._whole[kind.name] if kind.name in self._whole else self.reader.all(kind)
 
     def _get(self, kind: Kind[R], thing_id: str) -> R | None:
         if kind.name in self._read:

@@ -1,14 +1,17 @@
 """Row ↔ model. The one place where a field finds its column or goes into the document."""
 
 import functools
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 from sqlalchemy import LargeBinary, RowMapping
 
 from ostiary.errors import Unavailable
+from ostiary.kept import Kept
 from ostiary.model.fields import Private
 from ostiary.store.kinds import Kind, R
+
+_MEANT: Final = Kept(4096)  # by kind and id, a whole row and what it means
 
 
 @functools.cache
@@ -31,6 +34,17 @@ def from_row(kind: Kind[R], row: RowMapping) -> R:
 
     Raises `Unavailable` for one that we never wrote: to leave it out or to guess could open a door.
     """
+    if not kind.kept:
+        return _read(kind, row)
+    name, cells = f"{kind.name}/{row['id']}", tuple(row.values())
+    known: tuple[tuple[Any, ...], R] | None = _MEANT.get(name)
+    if known is None or known[0] != cells:
+        known = cells, _read(kind, row)
+        _MEANT.keep(name, known)
+    return known[1]
+
+
+def _read(kind: Kind[R], row: RowMapping) -> R:
     held = dict(row)
     values = dict(held["document"])
     for name, is_private in _shared(kind).items():

@@ -23,7 +23,7 @@ from ostiary.model.reference import parse, references
 from ostiary.model.resource import Resource
 from ostiary.store import tables
 from ostiary.store.group_commit import GroupCommit
-from ostiary.store.kinds import BY_NAME, Kind, R
+from ostiary.store.kinds import BY_NAME, REVISED, Kind, R
 from ostiary.store.queries import paged
 from ostiary.store.rows import from_row, public, to_row
 
@@ -77,6 +77,13 @@ class Reader:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._whole: dict[str, tuple[Any, ...]] = {}
+        self._by_id: dict[str, Mapping[str, Any]] = {}
+
+    def lend(self, kind: Kind[R], whole: tuple[R, ...], by_id: Mapping[str, R] | None = None) -> None:
+        """Have all of a kind be these, without asking the database. Whoever lends answers for it that they are all there are."""
+        self._whole[kind.name] = whole
+        if by_id is not None:
+            self._by_id[kind.name] = by_id
 
     def revision(self) -> int:
         """The current configuration revision."""
@@ -109,6 +116,10 @@ class Reader:
         if kind.name not in self._whole:
             self._whole[kind.name] = self._read_all(kind, where)
         return self._whole[kind.name]
+
+    def by_id(self, kind: Kind[R], whole: Sequence[R]) -> Mapping[str, R]:
+        """These, which are all of a kind, by their ids."""
+        return self._by_id[kind.name] if kind.name in self._by_id else {thing.id: thing for thing in whole}
 
     def _read_all(self, kind: Kind[R], where: Mapping[str, Any]) -> tuple[R, ...]:
         statement = select(kind.table).order_by(kind.table.c.created_at, kind.table.c.id)
@@ -385,10 +396,13 @@ class Facts(Transaction):
         later.rows.clear()
         later.checks.clear()
 
-    def _keep_references(self, kind: Kind[Any], thing: Resource) -> None:
+    def _keep_references(self, kind: Kind[Any], thing: Resource) -> None:  # noqa: ARG002 (see below)
         """Facts refer to no material that could be deleted."""
+        _refuse_revised(kind)
 
-    _drop_references = _keep_references  # type: ignore[assignment]  # likewise
+    def _drop_references(self, kind: Kind[Any], resource_id: str) -> None:  # noqa: ARG002 (likewise)
+        """Likewise."""
+        _refuse_revised(kind)
 
 
 @dataclass
@@ -479,6 +493,12 @@ class Store:
     def close(self) -> None:
         """Let go of all connections."""
         self._engine.dispose()
+
+
+def _refuse_revised(kind: Kind[Any]) -> None:
+    """Whoever holds the configuration (`store.held`) would not hear of it: these have to come with a new revision."""
+    if kind in REVISED:
+        raise TypeError(f"a {kind.name} is no fact: it is changed by ops.change alone")
 
 
 def kind_named(name: str) -> Kind[Resource]:

@@ -81,9 +81,10 @@ class Source:
 
     def publish(self, snapshot: Snapshot) -> None:
         """Make this what every gateway should have. Content that they have already is not sent."""
-        self._snapshot = snapshot
+        before, self._snapshot = self._snapshot, snapshot
+        changed = snapshot.changed(before.resources) if before is not None else None
         for conversation in self._conversations.values():
-            conversation.send(conversation.stream.publish(snapshot.resources))
+            conversation.send(conversation.stream.publish(snapshot.resources, changed))
             self._tell_soon(conversation)
 
     def retry(self, keys: Iterable[Key] | None = None) -> None:

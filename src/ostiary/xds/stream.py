@@ -5,12 +5,12 @@ one ordered stream for all types, content-hash versions, an answer is about exac
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from ostiary.envoy.resources import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ORDER, ROUTE, SECRET, Key, Resource
+from ostiary.envoy.resources import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ORDER, ROUTE, SECRET, Key, Resource, Snapshot
 from ostiary.xds.references import clusters_of
 
 EVERYTHING: Final = "*"
@@ -137,15 +137,19 @@ class Stream:
         changed, self._changed = frozenset(self._changed), set()
         return changed
 
-    def publish(self, wanted: Mapping[Key, Resource]) -> list[Send]:
-        """Make this what the client should have, and return what is to be sent for it."""
+    def publish(self, wanted: Mapping[Key, Resource], changed: Collection[Key] | None = None) -> list[Send]:
+        """Make this what the client should have, and return what is to be sent for it.
+
+        `changed`: where it differs from what was published before, where that is known.
+        """
         before, self._wanted = self._wanted, wanted
         touched: set[Key] = set()
         if before is None:
             touched |= wanted.keys() | self._held | self._asked
-            before = {}
-        touched |= {key for key, resource in wanted.items() if key not in before or before[key].version != resource.version}
-        touched |= before.keys() - wanted.keys()
+        elif changed is not None:
+            touched |= set(changed)
+        else:
+            touched |= Snapshot(resources=wanted).changed(before)
         for key in touched & self.rejected.keys():
             if self.rejected[key].version != (self._wanted_version(key) or ""):
                 self._forget_rejection(key)
