@@ -208,7 +208,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
     parser.add_argument("--times", type=int, default=100, help="how many switches (default 100)")
     parser.add_argument("--hold", type=float, default=0.05, help="seconds to stay in each mode then (default 0.05)")
-    parser.add_argument("--revocations", type=int, default=10, help="how many revocations (default 10)")
+    parser.add_argument("--revocations", type=int, default=5, help="how many revocations (default 5)")
     parser.add_argument("--only", nargs="+", choices=peers.ALL, default=list(peers.ALL), metavar="PEER", help="not all of them")
     given = parser.parse_args()
     if given.times < 2:

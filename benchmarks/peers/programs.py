@@ -54,7 +54,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def rss(pids: Iterable[int]) -> float:
-    """Resident memory, MiB. Pages that processes share are counted once each time (RSS): PSS where the kernel tells it."""
+    """Resident memory, MiB; of pages that processes share each has its share (PSS)."""
     total = 0
     for pid in pids:
         with suppress(FileNotFoundError, ProcessLookupError):
