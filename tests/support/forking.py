@@ -3,7 +3,7 @@
     python forking.py FD
 
 On the socket FD it is asked, in JSON, to start one (`argv`, `folder`, `log`, `env`), and how one that it started is (`ended`). It
-runs nothing itself, so it has no threads and no state that a fork could split. It ends when whoever asks does.
+serves nothing itself, so it has no threads and no state that a fork could split. It ends when whoever asks does.
 """
 
 import gc
@@ -12,6 +12,8 @@ import os
 import signal
 import socket
 import sys
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 _LONGEST = 1 << 20
@@ -61,11 +63,35 @@ def _ended(pid: int, known: dict[int, int]) -> int | None:
     return known.get(pid)
 
 
-def main() -> None:
+def _load() -> None:
+    """What takes an ostiary longest and is the same for each: what it loads, at once or when needed, and what it builds of that.
+
+    Nothing here may leave a thread or an open file: a child would have half of it.
+    """
     import ostiary.cli.main  # noqa: PLC0415 (what is loaded here, all that are forked have)
     import ostiary.serve  # noqa: PLC0415 (likewise)
     import ostiary.up  # noqa: PLC0415, F401 (likewise)
+    from ostiary.model.fields import Data  # noqa: PLC0415 (likewise)
+    from ostiary.pki import lint  # noqa: PLC0415 (likewise)
+    from ostiary.store.engine import migrate, open_engine  # noqa: PLC0415 (likewise)
 
+    with tempfile.TemporaryDirectory() as folder:
+        engine = open_engine(f"sqlite:///{folder}/ostiary.db")
+        migrate(engine)
+        engine.dispose()
+    lint._linter()
+    for model in _below(Data):
+        model.model_rebuild()
+
+
+def _below(model: Any) -> Iterator[Any]:
+    for one in model.__subclasses__():
+        yield one
+        yield from _below(one)
+
+
+def main() -> None:
+    _load()
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end us by closing the socket

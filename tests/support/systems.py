@@ -42,13 +42,18 @@ def a_store(url: str, clock: FakeClock | None = None) -> Store:
     if url.startswith("sqlite"):
         file = Path(url.removeprefix("sqlite:///"))
         if not file.exists():
-            file.write_bytes(_migrated_file())
+            migrated(file)
     else:
         postgres.fill(url, _migrate)
     engine = open_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _without_waiting_for_the_disk)
     return Store(engine, clock or FakeClock(now().astimezone(UTC)))
+
+
+def migrated(file: Path) -> None:
+    """Write a database that was migrated and holds nothing."""
+    file.write_bytes(_migrated_file())
 
 
 def _without_waiting_for_the_disk(connection: sqlite3.Connection, _record: object) -> None:
