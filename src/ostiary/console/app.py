@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -170,7 +170,7 @@ class Console:
     def __init__(self, system: System, is_admin_token: signing_in.TokenCheck) -> None:
         self._system = system
         self._keys = signing_in.Keys(is_admin_token)
-        self._routes = [(Matching(route.path, _nothing, methods=[route.method]), route) for route in ROUTES]
+        self._routes = _routes()
         self._app: ASGIApp = Edge(self._answer, _crashed, partial(system.meters.answered, "console"), system.traced)
         self._closing = asyncio.Event()
 
@@ -282,6 +282,12 @@ class Console:
                 yield ": still here\n\n"
             if await _set_within(self._closing, _LIVE_ROUND):
                 return
+
+
+@cache
+def _routes() -> tuple[tuple[Matching, Route], ...]:
+    """Each with what matches its path."""
+    return tuple((Matching(route.path, _nothing, methods=[route.method]), route) for route in ROUTES)
 
 
 def answers(path: str) -> bool:
