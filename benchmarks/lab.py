@@ -19,7 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-RESULTS: Final = Path(__file__).parent / "results"
+FOLDER: Final = "BENCH_RESULTS"  # the variable that names another folder for results
+RESULTS: Final = Path(os.getenv(FOLDER) or Path(__file__).parent / "results")
 ROUNDS: Final = 5
 
 

@@ -8,6 +8,7 @@
 Goes on when one fails, and exits 1 in the end.
 """
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
+QUICK: Final = HERE.parent / ".venv" / "bench" / "quick"  # what a quick run says replaces nothing that was measured well
 sys.path[:0] = [str(HERE.parent)]  # Run as a script, from anywhere.
 
-from benchmarks.lab import machine  # noqa: E402 (after the path is set)
+from benchmarks.lab import FOLDER, RESULTS, machine  # noqa: E402 (after the path is set)
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,11 @@ class Step:
         """What it says of itself, in one line."""
         return self.program.read_text(encoding="utf-8").split('"""')[1].splitlines()[0]
 
-    def run(self, *options: str) -> bool:
+    def run(self, *options: str, results: Path = RESULTS) -> bool:
         """Whether it was all right."""
         print(f"\n=== {self.name}: {self.what}", flush=True)
-        return subprocess.run([sys.executable, self.program, *options], check=False).returncode == 0
+        told = {**os.environ, FOLDER: str(results)}  # noqa: TID251 (a child inherits the environment)
+        return subprocess.run([sys.executable, self.program, *options], env=told, check=False).returncode == 0
 
 
 STEPS: Final = (
@@ -56,11 +59,14 @@ STEPS: Final = (
     Step("survival", "--rounds 1"),
     Step("streams", "--clients 2 --others 5"),
     Step("access", "--revoked 0 1000 --revocations 5 --handshakes 20 --members 0 100 --requests 200 --rounds 1"),
+    Step("request_cost", "--rounds 2 --requests 200 --handshakes 20"),
     Step("growth_data_plane", "--rounds 1"),
+    Step("size", "--listeners 10 100 --rounds 2 --calls 20"),
+    Step("million", "--sizes 1000 --times 5"),
     Step("deny", "--entries 0 1000 --rounds 1 --requests 500 --times 2"),
     Step("issuance", "--seconds 2 --requests 2000"),
-    Step("crl", "1000"),
-    Step("ocsp", "--seconds 1"),
+    Step("crl", "1000 --rounds 1"),
+    Step("ocsp", "--sizes 1000 --seconds 0.3 --rounds 1"),
     Step("lint"),
     Step("console", "--times 2"),
     Step("metrics"),
@@ -81,7 +87,10 @@ def main(words: list[str]) -> int:
         return 2
     for what, it_is in machine().items():
         print(f"{what}: {it_is}")
-    failed = [step.name for step in STEPS if not step.run(*(step.quick.split() if words else ()))]
+    if words:
+        failed = [step.name for step in STEPS if not step.run(*step.quick.split(), results=QUICK)]
+    else:
+        failed = [step.name for step in STEPS if not step.run()]
     if failed:
         print(f"\nthese failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
