@@ -5,7 +5,7 @@
 
 For each size there is an Envoy of its own with what ostiary makes of that configuration, handed over by ADS. All sizes of an axis
 run at once and take turns, bound to one processor. What is in the way is always passed: whoever asks is let in by the last rule,
-is signed by the last authority, is in the group, and is on no list. CPU is Envoy's own; memory is told as PSS.
+is signed by the last authority, is in the group, and is on no list. CPU and memory are Envoy's own.
 """
 
 import argparse
@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # Run as a script, from anywher
 from benchmarks.deny import collector, denied  # noqa: E402 (after the path is set)
 from benchmarks.generator import Target, Work, run  # noqa: E402 (likewise)
 from benchmarks.growth import fitted  # noqa: E402 (likewise)
+from benchmarks.idle import memory  # noqa: E402 (likewise)
 from benchmarks.lab import ROUNDS, Notebook  # noqa: E402 (likewise)
 from benchmarks.peers import programs  # noqa: E402 (likewise)
 from benchmarks.peers.house import PATHS, House, house  # noqa: E402 (likewise)
@@ -193,7 +194,7 @@ def measure(book: Notebook, folder: Path, place: House, name: str, rounds: int) 
 
         book.interleaved({str(size): turn(size) for size in axis.sizes}, rounds)
         for size, (engine, _) in running.items():
-            book.note(f"memory, by {name}", "MiB", "ostiary", programs.rss([engine.pid]), size=size)
+            book.note(f"memory, by {name}", "MiB", "ostiary", memory([engine.pid]), size=size)
 
 
 def tell(book: Notebook) -> None:
