@@ -78,7 +78,7 @@ class Gateway:
         return accepted
 
     def _keep(self) -> None:
-        self._kept.save(self._ledger.contents())
+        self._kept.keep(dict(self._ledger.wanted), self._ledger.standing_in())
 
 
 async def measured(many: Many, size: int, notes: Notebook, options: argparse.Namespace) -> None:

@@ -40,10 +40,9 @@ def test_only_the_owner_reads_it_and_nobody_finds_a_key_in_it(tmp_path: Path) ->
 
 
 def test_a_crash_before_the_new_file_is_in_place_leaves_the_old_one(tmp_path: Path) -> None:
-    kept = open_in(tmp_path)
-    kept.save(KEPT)
+    open_in(tmp_path).save(KEPT)
     with patch.object(Path, "replace", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
-        kept.save(OTHER)
+        open_in(tmp_path).save(OTHER)
     assert (tmp_path / "last-good.new").exists()
     assert open_in(tmp_path).load() == KEPT
     open_in(tmp_path).save(OTHER)
@@ -126,3 +125,77 @@ def test_a_damaged_key_is_replaced(tmp_path: Path) -> None:
     again = open_in(tmp_path)
     again.save(KEPT)
     assert open_in(tmp_path).load() == KEPT
+
+
+def version(name: str, number: int, length: int = 100) -> Resource:
+    return Resource(LISTENER, name, str(number), f"{name} {number} ".encode() * length)
+
+
+def many(*numbers: int) -> Contents:
+    return Contents(tuple(version(f"listener/{place}", number) for place, number in enumerate(numbers)), (version("old", 1),))
+
+
+def test_a_change_is_noted_and_the_whole_not_written_again(tmp_path: Path) -> None:
+    kept = open_in(tmp_path)
+    kept.save(many(1, 1, 1))
+    whole = (tmp_path / "last-good").read_bytes()
+    for state in (many(1, 2, 1), many(1, 2), many(3, 2, 5), Contents(many(3, 2, 5).wanted), many(4)):
+        kept.save(state)
+        assert open_in(tmp_path).load() == state
+    assert (tmp_path / "last-good").read_bytes() == whole
+    assert (tmp_path / "last-good.since").stat().st_mode & 0o777 == 0o600
+    assert b"listener" not in (tmp_path / "last-good.since").read_bytes()
+
+
+def test_when_there_is_no_room_for_more_notes_the_whole_is_written(tmp_path: Path) -> None:
+    kept = open_in(tmp_path)
+    for number in range(60):
+        state = Contents((version("a", 1), version("b", number, 6000)))
+        kept.save(state)
+    assert open_in(tmp_path).load() == state
+
+
+def test_a_note_that_a_crash_cut_off_is_where_reading_ends(tmp_path: Path) -> None:
+    """Whatever part of it came to the disk: what was said to be kept is there, and nothing is there that was not."""
+    kept = open_in(tmp_path)
+    for state in (many(1), many(2)):
+        kept.save(state)
+    before = (tmp_path / "last-good.since").read_bytes()
+    kept.save(many(3))
+    after = (tmp_path / "last-good.since").read_bytes()
+    start = next(at for at in range(len(after)) if before[at] != after[at])
+    end = next(at for at in range(len(after), 0, -1) if after[at - 1])
+    for cut in (*range(start, end, 37), end - 1):
+        (tmp_path / "last-good.since").write_bytes(after[:cut] + before[cut:])
+        assert open_in(tmp_path).load() == many(2)
+    (tmp_path / "last-good.since").write_bytes(after)
+    assert open_in(tmp_path).load() == many(3)
+    open_in(tmp_path).save(many(4))  # by the keeper that came next
+    assert open_in(tmp_path).load() == many(4)
+
+
+def test_notes_of_another_whole_are_none(tmp_path: Path) -> None:
+    """A crash between the two files: the new whole stands, and what was noted of the old one is over."""
+    kept = open_in(tmp_path)
+    kept.save(many(1))
+    kept.save(many(2))
+    notes = (tmp_path / "last-good.since").read_bytes()
+    open_in(tmp_path).save(many(7))
+    (tmp_path / "last-good.since").write_bytes(notes)
+    assert open_in(tmp_path).load() == many(7)
+    (tmp_path / "last-good.since").unlink()
+    assert open_in(tmp_path).load() == many(7)
+
+
+def test_no_note_can_be_left_out_or_repeated(tmp_path: Path) -> None:
+    kept = open_in(tmp_path)
+    kept.save(many(1))
+    sizes = []
+    for number in (2, 3):
+        kept.save(many(number))
+        sizes.append(8 + int.from_bytes((tmp_path / "last-good.since").read_bytes()[sum(sizes) :][:8]))
+    notes = (tmp_path / "last-good.since").read_bytes()
+    first, second = notes[: sizes[0]], notes[sizes[0] : sum(sizes)]
+    for order, state in ((second, 1), (second + first, 1), (first + first, 2), (first + second, 3)):
+        (tmp_path / "last-good.since").write_bytes(order + bytes(64))
+        assert open_in(tmp_path).load() == many(state)

@@ -24,7 +24,7 @@ from ostiary.gateway.engine import Engine
 from ostiary.gateway.forwarding import Forwarding
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.last_good import LastGood
-from ostiary.gateway.ledger import Contents, Ledger
+from ostiary.gateway.ledger import Ledger
 from ostiary.gateway.log_tail import LogTail
 from ostiary.gateway.memory import Memory
 from ostiary.gateway.record import Record
@@ -79,7 +79,6 @@ class Keeper:
         self._streams = Streams()
         self._ending = Ending(self._streams, self._journal)
         self._access_log = AccessLog(self._journal, self._seen.told, self._denied.told, self._streams, self._rehearsed.told)
-        self._saved: Contents | None = None
         self._saving = asyncio.Lock()
         self._dialogue: Dialogue | None = None
         self._following = False
@@ -364,16 +363,12 @@ class Keeper:
 
     async def _store(self) -> None:
         async with self._saving:
-            contents = self._ledger.contents()
-            if contents == self._saved:
-                return
+            wanted, good = dict(self._ledger.wanted), self._ledger.standing_in()
             try:
-                await asyncio.to_thread(self._last_good.save, contents)
+                await asyncio.to_thread(self._last_good.keep, wanted, good)
             except OSError as err:
                 # A full disk must not keep a change, such as a client that is shut out, from being applied.
                 _log.error("the last good configuration cannot be saved", reason=str(err))
-            else:
-                self._saved = contents
 
 
 async def run(paths: Paths, drain_seconds: int, workers: int) -> None:

@@ -1,16 +1,18 @@
 """What a gateway serves when no control plane answers, on disk: encrypted, and whole or not there at all.
 
 Written before Envoy is told of a change, so that a keeper that comes back never takes back what Envoy has. So it has to be quick:
-what is long (revocation lists, who is in which group) lies in files of its own beside it, each written once.
+what is long (revocation lists, who is in which group) lies in files of its own beside it, each written once; and what changed
+since the whole was written is noted in a second file, whose room is there already: one wait for the disk is all it takes.
 """
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import secrets
-from collections.abc import Collection, Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +20,11 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ostiary.envoy.resources import Resource
+from ostiary.envoy.resources import Key, Resource
 from ostiary.errors import Invalid
 from ostiary.files import write_private
 from ostiary.gateway.ledger import Contents
+from ostiary.gateway.notes import Notes
 from ostiary.xds import wire
 
 _log = structlog.get_logger(source="keeper")
@@ -31,10 +34,11 @@ _BEFORE: Final = b"ostiary last-good 1\n"
 _LONG: Final = 64 * 1024  # octets; what is as long has a file of its own
 _NONCE: Final = 12  # octets; NIST SP 800-38D 8.2.2: random nonces are good for 2^32 writes under one key
 _KEY: Final = 32
+Resources = Mapping[Key, Resource]
 
 
 class LastGood:
-    """One gateway's file, and the key beside it that opens it."""
+    """One gateway's files, and the key beside them that opens them."""
 
     def __init__(self, file: Path, key_file: Path) -> None:
         self._file = file
@@ -42,17 +46,33 @@ class LastGood:
         self._key = _key(key_file)
         self._cipher = AESGCM(self._key)
         self._names: dict[bytes, str] = {}  # of what is long and on the disk, by content
+        self._wanted: Resources = {}
+        self._good: Resources = {}
+        self._notes: Notes | None = None  # None until the whole was written by us: what is there may be damaged
 
     def save(self, contents: Contents) -> None:
         """Keep this in place of what was kept. On the disk when it returns. Raises `OSError`."""
+        self.keep({one.key: one for one in contents.wanted}, {one.key: one for one in contents.good})
+
+    def keep(self, wanted: Resources, good: Resources) -> None:
+        """The same, for who has them by name. Neither may change afterwards."""
+        news = _News.between((self._wanted, self._good), (wanted, good))
+        if self._notes is None or news.is_long or (news.is_any and not self._notes.add(news.written())):
+            self._notes = None
+            self._write_whole(Contents(tuple(wanted.values()), tuple(good.values())))
+        self._wanted, self._good = wanted, good
+
+    def _write_whole(self, contents: Contents) -> None:
         both = (*contents.wanted, *contents.good)
         long = {one.body: self._kept_apart(one.body) for one in both if len(one.body) >= _LONG}
         names = [long.get(one.body, "") for one in both]
         listed = (wire.dump(_without(part, long)) for part in (contents.wanted, contents.good))
         plain = b"".join(map(_framed, (*listed, json.dumps(names).encode())))
-        self._write(self._file, plain, _MAGIC)
+        nonce = self._write(self._file, plain, _MAGIC)
         self._names = long
         self._forget_others()
+        self._notes = Notes(self._file, self._cipher, nonce)
+        self._notes.begin(len(plain))
 
     def _kept_apart(self, body: bytes) -> str:
         """The name of the file that holds this, written if it is not there."""
@@ -65,7 +85,7 @@ class LastGood:
             self._write(self._folder / name, body, name.encode())
         return name
 
-    def _write(self, file: Path, plain: bytes, purpose: bytes) -> None:
+    def _write(self, file: Path, plain: bytes, purpose: bytes) -> bytes:
         nonce = secrets.token_bytes(_NONCE)
         sealed = _MAGIC + nonce + self._cipher.encrypt(nonce, plain, purpose)
         fresh = file.with_name(file.name + ".new")
@@ -74,6 +94,7 @@ class LastGood:
         write_private(fresh, sealed)
         fresh.replace(file)
         _sync(file.parent)
+        return nonce
 
     def _forget_others(self) -> None:
         """Delete what nothing refers to any more, or a keeper that died had begun."""
@@ -87,7 +108,13 @@ class LastGood:
         if not self._file.exists():
             return None
         try:
-            return self._opened(self._file.read_bytes())
+            while True:
+                sealed = self._file.read_bytes()
+                notes = Notes(self._file, self._cipher, _nonce(sealed)).read()
+                if _nonce(self._file.read_bytes()) == _nonce(sealed):  # else its keeper wrote the whole anew meanwhile
+                    break
+            contents = self._opened(sealed)
+            return _News.applied(contents, notes) if notes else contents
         except (OSError, InvalidTag, Invalid) as err:
             _log.error("the last good configuration cannot be read and is ignored", file=str(self._file), reason=repr(err))
             return None
@@ -116,8 +143,54 @@ class LastGood:
         return self._cipher.decrypt(sealed[len(magic) : start], sealed[start:], purpose)
 
 
+@dataclass(frozen=True)
+class _News:
+    """What is other than it was, of what is wanted and of what is good."""
+
+    others: tuple[tuple[Resource, ...], tuple[Resource, ...]]
+    gone: tuple[tuple[Key, ...], tuple[Key, ...]]
+    is_long: bool
+
+    @classmethod
+    def between(cls, before: tuple[Resources, Resources], now: tuple[Resources, Resources]) -> "_News":
+        """From the one to the other."""
+        pairs = tuple(zip(before, now, strict=True))
+        others = tuple(tuple(one for key, one in here.items() if was.get(key) is not one) for was, here in pairs)
+        gone = tuple(tuple(key for key in was if key not in here) for was, here in pairs)
+        lost = (was[key] for (was, _), keys in zip(pairs, gone, strict=True) for key in keys)
+        replaced = (was[one.key] for (was, _), part in zip(pairs, others, strict=True) for one in part if one.key in was)
+        touched = itertools.chain(*others, lost, replaced)
+        return cls((others[0], others[1]), (gone[0], gone[1]), any(len(one.body) >= _LONG for one in touched))
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is any."""
+        return any((*self.others, *self.gone))
+
+    def written(self) -> bytes:
+        """As bytes."""
+        return b"".join(map(_framed, (*map(wire.dump, self.others), json.dumps(self.gone).encode())))
+
+    @staticmethod
+    def applied(contents: Contents, notes: Iterable[bytes]) -> Contents:
+        """What was kept whole, with all that was noted after it. Raises `Invalid`."""
+        parts = [{one.key: one for one in part} for part in (contents.wanted, contents.good)]
+        for note in notes:
+            wanted, rest = _unframed(note)
+            good, rest = _unframed(rest)
+            for part, others, gone in zip(parts, (wanted, good), json.loads(_unframed(rest)[0]), strict=True):
+                part.update((one.key, one) for one in wire.load(others))
+                for kind, name in gone:
+                    part.pop((kind, name), None)
+        return Contents(*(tuple(part.values()) for part in parts))
+
+
 def _without(resources: Iterable[Resource], long: Collection[bytes]) -> list[Resource]:
     return [replace(one, body=b"") if one.body in long else one for one in resources]
+
+
+def _nonce(sealed: bytes) -> bytes:
+    return sealed[len(_MAGIC) : len(_MAGIC) + _NONCE]
 
 
 def _framed(data: bytes) -> bytes:

@@ -158,8 +158,12 @@ class Ledger:
 
     def contents(self) -> Contents:
         """What is to be kept on disk."""
-        good = (one for key, one in self.good.items() if self._version(key) != one.version)
-        return Contents(_ordered(self.wanted.values()), _ordered(good))
+        return Contents(_ordered(self.wanted.values()), _ordered(self.standing_in().values()))
+
+    def standing_in(self) -> dict[Key, Resource]:
+        """What Envoy accepted before, where that is another version than what is wanted."""
+        others = ((key, one) for key, one in self.good.items() if self.wanted.get(key) is not one)
+        return {key: one for key, one in others if self._version(key) != one.version}
 
     def verdict(self, key: Key) -> Verdict | None:
         """What Envoy says to what is wanted of `key`; None as long as it has said nothing."""
