@@ -190,7 +190,7 @@ def test_notes_of_another_whole_are_none(tmp_path: Path) -> None:
 def test_no_note_can_be_left_out_or_repeated(tmp_path: Path) -> None:
     kept = open_in(tmp_path)
     kept.save(many(1))
-    sizes = []
+    sizes: list[int] = []
     for number in (2, 3):
         kept.save(many(number))
         sizes.append(8 + int.from_bytes((tmp_path / "last-good.since").read_bytes()[sum(sizes) :][:8]))
