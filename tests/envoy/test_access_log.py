@@ -67,7 +67,7 @@ def test_a_door_of_our_own_tells_no_path_for_it_may_hold_a_secret(door: str) -> 
 @pytest.mark.parametrize("mode", ["NONE", "OPTIONAL", "MANDATORY"])
 def test_what_is_told_of_a_request_is_as_long_as_what_is_read(mode: str) -> None:
     told = access_log.of_requests(listener(client_authentication=mode).listener).typed_config.value
-    noted_apart = records.DETAILS.count(BETWEEN) if mode != "NONE" else 0
+    noted_apart = sum(text.count(BETWEEN) for text in (records.CONNECTION, records.DETAILS)) if mode != "NONE" else 0
     assert told.count(BETWEEN.encode()) + noted_apart + 1 == sum(map(len, _NAMES["request"]))
 
 
@@ -75,15 +75,17 @@ def test_what_is_noted_of_a_certificate_is_the_fingerprint_and_what_records_tell
     """Golden files cannot show it: to xds-protos the field is unknown."""
     values = [
         value_pb2.FilterStateValue.FromString(field.data)
-        for field in UnknownFieldSet(noted.noted(records.DETAILS, 7))
+        for field in UnknownFieldSet(noted.noted(records.CONNECTION, records.DETAILS, 7))
         if (field.field_number, field.wire_type) == (2, 2)
     ]
     by_key = {value.object_key: value for value in values}
-    fingerprint, details = by_key[noted.FINGERPRINT], by_key[noted.DETAILS]
-    assert by_key.keys() == {*noted.KEYS.values(), noted.NOT_AFTER, noted.BEGINS, noted.ENDS, noted.DETAILS}
+    fingerprint, connection, details = by_key[noted.FINGERPRINT], by_key[noted.CONNECTION], by_key[noted.DETAILS]
+    times, names = {noted.NOT_AFTER, noted.BEGINS, noted.ENDS}, {noted.NAMES}
+    assert by_key.keys() == {*noted.KEYS.values(), *times, *names, noted.CONNECTION, noted.DETAILS}
     assert fingerprint.format_string.text_format_source.inline_string == "%DOWNSTREAM_PEER_FINGERPRINT_256%"
     assert fingerprint.skip_if_empty
     assert fingerprint.format_string.omit_empty_values
+    assert connection.format_string.text_format_source.inline_string == records.CONNECTION
     assert details.format_string.text_format_source.inline_string == records.DETAILS
     assert not details.skip_if_empty
 

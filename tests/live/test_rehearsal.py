@@ -170,7 +170,7 @@ def test_the_report_names_each_with_its_reason_and_then_exactly_those_are_refuse
     assert by_code["unknown_authority"]["certificate"]["sans"] == ["DNS:mallory.test"]
     assert [one["fingerprint_sha256"] for one in _seen(house, door)].count(fingerprint(guests.refused["expired"])) == 0  # type: ignore[arg-type]
     admitted = {fingerprint(leaf) for leaf in guests.admitted.values()}
-    assert admitted <= {one["fingerprint_sha256"] for one in _seen(house, door)}
+    eventually(lambda: admitted <= {one["fingerprint_sha256"] for one in _seen(house, door)})
     (listed,) = [one for one in house.call("GET", "/v1/rehearsals")["rehearsals"] if one["listener_id"] == door.id]
     assert listed["would_be_refused"]["clients"] == len(guests.refused)
     told = preview(house, door)

@@ -30,16 +30,22 @@ def of_connections(listener_id: str, *, is_tls: bool) -> Any:
 
 def of_requests(listener: Listener) -> Any:
     """What is told of a listener's requests (AccessLog)."""
-    if listener.client_authentication == "NONE":
-        certificate = [records.NOTHING] * (len(records.REHEARSAL) + 1 + len(records.CERTIFICATE | records.THEIR_NAMES))
-    else:
-        whole = listener.client_authentication == "REHEARSAL"
-        rehearsal = [access.told_of_rehearsals(whole=whole), noted.told(noted.PEM) if whole else records.NOTHING]
-        certificate = [*rehearsal, noted.told(noted.FINGERPRINT), noted.told(noted.DETAILS)]
-    ours, theirs = records.OURS | records.REQUEST | {"trust_revision": str(listener.trust_revision)}, dict(records.THEIR_REQUEST)
+    ours, theirs = records.FIELDS["request"]
+    fields = ours | theirs | {"trust_revision": str(listener.trust_revision)}
     if listener.id in names.HOUSE:
-        theirs |= {"path": records.NOTHING}  # it may hold a secret, which is good for a certificate, or signs in
-    return _access_log(listener.id, "request", [*ours.values(), *certificate, *theirs.values()])
+        fields |= {"path": records.NOTHING}  # it may hold a secret, which is good for a certificate, or signs in
+    if listener.client_authentication == "NONE":
+        return _access_log(listener.id, "request", (fields | _NO_CERTIFICATE).values())
+    whole = listener.client_authentication == "REHEARSAL"
+    fields |= {"rehearsed": access.told_of_rehearsals(whole=whole)}
+    fields |= {"certificate": noted.told(noted.PEM) if whole else records.NOTHING}
+    text = records.BETWEEN.join(fields.values())
+    for alike, key in ((records.CONNECTION, noted.CONNECTION), (records.DETAILS, noted.DETAILS)):
+        text = text.replace(alike, noted.told(key))
+    return _access_log(listener.id, "request", [text])
+
+
+_NO_CERTIFICATE: Final = dict.fromkeys(("fingerprint", *records.CERTIFICATE, *records.THEIR_NAMES), records.NOTHING)
 
 
 def _access_log(listener_id: str, kind: Kind, fields: Iterable[str], **about: str) -> Any:

@@ -17,7 +17,7 @@ from envoy.type.v3 import hash_policy_pb2
 from ostiary.envoy import names, noted, stickiness, wire
 from ostiary.envoy.downstream_tls import client_trust, downstream_tls
 from ostiary.envoy.http_manager import http_manager
-from ostiary.envoy.records import DETAILS
+from ostiary.envoy.records import CONNECTION, DETAILS
 from ostiary.errors import Invalid
 from ostiary.model.desired import DesiredListener
 from ostiary.model.listener import Listener
@@ -61,7 +61,8 @@ def _noted(listener: Listener) -> list[Any]:
     if listener.client_authentication == "NONE":
         return []
     whole = listener.client_authentication == "REHEARSAL"
-    return [_filter("envoy.filters.network.set_filter_state", noted.noted(DETAILS, listener.trust_revision, whole=whole))]
+    config = noted.noted(CONNECTION, DETAILS, listener.trust_revision, whole=whole)
+    return [_filter("envoy.filters.network.set_filter_state", config)]
 
 
 def _protocol(desired: DesiredListener, pool: Pool | None) -> Any:

@@ -20,6 +20,10 @@ NOT_AFTER: Final = "ostiary.not_after"
 BEGINS: Final = "ostiary.begins"
 ENDS: Final = "ostiary.ends"
 PEM: Final = "ostiary.pem"
+# What records tell of a connection before anything of its certificate (`records.CONNECTION`).
+CONNECTION: Final = "ostiary.connection"
+# All alternative names in one text, for a first look (`http_filters`).
+NAMES: Final = "ostiary.names"
 
 # Where the texts of `access.conditions.Noted` are kept, and how Envoy writes them.
 KEYS: Final = {
@@ -50,8 +54,8 @@ _UNTIL: Final = "%DOWNSTREAM_PEER_CERT_V_END(%Y-%m-%dT%H:%M:%SZ)%"
 _AFTER_THE_HANDSHAKE: Final = 2
 
 
-def noted(details: str, trust_revision: int, *, whole: bool = False) -> Any:
-    """Keep what rules ask of a certificate, and `details`, a format, for the log; the `whole` certificate too (SetFilterState).
+def noted(connection: str, details: str, trust_revision: int, *, whole: bool = False) -> Any:
+    """Keep what rules ask of a certificate, and two formats for the log; the `whole` certificate too (SetFilterState).
 
     `trust_revision` is the listener's: connections that were opened under an earlier one are told by it.
     """
@@ -61,6 +65,8 @@ def noted(details: str, trust_revision: int, *, whole: bool = False) -> Any:
     values.append(_value(BEGINS, "%DOWNSTREAM_PEER_CERT_V_START%", nothing=False))
     values.append(_value(ENDS, "%DOWNSTREAM_PEER_CERT_V_END%", nothing=False))
     values.append(_value(KEYS["trust_revision"], padded(trust_revision), nothing=True))
+    values.append(_value(NAMES, "|".join(_FORMATS[kind] for kind in ("dns", "uri", "email")), nothing=True))
+    values.append(_value(CONNECTION, connection, nothing=True, told=True))
     values.append(_value(DETAILS, details, nothing=True, told=True))
     if whole:
         values.append(_value(PEM, "%DOWNSTREAM_PEER_CERT%", nothing=False))
