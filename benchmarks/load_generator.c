@@ -693,6 +693,13 @@ static void open_more(void) {
 static int64_t last_sign;
 static bool input_ended;
 
+/* What can be done without waiting for anybody. */
+static void go_on(void) {
+    ask_what_is_due();
+    send_all();
+    open_more();
+}
+
 static int serve_events(int milliseconds) {
     struct epoll_event events[EVENTS];
     int count = epoll_wait(poll_fd, events, EVENTS, milliseconds);
@@ -711,9 +718,7 @@ static int serve_events(int milliseconds) {
         ask_what_is_due();
         send_all();
     }
-    ask_what_is_due();
-    send_all();
-    open_more();
+    go_on();
     return count;
 }
 
@@ -749,7 +754,7 @@ static void work(void) {
         if (getchar() == EOF) give_up("not told to begin");
     }
     start_clock();
-    open_more();
+    go_on(); /* At once: nothing happens before somebody is asked. */
     while (!(all_asked() && in_flight == 0)) {
         if (in_flight || opening) {
             if (!patient()) break;
