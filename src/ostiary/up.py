@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import structlog
 
-from ostiary import hardening, home, loading, logs
+from ostiary import hardening, heaps, home, loading, logs
 from ostiary.errors import Conflict, Unavailable
 from ostiary.files import replace_private
 from ostiary.gateway import client as keeper
@@ -59,6 +59,7 @@ def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info", 
     for target in settings.recording.exports:
         exports.check(target)
     hardening.keep_memory_off_disk()
+    heaps.few()
     logs.configure(log_level, log_form)
     os.umask(0o077)  # whatever we write is ours alone
     with home.held(settings.data_dir):

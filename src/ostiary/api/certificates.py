@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field, create_model
 from starlette.concurrency import run_in_threadpool
 
-from ostiary.api import inventory_csv, inventory_query
+from ostiary.api import inventory_csv, inventory_query, long_lists
 from ostiary.api.bodies import decode, parse
 from ostiary.api.declared import Raw, Sys, Who, described, list_query, may
 from ostiary.api.effects import EffectItem, shown_effect
@@ -117,8 +117,7 @@ def find(request: Request, system: Sys, caller: Who) -> Response:
     if inventory_query.wants_csv(request, listed.tests):
         return inventory_csv.reply(inventory.each_page(system, caller, wanted), lambda one: shown(system, one), listed.fields)
     page = inventory.find(system, caller, wanted)
-    items = [listed.pick(shown(system, thing)) for thing in page.items]
-    return JSONResponse({NOUN.many: items, f"{NOUN.many}_links": links(request, listed, page)})
+    return long_lists.reply(NOUN.many, (listed.pick(shown(system, one)) for one in page.items), links(request, listed, page))
 
 
 @router.get("/certificates/{certificate_id}", dependencies=[may("certificate:read")], **described(200, answers=DetailReply))

@@ -51,7 +51,13 @@ def described(url: str) -> tuple[str, str]:
 
 def _sqlite(url: str) -> Engine:
     # isolation_level None: pysqlite must not begin transactions of its own, `begin` below does.
-    engine = create_engine(url, connect_args={"isolation_level": None, "timeout": LOCK_SECONDS}, pool_size=_CONNECTIONS)
+    # The one used last is used next: each connection keeps pages of the file in memory, and those of few are enough.
+    engine = create_engine(
+        url,
+        connect_args={"isolation_level": None, "timeout": LOCK_SECONDS},
+        pool_size=_CONNECTIONS,
+        pool_use_lifo=True,
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
