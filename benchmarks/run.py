@@ -62,6 +62,7 @@ STEPS: Final = (
     Step("request_cost", "--rounds 2 --requests 200 --handshakes 20"),
     Step("growth_data_plane", "--rounds 1"),
     Step("size", "--listeners 10 100 --rounds 2 --calls 20"),
+    Step("effect", "--listeners 1 10 --switches 4 --revocations 4"),
     Step("million", "--sizes 1000 --times 5"),
     Step("deny", "--entries 0 1000 --rounds 1 --requests 500 --times 2"),
     Step("issuance", "--seconds 2 --requests 2000"),

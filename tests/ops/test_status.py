@@ -123,3 +123,19 @@ def test_a_member_taken_out_of_service_is_out_when_its_pool_says_so(system: Syst
     assert state(system, member) == "ACTIVE"
     assert status.operating(system, member) == "OFFLINE"
     assert any(key[0] == CLUSTER for key in before)
+
+
+def test_a_load_balancer_is_as_its_listeners_are_now(system: System) -> None:
+    """Looked at or not: what was derived before is not what is told after something changed."""
+    balancer = a_balancer(system)
+    listener = a_listener(system, balancer)
+    everything = publish(system)
+    hear(system, everything)
+    assert status.operating(system, balancer) == "ONLINE"
+    key = (LISTENER, f"listener/{listener.id}")
+    hear(system, everything, rejected={key: (everything[key], "its port is taken")})
+    assert status.operating(system, balancer) == "DEGRADED"
+    listeners.delete(system, ADMIN, listener.id)
+    assert status.operating(system, balancer) == "DEGRADED"
+    publish(system)
+    assert status.operating(system, balancer) == "ONLINE"

@@ -1,16 +1,18 @@
 """What the gateways have: the view that every status is derived from. Never stored, so a crash cannot leave it wrong."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from ostiary.envoy.resources import LISTENER, Key, Resource, Snapshot
 from ostiary.model.desired import Desired, DesiredPool
 from ostiary.model.listener import Listener
+
+T = TypeVar("T")
 
 
 def _nothing() -> Mapping[Any, Any]:
@@ -73,6 +75,7 @@ class Fleet:
         self._gateways: dict[str, Gateway] = {}
         self.wanted: Wanted | None = None  # None until the first translation since start
         self.changes = 0  # differs after each that a status could be derived from: whoever watches compares it
+        self._derived: tuple[int, dict[Any, Any]] = 0, {}
 
     def want(self, desired: Desired, snapshot: Snapshot) -> None:
         """Set what every gateway should have."""
@@ -108,6 +111,16 @@ class Fleet:
             # Its counters grow with every report; what statuses are made of changes seldom.
             if seen.keys() - {"report"} or told.report.get("members") != known.report.get("members"):
                 self.changes += 1
+
+    def derived(self, name: Any, make: Callable[[], T]) -> T:
+        """What `make` derives from all this, as it is when it is called; kept until something of it changes."""
+        of, known = self._derived
+        if of != self.changes:
+            of, known = self._derived = self.changes, {}
+        if name not in known:
+            known[name] = make()
+        value: T = known[name]
+        return value
 
     def gateways(self) -> tuple[Gateway, ...]:
         """All gateways heard of since start."""

@@ -1,6 +1,7 @@
 """How things are: derived on every read from what each live gateway has accepted or refused, never stored."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ostiary.envoy import names
@@ -81,8 +82,14 @@ def operating(system: System, thing: Configured) -> str:
     if isinstance(thing, Listener):
         return _listener(system, wanted, thing)
     if isinstance(thing, LoadBalancer):
-        return _worst({_listener(system, wanted, listener) for listener in wanted.listeners.get(thing.id, ())})
+        return system.fleet.derived(("operating", thing.id), partial(_balancer, system, thing.id))
     return "ONLINE"
+
+
+def _balancer(system: System, balancer_id: str) -> str:
+    """Of all listeners of a load balancer: there may be hundreds, and a page shows many of these."""
+    wanted = system.fleet.wanted or Wanted()
+    return _worst({_listener(system, wanted, listener) for listener in wanted.listeners.get(balancer_id, ())})
 
 
 def _wanted_pool(wanted: Wanted, pool_id: str | None) -> DesiredPool | None:
