@@ -53,6 +53,7 @@ STEPS: Final = (
     Step("latency", "--rounds 1 --seconds 0.3"),
     Step("idle", "--rounds 1 --connections 500"),
     Step("reloads", "--times 4 --revocations 1"),
+    Step("starting", "--rounds 1"),
     Step("issuing_peers", "--rounds 1 --certificates 200"),
     # By itself.
     Step("switch", "--times 4"),

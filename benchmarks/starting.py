@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -174,13 +175,16 @@ class Prepared:
         self._one = Starting(folder)
 
     def __call__(self, book: lab.Notebook, round_: int) -> None:
-        try:
-            since = self._one.begin()
-            book.note(ANSWERS, "s", "ostiary", first(self._one.answers, since, self._one.process), round_=round_)
-            lets_in = partial(self._served.lets_in, "client")
-            book.note(SERVES, "s", "ostiary", first(lets_in, since, self._one.process), round_=round_)
-        finally:
-            self._one.stop()
+        """Its door is looked at beside its API: a gateway serves what it knows, whether or not there is a control plane yet."""
+        lets_in = partial(self._served.lets_in, "client")
+        with ThreadPoolExecutor(1) as looking:
+            try:
+                since = self._one.begin()
+                serves = looking.submit(first, lets_in, since, self._one.process)
+                book.note(ANSWERS, "s", "ostiary", first(self._one.answers, since, self._one.process), round_=round_)
+                book.note(SERVES, "s", "ostiary", serves.result(), round_=round_)
+            finally:
+                self._one.stop()
 
 
 # The peers.

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ostiary import home, restoring
+from ostiary import holding, home, restoring
 from ostiary.clock import now
 from ostiary.errors import Conflict, Denied, Invalid, Unavailable
 from ostiary.model.fields import Private
@@ -263,7 +263,7 @@ def test_another_passphrase_changes_nothing(tmp_path: Path, there: Settings, hos
     file.write_bytes(hostile)
     with pytest.raises(Invalid, match="does not open with this passphrase"):
         restoring.restore(there, restoring.Given(file, OTHER))
-    assert set(what_is_in(there.data_dir)) == {home.LOCK}
+    assert set(what_is_in(there.data_dir)) == {holding.LOCK}
 
 
 @hypothesis_settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -282,7 +282,7 @@ def test_a_file_that_is_not_as_it_was_written_changes_nothing(
     file.write_bytes(changed)
     with pytest.raises((Invalid, Unavailable)):
         restoring.restore(Settings(tmp_path / "there"), restoring.Given(file, PASSPHRASE))
-    assert set(what_is_in(tmp_path / "there")) == {home.LOCK}
+    assert set(what_is_in(tmp_path / "there")) == {holding.LOCK}
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +342,7 @@ def test_the_commands_make_it_prove_it_and_restore_it(tmp_path: Path, settings: 
     assert "A new admin token is made" in done.out
     assert opens_all(there)
     before = out.read_bytes()
-    with home.held(settings.data_dir):
+    with holding.held(settings.data_dir):
         forced = run("backup", "--out", out, "--force", *using, "--data-dir", settings.data_dir, folder=tmp_path)
     assert "no token" in forced.err, "one that runs is asked"
     assert out.read_bytes() == before

@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 from sqlalchemy import LargeBinary
 
-from ostiary import home
+from ostiary import holding, home
 from ostiary.errors import Invalid, Unavailable
 from ostiary.model.fields import Private
 from ostiary.model.secret import Secret
@@ -192,7 +192,7 @@ def test_the_commands_do_it_and_say_so_but_never_say_the_passphrase(tmp_path: Pa
 
 def test_the_commands_leave_a_running_ostiary_alone(settings: Settings, store: Store) -> None:
     fill(settings, store)
-    with home.held(settings.data_dir):
+    with holding.held(settings.data_dir):
         for command in ("protect", "unprotect", "rotate"):
             refused = ostiary("kek", command, data_dir=settings.data_dir)
             assert refused.returncode == 1

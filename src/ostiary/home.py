@@ -1,20 +1,15 @@
-"""What lies in a data directory: the lock that only one may hold, the database, the key-encryption key, the admin token."""
+"""What lies in a data directory: the database, the key-encryption key, the admin token."""
 
-import os
 import secrets
-import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from ostiary import locks
 from ostiary.clock import now
-from ostiary.errors import Conflict, Unavailable
+from ostiary.errors import Unavailable
 from ostiary.files import replace_private, write_private
 from ostiary.ops import backups, rekey, start
 from ostiary.ops.caller import Caller
@@ -26,9 +21,7 @@ from ostiary.settings import Settings
 from ostiary.store.engine import migrate, open_engine
 from ostiary.store.store import Store
 
-LOCK: Final = "ostiary.lock"
 RESTORING: Final = "restoring"
-POLL_SECONDS: Final = 0.05
 
 log = structlog.get_logger(source="ostiary")
 
@@ -160,55 +153,3 @@ def _only_ours(file: Path) -> None:
     if file.stat().st_mode & 0o077:
         log.warning("others could read this file; closing it", file=str(file))
         file.chmod(0o600)
-
-
-@contextmanager
-def held(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory. The kernel lets go of the lock when the process ends, however it ends. Raises `Conflict`."""
-    Paths(data_dir).prepare()
-    handle = locks.opened(data_dir / LOCK)
-    try:
-        if not locks.taken(handle):
-            raise Conflict(
-                f"another ostiary (process {_holder(handle)}) runs on {data_dir}; stop it first or choose another --data-dir."
-            )
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
-        yield
-    finally:
-        os.close(handle)
-
-
-def holds(data_dir: Path) -> bool:
-    """Whether it is still this process that holds the data directory: somebody may have removed or replaced it."""
-    return (data_dir / LOCK).exists() and locks.has_open(os.getpid(), data_dir / LOCK)
-
-
-def stop_holder(data_dir: Path, timeout: float) -> bool:
-    """Have the ostiary that runs on this data directory stop, and wait for it; says whether there was one.
-
-    Raises `Unavailable` if it takes longer than `timeout` seconds.
-    """
-    if not (data_dir / LOCK).exists():
-        return False
-    handle = locks.opened(data_dir / LOCK)
-    try:
-        if locks.taken(handle):
-            return False
-        holder = _holder(handle)
-        # One that has just started has not yet written its number over that of the one before.
-        if not holder.isdigit() or not locks.has_open(int(holder), data_dir / LOCK):
-            raise Unavailable(f"an ostiary is just starting on {data_dir}; try again.")
-        os.kill(int(holder), signal.SIGTERM)
-        deadline = time.monotonic() + timeout
-        while not locks.taken(handle):
-            if time.monotonic() > deadline:
-                raise Unavailable(f"ostiary (process {holder}) is still stopping after {timeout:g} s.")
-            time.sleep(POLL_SECONDS)
-        return True
-    finally:
-        os.close(handle)
-
-
-def _holder(handle: int) -> str:
-    return os.pread(handle, 32, 0).decode("ascii", "replace").strip()

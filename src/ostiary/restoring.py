@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from ostiary import home
+from ostiary import holding, home
 from ostiary.clock import now
 from ostiary.errors import Conflict, Unavailable
 from ostiary.files import replace_private, write_private
@@ -79,7 +79,7 @@ def restore(settings: Settings, given: Given) -> Done | None:
     Raises `Conflict` where it is not empty, `Invalid` for what is no sound backup: then all is as it was before.
     """
     recall.refuse_unusable(given.newer, "--newer-crl")
-    with home.held(settings.data_dir), _engine(settings.database_url) as engine, _opened(given.file) as file:
+    with holding.held(settings.data_dir), _engine(settings.database_url) as engine, _opened(given.file) as file:
         marker_file = settings.data_dir / home.RESTORING
         marker = _read(marker_file)
         if marker is not None and dump.holds_restore(engine, marker.id):

@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from ostiary import home, logs, signers
+from ostiary import holding, home, logs, signers
 from ostiary.api.app import create_app
 from ostiary.api.identity import admin_token
 from ostiary.api.patience import PatientOnce
@@ -300,7 +300,7 @@ async def _keep_gateway(paths: Paths, start: Callable[[], object]) -> None:
         await asyncio.sleep(KEEPER_ROUND_SECONDS)
         if await asyncio.to_thread(keeper.alive, paths.data_dir):
             continue
-        if not home.holds(paths.data_dir):
+        if not holding.holds(paths.data_dir):
             raise Unavailable(f"{paths.data_dir} was removed or replaced while we ran on it; stopping.")
         log.warning("the keeper is gone; starting another")
         try:

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import structlog
 
-from ostiary import hardening, heaps, home, loading, logs
+from ostiary import hardening, heaps, holding, home, loading, logs
 from ostiary.errors import Conflict, Unavailable
 from ostiary.files import replace_private
 from ostiary.gateway import client as keeper
@@ -62,7 +62,7 @@ def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info", 
     heaps.few()
     logs.configure(log_level, log_form)
     os.umask(0o077)  # whatever we write is ours alone
-    with home.held(settings.data_dir):
+    with holding.held(settings.data_dir):
         passphrase = home.passphrase(settings, getpass if sys.stdin.isatty() else None)  # before signals are ours: Ctrl-C ends it
         asyncio.run(_serve(settings, ready, passphrase))
 

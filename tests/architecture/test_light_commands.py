@@ -77,6 +77,12 @@ def test_what_takes_long_to_load_is_not_loaded_to_ask(words: tuple[str, ...]) ->
     assert found & HEAVY_PARTS == set()
 
 
+def test_what_stops_an_ostiary_loads_nothing_of_what_it_stored() -> None:
+    found = modules_of("down", "--data-dir", "/nowhere/ostiary")
+    assert found & (HEAVY - {"asyncio"}) == set()
+    assert found & HEAVY_PARTS == {"ostiary.gateway"}
+
+
 def test_tables_are_drawn_only_where_there_is_one() -> None:
     assert "rich" not in modules_of("status")  # Nobody answered.
     assert "rich" in modules_of("--help")

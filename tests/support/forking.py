@@ -6,7 +6,6 @@ On the socket FD it is asked, in JSON, to start one (`argv`, `folder`, `log`, `e
 serves nothing itself, so it has no threads and no state that a fork could split. It ends when whoever asks does.
 """
 
-import gc
 import json
 import os
 import signal
@@ -15,6 +14,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
+
+from ostiary.loading import many_modules
 
 _LONGEST = 1 << 20
 
@@ -91,9 +92,8 @@ def _below(model: Any) -> Iterator[Any]:
 
 
 def main() -> None:
-    _load()
-    gc.collect()
-    gc.freeze()
+    with many_modules():
+        _load()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end us by closing the socket
     known: dict[int, int] = {}
     with socket.socket(fileno=int(sys.argv[1])) as asking:

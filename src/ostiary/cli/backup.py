@@ -164,7 +164,7 @@ def _write(into: _Writes, secret: str, data_dir: Path | None, database: str, *, 
 
 
 def _pieces(settings: Settings, secret: str, *, with_kek: bool) -> Iterable[bytes]:
-    from ostiary import home  # noqa: PLC0415 (slow to load, and only here)
+    from ostiary import holding, home  # noqa: PLC0415 (slow to load, and only here)
     from ostiary.clock import now  # noqa: PLC0415 (likewise)
     from ostiary.hardening import keep_memory_off_disk  # noqa: PLC0415 (likewise)
     from ostiary.ops import backups, setup  # noqa: PLC0415 (likewise)
@@ -173,7 +173,7 @@ def _pieces(settings: Settings, secret: str, *, with_kek: bool) -> Iterable[byte
     keep_memory_off_disk()
     if not settings.data_dir.is_dir():
         raise Failed(f"there is no data directory {settings.data_dir}; choose another --data-dir")
-    with home.held(settings.data_dir):
+    with holding.held(settings.data_dir):
         store = home.open_store(settings)
         try:
             kept = home.keepsakes(settings)

@@ -84,12 +84,12 @@ def rotate(data_dir: DataDir = None, database: Database = "") -> None:
 @contextmanager
 def _offline(settings: Settings) -> Iterator[tuple["Store", bytes | None]]:
     """The store, and the passphrase if there is one, while no ostiary runs here. Raises `Conflict` if one does."""
-    from ostiary import home  # noqa: PLC0415 (slow to load, and only here)
+    from ostiary import holding, home  # noqa: PLC0415 (slow to load, and only here)
 
     keep_memory_off_disk()
     if not settings.data_dir.is_dir():
         raise Unavailable(f"there is no data directory {settings.data_dir}; choose another --data-dir")
-    with home.held(settings.data_dir):
+    with holding.held(settings.data_dir):
         secret = home.passphrase(settings, getpass if sys.stdin.isatty() else None)
         store = home.open_store(settings)
         try:

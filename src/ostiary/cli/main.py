@@ -182,7 +182,7 @@ def down(data_dir: DataDir = None) -> None:
     Example: `ostiary down --data-dir /var/lib/ostiary`
     """
     from ostiary.gateway import client as keeper  # noqa: PLC0415 (only here)
-    from ostiary.home import stop_holder  # noqa: PLC0415 (only here)
+    from ostiary.holding import stop_holder  # noqa: PLC0415 (only here)
 
     folder = data_dir or default_data_dir()
     gateway_ran = keeper.alive(folder)  # asked first: a control plane takes its gateway with it, unless told to leave it

@@ -5,32 +5,32 @@ from pathlib import Path
 
 import pytest
 
-from ostiary import home, locks
+from ostiary import holding, locks
 from ostiary.errors import Conflict, Unavailable
 
 
 def test_only_one_holds_it_and_its_end_lets_go(tmp_path: Path) -> None:
-    with home.held(tmp_path), pytest.raises(Conflict, match=f"process {os.getpid()}"), home.held(tmp_path):
+    with holding.held(tmp_path), pytest.raises(Conflict, match=f"process {os.getpid()}"), holding.held(tmp_path):
         pytest.fail("two hold it")
-    with home.held(tmp_path):
-        assert locks.has_open(os.getpid(), tmp_path / home.LOCK)
+    with holding.held(tmp_path):
+        assert locks.has_open(os.getpid(), tmp_path / holding.LOCK)
 
 
 def test_nobody_is_stopped_where_nobody_runs(tmp_path: Path) -> None:
-    assert not home.stop_holder(tmp_path, timeout=1)
-    with home.held(tmp_path):
+    assert not holding.stop_holder(tmp_path, timeout=1)
+    with holding.held(tmp_path):
         pass
-    assert not home.stop_holder(tmp_path, timeout=1)
+    assert not holding.stop_holder(tmp_path, timeout=1)
 
 
 @pytest.mark.parametrize("left_over", ["", "1", "4194304", "nonsense"])
 def test_a_number_left_by_the_one_before_is_never_signalled(tmp_path: Path, left_over: str) -> None:
-    file = tmp_path / home.LOCK
+    file = tmp_path / holding.LOCK
     handle = locks.opened(file)
     try:
         assert locks.taken(handle)
         file.write_text(left_over)
         with pytest.raises(Unavailable, match="just starting"):
-            home.stop_holder(tmp_path, timeout=1)
+            holding.stop_holder(tmp_path, timeout=1)
     finally:
         os.close(handle)
