@@ -15,7 +15,7 @@ import pytest
 from ostiary.gateway import client as gateway
 from support.backend import Backend
 from support.certs import Authority, Leaf
-from support.ports import is_free
+from support.ports import free_port, is_free
 from support.processes import Running
 from support.stack import LB, PROGRAM, Door, Ostiary
 from support.tls_clients import Refused, TLSClient
@@ -251,3 +251,26 @@ def test_when_the_data_directory_is_taken_away_the_control_plane_stops_and_start
         assert not house.data_dir.exists()
     finally:
         assert gateway.stop(moved)  # which serves on
+
+
+def start_that_fails(data_dir: Path, start_process: StartProcess) -> Running:
+    """An ostiary that finds a folder where its socket belongs: when it comes to that, a gateway was started for it."""
+    (data_dir / "run" / "api.sock").mkdir(parents=True, exist_ok=True)
+    door = ("--enroll-listen", f"127.0.0.1:{free_port()}", "--enroll-name", "door.example")
+    return start_process(PROGRAM, "up", "--data-dir", data_dir, "--listen", f"127.0.0.1:{free_port()}", *door)
+
+
+def test_a_start_that_fails_leaves_no_gateway_behind(tmp_path: Path, start_process: StartProcess) -> None:
+    process = start_that_fails(tmp_path / "data", start_process)
+    assert process.wait() == 1
+    assert (tmp_path / "data" / "logs" / "keeper.log").exists()  # It had been started.
+    assert not gateway.alive(tmp_path / "data")
+
+
+def test_a_start_that_fails_leaves_the_gateway_alone_that_was_there(tmp_path: Path, start_process: StartProcess) -> None:
+    gateway.ensure_running(tmp_path / "data")
+    try:
+        assert start_that_fails(tmp_path / "data", start_process).wait() == 1
+        assert gateway.alive(tmp_path / "data")
+    finally:
+        assert gateway.stop(tmp_path / "data")
