@@ -1,4 +1,4 @@
-"""A process with many threads has few heaps."""
+"""A process with many threads has few heaps, and looks for garbage seldom."""
 
 import subprocess
 import sys
@@ -25,3 +25,9 @@ def heaps_used(before: str) -> int:
 
 def test_threads_share_the_few_heaps_there_are() -> None:
     assert 1 <= heaps_used("heaps.few()") <= 2
+
+
+def test_garbage_is_looked_for_seldom_but_it_is() -> None:
+    ask = "import gc; from ostiary import heaps; heaps.look_for_garbage_seldom(); print(gc.isenabled(), *gc.get_threshold())"
+    told = subprocess.run([sys.executable, "-c", ask], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert told.split() == ["True", "20000", "10", "10"]

@@ -60,6 +60,7 @@ def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info", 
         exports.check(target)
     hardening.keep_memory_off_disk()
     heaps.few()
+    heaps.look_for_garbage_seldom()
     logs.configure(log_level, log_form)
     os.umask(0o077)  # whatever we write is ours alone
     with holding.held(settings.data_dir):
