@@ -20,7 +20,7 @@ def many_modules() -> Iterator[None]:
     """
     gc.disable()
     try:
-        with _as_if_missing(_DRAWS):
+        with without(_DRAWS):
             import_module("structlog")
         yield
     finally:
@@ -29,7 +29,7 @@ def many_modules() -> Iterator[None]:
 
 
 @contextmanager
-def _as_if_missing(package: str) -> Iterator[None]:
+def without(package: str) -> Iterator[None]:
     """While this lasts a package that is not loaded yet cannot be."""
     if package in sys.modules:
         yield

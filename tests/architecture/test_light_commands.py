@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -100,6 +101,17 @@ def test_a_keeper_is_soon_there_because_it_loads_neither_the_model_nor_what_tran
 @pytest.mark.parametrize("module", ["ostiary.gateway.keeper", "ostiary.up", "ostiary.serve"])
 def test_no_server_draws_tracebacks_and_so_none_loads_what_could(module: str) -> None:
     assert loaded_with(module) & {"rich", "pygments", "attr"} == set()
+
+
+def test_what_migrates_draws_nothing_either(tmp_path: Path) -> None:
+    migrating = f"""
+import sys
+from ostiary.store.engine import migrate, open_engine
+migrate(open_engine("sqlite:///{tmp_path}/ostiary.db"))
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", migrating], capture_output=True, text=True, check=True)
+    assert {"alembic", "mako", "pygments"} & set(done.stdout.split()) == {"alembic", "mako"}
 
 
 def test_the_keeper_is_started_before_what_serves_is_loaded() -> None:

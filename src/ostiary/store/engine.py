@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from ostiary import loading
 from ostiary.errors import Invalid, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -101,9 +102,10 @@ def _upgrade(engine: Engine, to: str) -> None:
 
 def bring(connection: Connection, to: str) -> None:
     """Bring the database to a schema, within the transaction that this connection is in. Raises `Unavailable`."""
-    from alembic import command  # noqa: PLC0415 (slow to load, and only where there is something to change)
-    from alembic.config import Config  # noqa: PLC0415 (likewise)
-    from alembic.util import CommandError  # noqa: PLC0415 (likewise)
+    with loading.without("pygments"):  # Its templates would draw tracebacks with it: a third of what it loads.
+        from alembic import command  # noqa: PLC0415 (slow to load, and only where there is something to change)
+        from alembic.config import Config  # noqa: PLC0415 (likewise)
+        from alembic.util import CommandError  # noqa: PLC0415 (likewise)
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
