@@ -10,7 +10,7 @@ from typing import Any, Final
 from cryptography import x509
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2
-from envoy.type.matcher.v3 import filter_state_pb2, string_pb2
+from envoy.type.matcher.v3 import string_pb2
 
 from ostiary.envoy import cel, noted
 from ostiary.model.desired import DesiredListener
@@ -25,33 +25,23 @@ def guard(desired: DesiredListener) -> Any:
     return _guard(tuple(names)[:_NAMES_MAX], desired.listener.protocol_port)
 
 
-_ANY_REQUEST: Final = rbac_pb2.Permission(any=True)
-_ANYBODY: Final = rbac_pb2.Principal(any=True)
-# A certificate that was found, after the handshake, to be good for a week longer than its connection may last does not expire on
-# it. Anything but that one word, nothing included, and the clock is asked.
-_MAY_EXPIRE: Final = rbac_pb2.Principal(
-    not_id=rbac_pb2.Principal(
-        filter_state=filter_state_pb2.FilterStateMatcher(key=noted.LASTING, string_match=string_pb2.StringMatcher(exact="true"))
-    )
-)
-
-
 @lru_cache(maxsize=1024)
 def _guard(names: tuple[str, ...], port: int) -> Any:
+    always = rbac_pb2.Permission(any=True)
     return rbac_pb2.RBAC(
         action=rbac_pb2.RBAC.DENY,
         policies={
-            "expired": _policy(_ANY_REQUEST, _MAY_EXPIRE, _expired()),
-            "misdirected": _policy(_may_be_misdirected(names, port), _ANYBODY, _misdirected()),
+            "expired": _policy(always, _expired()),
+            "misdirected": _policy(_may_be_misdirected(names, port), _misdirected()),
         },
     )
 
 
-def _policy(what: Any, whose: Any, condition: cel.Expression) -> Any:
-    """The condition is looked at only where these hold of the request (Permission, Principal)."""
+def _policy(where: Any, condition: cel.Expression) -> Any:
+    """The condition is looked at only `where` this holds of the request (Permission)."""
     return rbac_pb2.Policy(
-        permissions=[what],
-        principals=[whose],
+        permissions=[where],
+        principals=[rbac_pb2.Principal(any=True)],
         condition=cel.condition(condition),
         cel_config=cel.WITH_STRINGS,
     )

@@ -22,8 +22,6 @@ ENDS: Final = "ostiary.ends"
 PEM: Final = "ostiary.pem"
 # What records tell of a connection before anything of its certificate (`records.CONNECTION`).
 CONNECTION: Final = "ostiary.connection"
-# "true" where the certificate is good for longer than any connection lasts (`guard`).
-LASTING: Final = "ostiary.lasting"
 # All alternative names in one text, for a first look (`http_filters`).
 NAMES: Final = "ostiary.names"
 
@@ -49,20 +47,6 @@ _FORMATS: Final = {
 }
 # Without a certificate there is none of these; a certificate without such a name has an empty text.
 _ALWAYS: Final = ("fingerprint", "issuer_fingerprint", "serial")
-# Whether more than a week lies between the end of the day on which a connection began and its certificate's end: it lasts a day
-# at most (`Listener.max_connection_age`). CEL takes what is noted for octets, with which it cannot count here; but of an address
-# it knows the port, as a number. So the end is noted as two addresses: the year is the port of one, the day of the year that of
-# the other. To count each year as 365 days makes the time too short, if anything. Whatever cannot be counted is not "true", and
-# so each request is asked (`guard`).
-_AN_ADDRESS: Final = "envoy.network.transport_socket.original_dst_address"
-_ENDS_IN: Final = {
-    "ostiary.year": "0.0.0.0:%DOWNSTREAM_PEER_CERT_V_END(%Y)%",
-    "ostiary.day": "0.0.0.0:%DOWNSTREAM_PEER_CERT_V_END(%j)%",
-}
-_LASTS: Final = (
-    "%CEL((filter_state['ostiary.year'].port - request.time.getFullYear()) * 365"
-    " + filter_state['ostiary.day'].port - request.time.getDayOfYear() - 1 > 8)%"  # getDayOfYear counts from 0
-)
 _UNTIL: Final = "%DOWNSTREAM_PEER_CERT_V_END(%Y-%m-%dT%H:%M:%SZ)%"
 
 # Of set_filter_state's Config, and not in xds-protos 1.85: on_downstream_tls_handshake (Envoy 1.40). Protobuf never gives a
@@ -81,8 +65,6 @@ def noted(connection: str, details: str, trust_revision: int, *, whole: bool = F
     values.append(_value(BEGINS, "%DOWNSTREAM_PEER_CERT_V_START%", nothing=False))
     values.append(_value(ENDS, "%DOWNSTREAM_PEER_CERT_V_END%", nothing=False))
     values.append(_value(KEYS["trust_revision"], padded(trust_revision), nothing=True))
-    values += [_value(key, text, nothing=False, kind=_AN_ADDRESS) for key, text in _ENDS_IN.items()]
-    values.append(_value(LASTING, _LASTS, nothing=False))
     values.append(_value(NAMES, "|".join(_FORMATS[kind] for kind in ("dns", "uri", "email")), nothing=True))
     values.append(_value(CONNECTION, connection, nothing=True, told=True))
     values.append(_value(DETAILS, details, nothing=True, told=True))
@@ -98,8 +80,8 @@ def told(key: str) -> str:
     return f"%FILTER_STATE({key}:PLAIN)%"
 
 
-def _value(key: str, text: str, *, nothing: bool, told: bool = False, kind: str = "envoy.string") -> Any:
+def _value(key: str, text: str, *, nothing: bool, told: bool = False) -> Any:
     """`nothing`: whether it is noted also where there is none, as an empty text or, if it is `told`, as Envoy's word for it."""
     form = substitution_format_string_pb2.SubstitutionFormatString(omit_empty_values=not told)
     form.text_format_source.inline_string = text
-    return value_pb2.FilterStateValue(object_key=key, factory_key=kind, format_string=form, skip_if_empty=not nothing)
+    return value_pb2.FilterStateValue(object_key=key, factory_key="envoy.string", format_string=form, skip_if_empty=not nothing)
