@@ -40,7 +40,7 @@ from support.tls_clients import Connection, Refused, TLSClient  # noqa: E402 (li
 
 STEADY: Final = 8  # as many probes in a row must agree: old and new workers both answer for a while
 PATIENCE: Final = 30.0
-WATCHED: Final = 8.0  # seconds: what is open and served so long after a revocation counts as never ended
+WATCHED: Final = 12.0  # seconds: what is open and served so long after a revocation counts as never ended
 PAUSE: Final = 0.01  # seconds between requests on an open connection
 SHOWN: Final = 3
 
