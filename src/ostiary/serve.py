@@ -194,6 +194,8 @@ def _server(app: ASGIApp) -> uvicorn.Server:
             log_config=None,
             access_log=False,  # Paths may hold enrolment tokens.
             server_header=False,
+            # Who calls is who connects. Else any program of this machine could have another address put on record.
+            proxy_headers=False,
             timeout_graceful_shutdown=STOP_SECONDS,
             h11_max_incomplete_event_size=65_536,
             lifespan="off",

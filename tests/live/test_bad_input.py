@@ -948,3 +948,15 @@ def test_no_refusal_was_an_error_of_ours(stage: Stage) -> None:
     lines = [json.loads(line) for line in said if line.startswith("{")]  # what is not, is for people: the link to the console
     assert [line for line in lines if line["level"] in {"error", "critical"}] == []
     assert [line for line in lines if "refused by the gateway" in line["event"]] == []
+
+
+def test_nobody_chooses_the_address_that_is_put_on_record(stage: Stage) -> None:
+    forged = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https", "Forwarded": "for=203.0.113.7"}
+    made = stage.house.request(
+        "POST", f"{LB}/loadbalancers", {"loadbalancer": {"name": "whose", "vip_address": "127.0.0.1"}}, headers=forged
+    )
+    assert made.status_code == 201, made.text
+    thing_id = made.json()["loadbalancer"]["id"]
+    (entry,) = stage.house.call("GET", f"/v1/audit?resource_id={thing_id}")["audit"]
+    assert entry["source"] == "127.0.0.1"
+    assert stage.house.request("DELETE", f"{LB}/loadbalancers/{thing_id}").status_code == 204
