@@ -191,7 +191,7 @@ class Visitor:
             assert self._asked() == before
             return False
         assert (answer.status, answer.json()["name"]) == (200, "backend")
-        assert self._asked() == before + 1
+        assert self._asked() > before  # more than once where the browser's connection ended just then
         return True
 
     def _asked(self) -> int:

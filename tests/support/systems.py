@@ -53,7 +53,8 @@ def a_store(url: str, clock: FakeClock | None = None) -> Store:
 
 
 def migrated(file: Path) -> None:
-    """Write a database that was migrated and holds nothing."""
+    """Write a database that was migrated and holds nothing, ours alone as `ostiary up` would write it."""
+    file.touch(mode=0o600)
     file.write_bytes(_migrated_file())
 
 
