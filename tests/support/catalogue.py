@@ -44,7 +44,18 @@ REFUSALS: Final = {
 # Said in a terminal, at a start that fails, or to programs.
 NOT_ON_PAGES: Final = (
     *("api/", "cli/", "gateway/", "demo/", "holder/", "xds/"),
-    *("home.py", "paths.py", "serve.py", "settings.py", "signers.py", "ops/start.py", "ops/house_doors.py", "ops/enrolment.py"),
+    *(
+        "home.py",
+        "paths.py",
+        "serve.py",
+        "up.py",
+        "holding.py",
+        "settings.py",
+        "signers.py",
+        "ops/start.py",
+        "ops/house_doors.py",
+        "ops/enrolment.py",
+    ),
     *("store/engine.py", "store/rows.py", "ops/batches.py", "ops/ocsp.py", "ops/idempotency.py", "store/idempotency.py"),
     *("pki/ocsp.py", "pki/kek.py", "pki/sealing.py", "ops/enrolling.py", "recording.py"),
     *("restoring.py", "ops/restoring.py", "ops/recall.py", "ops/backups.py", "store/dump.py", "pki/sealed_stream.py"),
