@@ -191,7 +191,7 @@ class Visitor:
             assert self._asked() == before
             return False
         assert (answer.status, answer.json()["name"]) == (200, "backend")
-        assert self._asked() > before  # more than once where the browser's connection ended just then
+        assert self._asked() > before  # a browser loads its error page again by itself, and the stranger has one open
         return True
 
     def _asked(self) -> int:
