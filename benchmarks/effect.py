@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
@@ -170,7 +171,7 @@ def _asking(client: TLSClient, mode: str) -> Iterator[Callable[[], bool]]:
         def refuses() -> bool:
             try:
                 return connection.get("/").status != 200
-            except (OSError, Refused):
+            except (OSError, HTTPException, Refused):
                 return True  # it was closed before it could be told
 
         yield refuses

@@ -5,12 +5,14 @@
 The prose is written by hand; a table stands between `<!-- … -->` and `<!-- end -->`, and the first of these says what it shows:
 
     <!-- side by side: data_plane: CPU per full handshake -->   one measure, each contender beside ours
-    <!-- over size: size -->                                    all that grew in one file, with the growth named
+    <!-- over size: million: p99 -->                            what grew in one file, of which the name holds this (or all)
     <!-- bounds -->                                             what we set out to reach, and whether we did
+    <!-- machine -->                                            what was measured on
 
 A test holds that the page is what this makes of it, so no figure in a table is anything but what was measured.
 """
 
+import csv
 import re
 import statistics
 import sys
@@ -28,7 +30,9 @@ from benchmarks import lab  # noqa: E402 (after the path is set)
 
 PAGE: Final = ROOT / "docs/performance.md"
 OURS: Final = "ostiary"
-_BLOCK: Final = re.compile(r"(<!-- (side by side|over size|bounds)(?:: ([\w-]+))?(?:: (.+?))? -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK: Final = re.compile(
+    r"(<!-- (side by side|over size|bounds|machine)(?:: ([\w-]+))?(?:: (.+?))? -->\n).*?(<!-- end -->)", re.DOTALL
+)
 
 
 def written(page: str, folder: Path = lab.RESULTS) -> str:
@@ -40,9 +44,11 @@ def written(page: str, folder: Path = lab.RESULTS) -> str:
             case "side by side":
                 rows = side_by_side([one for one in lab.read(folder / f"{name}.csv") if one.measure == measure])
             case "over size":
-                rows = over_size(lab.read(folder / f"{name}.csv"))
-            case _:
+                rows = over_size([one for one in lab.read(folder / f"{name}.csv") if (measure or "") in one.measure])
+            case "bounds":
                 rows = bounds(BOUNDS, folder)
+            case _:
+                rows = machine(folder)
         if len(rows) < 3:
             raise ValueError(f"nothing was measured for the table '{opening.strip()}'")
         return f"{opening}{chr(10).join(rows)}\n{closing}"
@@ -81,6 +87,17 @@ def bounds(wanted: Sequence[Bound], folder: Path) -> list[str]:
         value, words = bound.measured(folder)
         rows.append(f"| {bound.what} | {bound.words} | {words} | {'reached' if bound.holds(value) else '**not reached**'} |")
     return rows
+
+
+def grown(page: str) -> list[tuple[str, str]]:
+    """What the page tells the growth of: files of results, and what the names of their measures hold."""
+    return [(name, of or "") for _, kind, name, of, _ in _BLOCK.findall(page) if kind == "over size"]
+
+
+def machine(folder: Path) -> list[str]:
+    """What was measured on, and which versions."""
+    with (folder / "machine.csv").open(newline="", encoding="utf-8") as file:
+        return ["| | |", "|---|---|", *(f"| {row['what']} | {row['value']} |" for row in csv.DictReader(file))]
 
 
 def number(value: float) -> str:

@@ -79,3 +79,17 @@ def test_a_bound_on_what_was_not_measured_is_an_error(results: Path) -> None:
     ):
         with pytest.raises(ValueError, match="holds no"):
             bound.measured(results)
+
+
+def test_what_was_measured_on_is_told(tmp_path: Path) -> None:
+    (tmp_path / "machine.csv").write_text('what,value\nCPU,"Some, 2 cores"\n')
+    assert "| CPU | Some, 2 cores |" in page.written("<!-- machine -->\n<!-- end -->\n", tmp_path)
+
+
+def test_a_share_of_rounds_may_have_to_be_so_good(tmp_path: Path) -> None:
+    book = lab.Notebook("effect")
+    for round_ in range(100):
+        book.note("in force", "ms", "ostiary", 10 + round_, round_=round_)
+    book.save(tmp_path)
+    assert Bound("x", 100, "effect", "in force", share=0.99).measured(tmp_path) == (108, "108 ms (of 100)")
+    assert Bound("x", 100, "effect", "in force").measured(tmp_path) == (59.5, "59.5 ms")
