@@ -58,8 +58,9 @@ def written(page: str, folder: Path = lab.RESULTS) -> str:
 
 def side_by_side(samples: Sequence[lab.Sample]) -> list[str]:
     """Each contender's median, and ours beside it."""
-    unit = samples[0].unit if samples else ""
-    rows = [f"| | {unit} | ostiary beside it |", "|---|---:|---:|"]
+    if not samples:
+        return []
+    rows = [f"| {samples[0].measure} | {samples[0].unit} | ostiary beside it |", "|---|---:|---:|"]
     subjects = dict.fromkeys(one.subject for one in samples)
     for subject in sorted(subjects, key=lambda each: lab.median(samples, each)):
         beside = "" if subject == OURS else lab.ratio(samples, OURS, subject) or ""

@@ -27,7 +27,7 @@ def test_one_measure_side_by_side(results: Path) -> None:
     assert page.written("a\n<!-- side by side: plane: CPU per handshake -->\nold\n<!-- end -->\nz", results).splitlines() == [
         "a",
         "<!-- side by side: plane: CPU per handshake -->",
-        "| | µs | ostiary beside it |",
+        "| CPU per handshake | µs | ostiary beside it |",
         "|---|---:|---:|",
         "| **ostiary** | 80 |  |",
         "| nginx (wheel) | 100 | 0.80 times (0.60-0.90) |",
