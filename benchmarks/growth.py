@@ -4,6 +4,7 @@ Each growth is `fixed + slope * f(size)`, fitted so that *relative* errors are l
 otherwise decide alone.
 """
 
+import itertools
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -14,8 +15,8 @@ from benchmarks.lab import Sample
 
 # What does not change by more than this over all sizes counts as not growing: rounds differ by as much.
 STEADY: Final = 0.25
-# A growth named earlier is preferred unless a later one is this much closer.
-CLOSER: Final = 0.67
+# The plainest growth whose errors are no larger than this is taken; where none is so close, the closest.
+CLOSE: Final = 0.15
 
 GROWTHS: Final[dict[str, Callable[[float], float]]] = {
     "log n": lambda size: math.log2(1 + size),
@@ -45,25 +46,28 @@ class Fit:
 
 
 def fitted(points: Sequence[tuple[float, float]]) -> Fit:
-    """The growth that fits (size, cost) pairs. Costs must be positive; pairs of at least three sizes are wanted.
+    """The growth that fits the medians of (size, cost) pairs. Costs must be positive; pairs of at least three sizes are wanted.
 
     Raises `ValueError` for fewer.
     """
-    sizes = {size for size, _ in points}
+    sizes = sorted({size for size, _ in points})
     if len(sizes) < 3:
         raise ValueError("growth shows over three sizes or more")
-    middles = [statistics.median(cost for at, cost in points if at == size) for size in sorted(sizes)]
-    level = statistics.median(cost for _, cost in points)
-    if max(middles) - min(middles) <= STEADY * min(middles):
-        return Fit("1", level, 0.0, _error(points, lambda _: level))
-    best: Fit | None = None
-    for growth, of in GROWTHS.items():
-        fixed, slope = _least_squares([(of(size), cost) for size, cost in points])
-        found = Fit(growth, fixed, slope, _error(points, lambda size, of=of, a=fixed, b=slope: a + b * of(size)))  # type: ignore[misc]
-        if best is None or found.error < CLOSER * best.error:
-            best = found
-    assert best is not None
-    return best
+    middles = [(size, statistics.median(cost for at, cost in points if at == size)) for size in sizes]
+    costs = [cost for _, cost in middles]
+    if max(costs) - min(costs) <= STEADY * min(costs):
+        level = statistics.median(costs)
+        return Fit("1", level, 0.0, _error(middles, lambda _: level))
+    steps = itertools.pairwise((size, cost) for size, cost in middles if size)
+    outgrows = any(cost / was > 1.1 * size / at for (at, was), (size, cost) in steps)
+    # What nowhere grows faster than its size is not said to grow with the square of it, however well that fits the noise.
+    fits = [_fit(growth, of, middles) for growth, of in GROWTHS.items() if outgrows or growth != "n²"]
+    return next((fit for fit in fits if fit.error <= CLOSE), min(fits, key=lambda fit: fit.error))
+
+
+def _fit(growth: str, of: Callable[[float], float], points: Sequence[tuple[float, float]]) -> Fit:
+    fixed, slope = _least_squares([(of(size), cost) for size, cost in points])
+    return Fit(growth, fixed, slope, _error(points, lambda size: fixed + slope * of(size)))
 
 
 def _least_squares(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
