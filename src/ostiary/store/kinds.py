@@ -1,7 +1,7 @@
 """The kinds of resources: each with its table, its model and its names, in the order they depend on each other."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Table
 
@@ -101,14 +101,4 @@ BY_NAME = {kind.name: kind for kind in KINDS}
 
 # What a configuration is made of and only `ops.change` writes: each row bears the revision that last wrote it, and no two that
 # were committed are of one revision and differ. So who knows a revision need read only what is newer (`store.held`).
-REVISED: tuple[Kind[Resource], ...] = (  # type: ignore[assignment]  # likewise
-    SECRET,
-    CONTAINER,
-    LOAD_BALANCER,
-    POOL,
-    LISTENER,
-    MEMBER,
-    HEALTH_MONITOR,
-    ACCESS_RULE,
-    ACCESS_EXCEPTION,
-)
+REVISED: tuple[Kind[Any], ...] = (SECRET, CONTAINER, *(kind for kind in KINDS if kind.configured))
