@@ -9,7 +9,6 @@ connection that is answered by it. CPU is that of all threads of each process, a
 """
 
 import argparse
-import contextlib
 import json
 import sys
 import tempfile
@@ -27,6 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import httpx  # noqa: E402 (after the path is set)
 from benchmarks.lab import Notebook, percentile  # noqa: E402 (likewise)
+from benchmarks.peers import programs  # noqa: E402 (likewise)
 from sqlalchemy import update  # noqa: E402 (likewise)
 
 from ostiary.pki import kek  # noqa: E402 (likewise)
@@ -38,6 +38,7 @@ from support.certs import csr, key_pem, new_key  # noqa: E402 (likewise)
 from support.many import write_listeners  # noqa: E402 (likewise)
 from support.stack import Ostiary  # noqa: E402 (likewise)
 from support.tls_clients import Refused, TLSClient  # noqa: E402 (likewise)
+from support.wait import eventually  # noqa: E402 (likewise)
 
 SIZES: Final = (1, 100, 500, 1_000)
 SUBJECT: Final = "ostiary"
@@ -78,15 +79,9 @@ class Place:
         assert self.house.process is not None
         run = self.house.data_dir / "run"
         pids = {name: int(json.loads((run / f"{name}.pid").read_text())["pid"]) for name in ("keeper", "envoy")}
-        return {name: _ran(pid) for name, pid in {"control plane": self.house.process.pid, **pids}.items()}
-
-
-def _ran(pid: int) -> float:
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(OSError):  # it ended
-            total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e6
+        return {
+            name: 1000 * programs.cpu_seconds([pid]) for name, pid in {"control plane": self.house.process.pid, **pids}.items()
+        }
 
 
 @contextmanager
@@ -103,7 +98,7 @@ def place(folder: Path, size: int) -> Iterator[Place]:
         headers = {"X-Auth-Token": (house.data_dir / "admin.token").read_text()}
         with httpx.Client(base_url=f"http://{house.listen}", headers=headers, timeout=PATIENCE, trust_env=False) as api:
             here = Place(house, authority, door.listener, api)
-            _until(lambda: _all_active(here, size))
+            eventually(lambda: _all_active(here, size), PATIENCE)
             yield here
 
 
@@ -126,19 +121,12 @@ def _all_active(here: Place, size: int) -> bool:
     return len(found) == size and all(one["provisioning_status"] == "ACTIVE" for one in found)
 
 
-def _until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < deadline, "not within its time"
-        time.sleep(0.05)
-
-
 def switches(here: Place, size: int, times: int, notes: Notebook) -> None:
     """Client CA off and on, seen on a connection without a certificate."""
     path, taken = f"/v2/lbaas/listeners/{here.listener['id']}", []
     here.call("PUT", path, {"listener": {"client_authentication": "OPTIONAL"}})
     client = TLSClient(here.port, ca=here.house.server_ca)
-    _until(lambda: _lets_in(client))
+    eventually(lambda: _lets_in(client), PATIENCE)
     for number in range(times):
         mode = "MANDATORY" if number % 2 == 0 else "OPTIONAL"
         with _asking(client, mode) as is_in_force:
@@ -164,7 +152,7 @@ def _asking(client: TLSClient, mode: str) -> Iterator[Callable[[], bool]]:
     if mode == "OPTIONAL":
         yield lambda: _lets_in(client)
         return
-    _until(lambda: _lets_in(client))
+    eventually(lambda: _lets_in(client), PATIENCE)
     with client.connect() as connection:
         assert connection.get("/").status == 200
 
@@ -182,7 +170,7 @@ def revocations(here: Place, size: int, times: int, notes: Notebook) -> None:
     people = [here.person(f"person-{number}") for number in range(times)]
     taken = []
     for number, (certificate_id, client) in enumerate(people):
-        _until(partial(_lets_in, client))
+        eventually(partial(_lets_in, client), PATIENCE)
         with client.connect() as connection:
             assert connection.get("/").status == 200
             began = time.monotonic()

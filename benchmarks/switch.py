@@ -18,6 +18,8 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # Run as a script, from anywhere.
 
+from benchmarks.lab import percentile  # noqa: E402 (likewise)
+
 from benchmarks import load, stack  # noqa: E402 (after the path is set)
 from support.tls_clients import Refused, TLSClient  # noqa: E402 (after the path is set)
 
@@ -77,12 +79,6 @@ def measure(
             time.sleep(hold)  # Let traffic flow in this mode; nothing waits for anything here.
         ostiary.change_listener(client_authentication="MANDATORY")
         return switches, *clients.stop()
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The smallest value that `share` of all do not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, -int(-len(ordered) * share // 1) - 1)]
 
 
 def report(switches: list[Switch], fresh: load.Tally, kept: load.Tally) -> None:

@@ -35,7 +35,8 @@ def test_what_is_refused_is_replaced_by_what_was_good() -> None:
     ledger = refusing()
     assert ledger.resources()[DOOR] == version(DOOR, "1")
     assert ledger.verdict(DOOR) == Verdict("2", "it will not do")
-    assert ledger.contents() == Contents((version(POOL, "1"), version(DOOR, "2")), (version(DOOR, "1"),))
+    assert ledger.wanted == {POOL: version(POOL, "1"), DOOR: version(DOOR, "2")}
+    assert ledger.standing_in() == {DOOR: version(DOOR, "1")}
 
 
 def test_what_the_replacement_stands_on_is_kept_and_goes_with_it() -> None:
@@ -52,7 +53,7 @@ def test_a_listener_that_is_no_longer_wanted_goes_at_once() -> None:
     ledger = refusing()
     ledger.drop(DOOR)
     assert DOOR not in ledger.resources()
-    assert not ledger.contents().good
+    assert not ledger.standing_in()
 
 
 def test_what_is_refused_is_tried_again_later_and_later() -> None:

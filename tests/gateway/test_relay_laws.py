@@ -153,7 +153,7 @@ class Door:
 
     def _publish(self) -> None:
         if self.ledger.whole:
-            self.disk = self.ledger.contents()
+            self.disk = Contents(tuple(self.ledger.wanted.values()), tuple(self.ledger.standing_in().values()))
             self.to_envoy.extend(self.stream.publish(self._given()))
 
     def _given(self) -> dict[Key, Resource]:

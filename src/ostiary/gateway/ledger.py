@@ -1,6 +1,6 @@
 """What the control plane wants, what Envoy said to it, and so what Envoy is to be given. No I/O; time is told by the caller."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -156,10 +156,6 @@ class Ledger:
             given.update((key, one) for key, one in self.good.items() if key not in self.wanted and key[0] != LISTENER)
         return given
 
-    def contents(self) -> Contents:
-        """What is to be kept on disk."""
-        return Contents(_ordered(self.wanted.values()), _ordered(self.standing_in().values()))
-
     def standing_in(self) -> dict[Key, Resource]:
         """What Envoy accepted before, where that is another version than what is wanted."""
         others = ((key, one) for key, one in self.good.items() if self.wanted.get(key) is not one)
@@ -178,7 +174,3 @@ class Ledger:
     def _version(self, key: Key) -> str | None:
         resource = self.wanted.get(key)
         return resource.version if resource else None
-
-
-def _ordered(resources: Iterable[Resource]) -> tuple[Resource, ...]:
-    return tuple(sorted(resources, key=lambda one: one.key))

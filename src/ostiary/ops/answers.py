@@ -42,7 +42,7 @@ class Answers:
         self._last: _Look | None = None
 
     def known(self, store: Store, at: datetime) -> Moment | None:
-        """The same, if it is known without asking the database."""
+        """What `moment` says, if it is known without asking the database."""
         last = self._last
         if last is not None and last.commits == store.commits and timedelta(0) <= at - last.at < _LOOK:
             return last.moment

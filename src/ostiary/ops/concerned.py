@@ -1,7 +1,8 @@
 """What a change can have made impossible to carry out: the listeners and pools that hang on it, and nothing else.
 
 Everything that is committed was translated before it was; so of a change only that has to be tried whose translation is made of
-something that it changed. One test compares this with trying everything (tests/ops/test_concerned.py).
+something that it changed. A test lets changes happen by chance, and sees that whatever came out as something else had been tried
+(tests/ops/test_what_has_not_changed.py).
 """
 
 from collections.abc import Iterable, Iterator
