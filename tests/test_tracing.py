@@ -139,8 +139,10 @@ def test_spans_that_no_collector_takes_are_dropped_and_counted(capsys: pytest.Ca
             assert dropped.counts() == {(): 2}
     said = capsys.readouterr()
     words = said.out + said.err
-    assert words.count("spans cannot be handed over") == 1
-    assert words.count("handed over again") == 1
+    # Of this collector: an exporter that an earlier test left hanging may say the same of its own, just now.
+    of_it = "\n".join(line for line in words.splitlines() if f"127.0.0.1:{sink.port}/" in line)
+    assert of_it.count("spans cannot be handed over") == 1
+    assert of_it.count("handed over again") == 1
     assert "s3cret" not in words
 
 
