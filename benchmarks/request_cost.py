@@ -161,11 +161,11 @@ def _with_one_reading_of_paths_only(_listener: Any, manager: Any, _routes: Any) 
     manager.merge_slashes = False
 
 
-_OURS: Final = ("ostiary.", "members/", "envoy.filters.http.rbac", "envoy.filters.http.header_mutation")
+_OURS: Final = ("ostiary.", "denied", "members/", "envoy.filters.http.rbac", "envoy.filters.http.header_mutation")
 
 VARIANTS: Final[dict[str, Change]] = {
     "ostiary": _as_it_is,
-    "without the denied": _without_filters("ostiary.denied"),
+    "without the denied": _without_filters("denied"),
     "without a look at names": _without_filters("envoy.filters.http.rbac"),
     "without the guard": _without_filters("ostiary.guard"),
     "without rules": _without_filters("ostiary.access"),

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from google.protobuf import json_format
 
-from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Resource
+from ostiary.envoy.resources import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ROUTE, SECRET, Resource
 from ostiary.envoy.snapshot import snapshot
 from support.desired import from_yaml, named_again
 
@@ -22,11 +22,13 @@ INPUT: Final = "desired.yaml"
 OUTPUTS: Final = {
     "listeners.yaml": LISTENER,
     "routes.yaml": ROUTE,
+    "extensions.yaml": EXTENSION,
     "clusters.yaml": CLUSTER,
     "endpoints.yaml": ENDPOINT,
     "secrets.yaml": SECRET,
 }
 _MODULES: Final = {
+    EXTENSION: "envoy.config.core.v3.extension_pb2",
     CLUSTER: "envoy.config.cluster.v3.cluster_pb2",
     ENDPOINT: "envoy.config.endpoint.v3.endpoint_pb2",
     LISTENER: "envoy.config.listener.v3.listener_pb2",

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ostiary.envoy import names
-from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Snapshot
+from ostiary.envoy import apart, names
+from ostiary.envoy.resources import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ROUTE, SECRET, Snapshot
 from ostiary.envoy.snapshot import snapshot
 from ostiary.errors import Invalid
 from ostiary.model.desired import Desired, DesiredListener, DesiredPool
@@ -159,25 +160,45 @@ FINGERPRINTS = st.frozensets(st.binary(min_size=32, max_size=32).map(bytes.hex),
 
 @usual
 @given(AnyDesired, FINGERPRINTS, FINGERPRINTS)
-def test_who_is_denied_changes_routes_only_and_only_where_certificates_are_asked_for(
+def test_who_is_denied_changes_one_resource_however_many_listeners_there_are(
     wanted: Desired, some: frozenset[str], others: frozenset[str]
 ) -> None:
     before, after = (versions(snapshot(wanted.model_copy(update={"denied": denied}))) for denied in (some, others))
     changed = {key for key in before | after if before.get(key) != after.get(key)}
-    asking = {
-        (ROUTE, names.route(each.listener.id)) for each in wanted.listeners if each.listener.client_authentication != "NONE"
+    told = {(EXTENSION, names.denied(rehearsed=rehearsed)) for rehearsed, those in asking(wanted).items() if those}
+    assert changed == (told if some != others else set())
+
+
+def asking(wanted: Desired) -> dict[bool, list[DesiredListener]]:
+    """Which listeners look for who is denied, and which for who would be."""
+    return {
+        False: [each for each in wanted.listeners if each.listener.is_tls],
+        True: [each for each in wanted.listeners if each.listener.client_authentication == "REHEARSAL"],
     }
-    assert changed == (asking if some != others else set())
 
 
 @usual
 @given(AnyDesired, FINGERPRINTS)
-def test_whoever_is_denied_is_named_in_the_routes(wanted: Desired, denied: frozenset[str]) -> None:
+def test_whoever_is_denied_is_named_once_for_all_listeners_that_ask(wanted: Desired, denied: frozenset[str]) -> None:
     made = snapshot(wanted.model_copy(update={"denied": denied}))
+    for rehearsed, those in asking(wanted).items():
+        told = made.resources.get((EXTENSION, names.denied(rehearsed=rehearsed)))
+        assert (told is not None) == bool(those)
+        if told is not None:
+            assert told.owners == {name for each in those for name in (each.listener.id, each.listener.loadbalancer_id)}
+            assert all(fingerprint.encode() in told.body for fingerprint in denied)
+
+
+@usual
+@given(AnyDesired)
+def test_whoever_asks_for_certificates_asks_for_the_denied_even_while_nobody_is(wanted: Desired) -> None:
+    made = snapshot(wanted)
     for each in wanted.listeners:
         if each.listener.client_authentication != "NONE":
-            routes = made.resources[(ROUTE, names.route(each.listener.id))].body
-            assert all(fingerprint.encode() in routes for fingerprint in denied)
+            routes = RouteConfiguration.FromString(made.resources[(ROUTE, names.route(each.listener.id))].body)
+            asked = names.denied(rehearsed=each.listener.client_authentication == "REHEARSAL")
+            assert routes.typed_per_filter_config[asked] == apart.ASKED
+            assert f"\n{chr(len(asked))}{asked}".encode() in made.resources[(LISTENER, names.listener(each.listener.id))].body
 
 
 CHANGES_IN_PLACE: dict[str, Any] = {

@@ -8,34 +8,24 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from envoy.config.core.v3 import config_source_pb2, extension_pb2
-from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
-from google.protobuf import any_pb2
 
 from ostiary.access.conditions import Decision
 from ostiary.access.policy import Policy
-from ostiary.envoy import guard, matchers, names, noted, wire
-from ostiary.envoy.resources import EXTENSION, Resource, pack
+from ostiary.envoy import apart, denied, guard, matchers, names, noted, wire
+from ostiary.envoy.resources import Resource
 from ostiary.model.desired import DesiredListener
 from ostiary.model.roster import Roster, Table
 
-DENIED: Final = "ostiary.denied"
 GUARD: Final = "ostiary.guard"
 RECENT: Final = "ostiary.recent"
 ACCESS: Final = "ostiary.access"
-FILTERS: Final = (DENIED, GUARD, RECENT, ACCESS)
 
 # Where what is rehearsed leaves its decisions, in the order in which they would be taken.
-REHEARSED: Final = ("ostiary_rehearsed_denied_", "ostiary_rehearsed_names_", "ostiary_rehearsed_guard_", "ostiary_rehearsed_")
-_DENIED, NAMES, _GUARD, _ACCESS = REHEARSED
+REHEARSED: Final = (denied.REHEARSED, "ostiary_rehearsed_names_", "ostiary_rehearsed_guard_", "ostiary_rehearsed_")
+_, NAMES, _GUARD, _ACCESS = REHEARSED
 
-_REVOKED: Final = Decision(allowed=False, code="revoked")
 _PASS: Final = Decision(allowed=True, code="-")
-# Of a filter that has its content from elsewhere: that the routes want it, and nothing of their own for it.
-_ASKED: Final = wire.packed(route_components_pb2.FilterConfig(config=any_pb2.Any()))
-_RBAC: Final = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
 
 
 def waiting() -> Any:
@@ -47,10 +37,11 @@ def for_every_route(desired: DesiredListener, policy: Policy, roster: Roster | N
     """What all routes of a listener bring along (typed_per_filter_config). `roster` is there when rules ask for groups."""
     if policy.enforced is None and policy.rehearsed is None:
         return {}
-    brought = dict(denied(policy.denied, rehearsed=policy.enforced is None))
-    brought[GUARD] = _guard(desired, rehearsed=policy.enforced is None)
+    rehearsed = policy.enforced is None
+    # Also while nobody is denied: else the first who is would have to be told to each listener.
+    brought = {names.denied(rehearsed=rehearsed): apart.ASKED, GUARD: _guard(desired, rehearsed=rehearsed)}
     if roster is not None:
-        brought[names.members(desired.listener.id)] = _ASKED
+        brought[names.members(desired.listener.id)] = apart.ASKED
     if roster is not None and roster.recent:
         brought[RECENT] = _per_route(_groups(roster.recent, matchers.RECENT))
     return brought
@@ -67,17 +58,6 @@ def for_route(policy: Policy, *, certified: bool) -> dict[str, Any]:
     return {ACCESS: _per_route(made)} if policy.enforced or policy.rehearsed else {}
 
 
-@lru_cache(maxsize=4)  # One message for all that use it: 100,000 entries take a while to write.
-def denied(fingerprints: frozenset[str], *, rehearsed: bool = False) -> dict[str, Any]:
-    """These are refused, whatever they ask for."""
-    if not fingerprints:
-        return {}
-    table = matchers.table(noted.FINGERPRINT, dict.fromkeys(fingerprints, _REVOKED), _PASS)
-    if rehearsed:
-        return {DENIED: _per_route(_with(http_rbac_pb2.RBAC(shadow_rules_stat_prefix=_DENIED), "shadow_matcher", table))}
-    return {DENIED: _per_route(_with(http_rbac_pb2.RBAC(), "matcher", table))}
-
-
 def _guard(desired: DesiredListener, *, rehearsed: bool) -> Any:
     rules = guard.guard(desired)
     if rehearsed:
@@ -92,38 +72,21 @@ def _per_route(made: Any) -> Any:
     return wire.packed_octets(http_rbac_pb2.RBACPerRoute, wire.content(number, octets))
 
 
-def _with(made: Any, field: str, table: bytes) -> bytes:
-    """An RBAC with a matcher that is in its final form; never read again, for that takes seconds when it is long."""
-    octets: bytes = made.SerializeToString(deterministic=True)
-    return octets + wire.content(made.DESCRIPTOR.fields_by_name[field].number, table)
-
-
-# Groups. The long table travels apart from the routes, by extension discovery: it takes Envoy a second to read 100,000 entries.
-
-
-def members_filter(listener_id: str) -> Any:
-    """The filter that looks up a certificate's groups (HttpFilter): it comes when it changes, and waits until it first came.
-
-    Like the others it is there only for requests whose routes ask for it.
-    """
-    source = config_source_pb2.ExtensionConfigSource(config_source=wire.ads(), type_urls=[_RBAC])
-    return http_connection_manager_pb2.HttpFilter(name=names.members(listener_id), config_discovery=source, disabled=True)
+# Groups. The long table travels apart from the routes (`envoy.apart`): it takes Envoy a second to read 100,000 entries.
 
 
 @lru_cache(maxsize=1024)
 def members(listener_id: str, table: Table | None, owners: tuple[str, ...]) -> Resource:
-    """That filter's content (TypedExtensionConfig); without a table it does nothing."""
+    """What looks up a certificate's groups (TypedExtensionConfig); without a table it does nothing."""
     made = _groups(table.entries, matchers.MEMBERS) if table is not None and table.entries else b""
-    name = names.members(listener_id)
-    config = wire.packed_octets(http_rbac_pb2.RBAC, made)
-    return pack(EXTENSION, name, extension_pb2.TypedExtensionConfig(name=name, typed_config=config), owners)
+    return apart.content(names.members(listener_id), made, owners)
 
 
 def _groups(entries: Mapping[str, str], prefix: str) -> bytes:
     """A look-up that decides nothing and leaves what it found for later filters (RBAC, shadow_matcher)."""
     known = {entry: Decision(allowed=True, code=entry) for entry in set(entries.values())}
     decisions = {fingerprint: known[entry] for fingerprint, entry in entries.items()}
-    return _with(
+    return apart.with_matcher(
         http_rbac_pb2.RBAC(shadow_rules_stat_prefix=prefix), "shadow_matcher", matchers.table(noted.FINGERPRINT, decisions, _PASS)
     )
 

@@ -1,6 +1,7 @@
 """What a request passes through on its way to a member, in order. The order is behaviour; the reasons stand beside it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
@@ -15,7 +16,7 @@ from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameM
 from envoy.type.matcher.v3 import filter_state_pb2, regex_pb2, string_pb2
 
 from ostiary.access.patterns import SEPARATING
-from ostiary.envoy import access, identity_headers, noted, wire
+from ostiary.envoy import access, apart, identity_headers, names, noted, wire
 from ostiary.model.listener import InsertableHeader, Listener
 
 # Shared by the Lua headers: the certificate, only if the handshake verified it.
@@ -133,20 +134,27 @@ def _name_holding(kind: Any, sign: str) -> Any:
     )
 
 
-# Comes by extension discovery, under a name of its own for each listener.
-MEMBERS: Final = "ostiary.members"
+@dataclass(frozen=True)
+class _Apart:
+    """Stands here for a filter whose content travels apart (`envoy.apart`), under a name that hangs on the listener."""
+
+    name: Callable[[Listener], str]
+    when: Callable[[Listener], bool]
+
 
 _FILTERS: Final = (
     # First: who must not come in at all takes up no more of our time. These stand here also while routes bring nothing for them,
-    # so that the first entry, rule or Client CA need not change the chain, which would drain connections.
-    (access.DENIED, _brought_by_routes),
+    # so that the first rule or Client CA need not change the chain, which would drain connections.
+    ("denied", _Apart(lambda _: names.denied(rehearsed=False), lambda listener: listener.is_tls)),
+    # A rehearsal has both: switched to MANDATORY, it refuses on connections that are open still.
+    ("denied, rehearsed", _Apart(lambda _: names.denied(rehearsed=True), lambda one: one.client_authentication == "REHEARSAL")),
     # Before any rule reads a name.
     ("envoy.filters.http.rbac", _clean_names),
     # Expired since the handshake, or meant for another host: before rules, which cannot see that.
     (access.GUARD, _brought_by_routes),
     # Who is in which group, for the rules after it: the long table, then what changed lately.
     # Also where no certificate is asked for: connections from before drain, and would be answered 500 once it is gone.
-    (MEMBERS, lambda _: None),
+    ("members", _Apart(lambda listener: names.members(listener.id), lambda listener: listener.is_tls)),
     (access.RECENT, _brought_by_routes),
     (access.ACCESS, _brought_by_routes),
     # Before what reads headers: no later filter may see an identity that a client wrote into its trailers.
@@ -164,9 +172,9 @@ def http_filters(listener: Listener) -> list[Any]:
     return [one for one in made if one is not None]
 
 
-def _filter(name: str, make: Callable[[Listener], Any | None], listener: Listener) -> Any | None:
-    if name == MEMBERS:
-        return access.members_filter(listener.id) if listener.is_tls else None
+def _filter(name: str, make: Callable[[Listener], Any | None] | _Apart, listener: Listener) -> Any | None:
+    if isinstance(make, _Apart):
+        return apart.waiting(make.name(listener)) if make.when(listener) else None
     config = make(listener)
     if config is None:
         return None

@@ -1,7 +1,7 @@
 """Conditions (`access.conditions`) in the engine's terms: predicates of xDS matchers, as its RBAC filter takes them."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 from envoy.config.core.v3 import address_pb2
@@ -11,7 +11,7 @@ from envoy.extensions.matching.input_matchers.ip.v3 import ip_pb2
 from envoy.extensions.matching.input_matchers.metadata.v3 import metadata_pb2
 from envoy.type.matcher.v3 import http_inputs_pb2, string_pb2, value_pb2
 from xds.core.v3 import extension_pb2
-from xds.type.matcher.v3 import cel_pb2, matcher_pb2, regex_pb2
+from xds.type.matcher.v3 import cel_pb2, domain_pb2, matcher_pb2, regex_pb2
 from xds.type.matcher.v3 import http_inputs_pb2 as xds_http_inputs_pb2
 from xds.type.matcher.v3 import string_pb2 as xds_string_pb2
 from xds.type.v3 import cel_pb2 as xds_cel_pb2
@@ -49,6 +49,20 @@ def table(key: str, decisions: Mapping[str, Decision], otherwise: Decision) -> b
     tree = matcher_pb2.Matcher.MatcherTree(input=_noted(key)).SerializeToString(deterministic=True)
     matcher = matcher_pb2.Matcher(on_no_match=decided(otherwise)).SerializeToString(deterministic=True)
     return bytes(matcher + wire.content(_TREE, tree + wire.content(_EXACT, entries)))
+
+
+def among(key: str, texts: Iterable[str], then: Decision, otherwise: Decision) -> bytes:
+    """Whether what was noted of the certificate is one of these texts: lower case, without dots. A Matcher in its final form.
+
+    Its time does not grow with them. They are told as if they were domains, in one list with one decision for all; in a `table`
+    each has a decision of its own, which takes Envoy five times as long to take in, and five times the memory.
+    """
+    found = domain_pb2.ServerNameMatcher()
+    found.domain_matchers.add(domains=sorted(texts)).on_match.CopyFrom(decided(then))
+    matcher = matcher_pb2.Matcher(on_no_match=decided(otherwise))
+    matcher.matcher_tree.input.CopyFrom(_noted(key))
+    matcher.matcher_tree.custom_match.CopyFrom(_extension("envoy.matching.custom_matchers.domain_matcher", found))
+    return bytes(matcher.SerializeToString(deterministic=True))
 
 
 _TREE: Final = matcher_pb2.Matcher.DESCRIPTOR.fields_by_name["matcher_tree"].number

@@ -19,8 +19,12 @@ def listener(listener_id: str) -> str:
 
 
 def route(listener_id: str) -> str:
-    """Of a listener's routes (RDS)."""
-    return f"route/{listener_id}"
+    """Of a listener's routes (RDS).
+
+    Not `route/…`, as before decision 0033: chains from before look for the denied in their routes, and Envoy lets them keep
+    those that they had.
+    """
+    return f"routes/{listener_id}"
 
 
 def pool(pool_id: str) -> str:
@@ -31,6 +35,11 @@ def pool(pool_id: str) -> str:
 def members(listener_id: str) -> str:
     """Of the filter that knows who is in which group (ECDS)."""
     return f"members/{listener_id}"
+
+
+def denied(*, rehearsed: bool) -> str:
+    """Of the filter that refuses who is denied (ECDS), one for all listeners; of what it would do, where that is rehearsed."""
+    return "denied/rehearsed" if rehearsed else "denied"
 
 
 def stat(listener_id: str) -> str:

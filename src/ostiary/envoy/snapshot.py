@@ -3,15 +3,13 @@
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from sys import intern
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from envoy.config.route.v3 import route_pb2
-
-from ostiary.access.policy import Policy, policy, uses_members
-from ostiary.envoy import access, house_doors, names, secret
+from ostiary.access.policy import policy, uses_members
+from ostiary.envoy import access, denied, house_doors, names, secret
 from ostiary.envoy.cluster import cluster
 from ostiary.envoy.downstream_tls import client_trust
 from ostiary.envoy.endpoint import endpoint
@@ -27,7 +25,7 @@ from ostiary.model.tls import Trust
 
 _LONG: Final = Kept(64)
 _LONG_FROM: Final = 64 * 1024
-_DENIED: Final = 2  # its place among what routes are made of
+_TOLD_APART: Final[frozenset[str]] = frozenset()  # of who is denied, nothing is in the routes
 _Part = tuple[Hashable, tuple[Resource, ...]]  # a name, and what was made under it
 _PLACE: Final = {kind: place for place, kind in enumerate(ORDER)}
 _CONNECT_TIMEOUT = 5_000  # When no listener says how long a member may take to accept a connection.
@@ -51,7 +49,7 @@ def snapshot(desired: Desired, memory: Memory | None = None) -> Snapshot:
     memory = memory or Memory()
     steady, listeners, pools = memory.shared.steady, memory.listeners, memory.pools
     # Sets are copied where they are validated, so they are compared.
-    decided = steady("denied", desired.denied), steady("retired", desired.retired), desired.roster
+    retired, fingerprints = steady("retired", desired.retired), steady("denied", desired.denied)
     plain = steady("pools", {each.pool.id: each.pool for each in desired.pools})
     patience = steady("patience", _connect_timeouts(desired))
 
@@ -60,9 +58,8 @@ def snapshot(desired: Desired, memory: Memory | None = None) -> Snapshot:
         itself = listeners.made(name, (each, pool), partial(_of_listener, each, pool))
         if not each.listener.is_http:
             return ((name, itself),)
-        routes, of = ("routes", name), (each, pool, *_decided_by(each, decided))
-        make = partial(_of_requests, each, pool, desired, of, listeners.last(routes))
-        return (name, itself), (routes, listeners.made(routes, of, make))
+        routes, of = ("routes", name), (each, pool, *_decided_by(each, retired, desired.roster))
+        return (name, itself), (routes, listeners.made(routes, of, partial(_of_requests, each, pool, desired)))
 
     def of_pool(each: DesiredPool) -> tuple[_Part, ...]:
         timeout = patience.get(each.pool.id, 0) or _CONNECT_TIMEOUT
@@ -70,23 +67,27 @@ def snapshot(desired: Desired, memory: Memory | None = None) -> Snapshot:
         return ((each.pool.id, pools.made(each.pool.id, (each, intern(str(timeout))), partial(_of_pool, each, timeout))),)
 
     def of_door(door: DesiredHouseDoor) -> tuple[_Part, ...]:
-        return ((door.kind, memory.doors.made(door.kind, (door, *decided[:2]), partial(_of_house_door, door, desired))),)
+        return ((door.kind, memory.doors.made(door.kind, (door, retired), partial(_of_house_door, door, desired))),)
 
     rows = (
-        *listeners.all(desired.listeners, (*decided, plain), of_listener),
+        *listeners.all(desired.listeners, (retired, desired.roster, plain), of_listener),
         *pools.all(desired.pools, (patience,), of_pool),
-        *memory.doors.all(desired.doors, decided[:2], of_door),
+        *memory.doors.all(desired.doors, (retired,), of_door),
+        _of_denied(desired, fingerprints, memory.shared),
     )
     resources, step = memory.merged.take(rows)
     memory.shared.done()
     return Snapshot(desired.revision, resources, step)
 
 
-def _decided_by(desired: DesiredListener, decided: tuple[frozenset[str], frozenset[str], Roster]) -> tuple[Any, ...]:
-    """What decides about its requests besides its own settings: who is denied, which authorities are gone, who is in a group."""
+def _decided_by(desired: DesiredListener, retired: frozenset[str], roster: Roster) -> tuple[Any, ...]:
+    """What decides about its requests besides its own settings: which authorities are gone, who is in a group.
+
+    And who is denied, which is told to all listeners at once.
+    """
     if desired.listener.client_authentication == "NONE":
         return ()
-    return (*decided[:2], decided[2] if uses_members(desired) else None)
+    return (retired, roster if uses_members(desired) else None)
 
 
 def _of_listener(desired: DesiredListener, pool: Pool | None) -> tuple[Resource, ...]:
@@ -95,32 +96,31 @@ def _of_listener(desired: DesiredListener, pool: Pool | None) -> tuple[Resource,
     return (made, *_of_tls(desired, owners))
 
 
-def _of_requests(
-    desired: DesiredListener, pool: Pool | None, whole: Desired, of: tuple[Any, ...], before: tuple[tuple[Any, ...], Any] | None
-) -> tuple[Resource, ...]:
-    """Its routes, and who is in which group. `before`: of what these were made the last time, and what they were."""
-    given, its = desired.listener, policy(desired, whole.denied, whole.retired)
-    if before is not None and _only_denied_differ(before[0], of):
-        return (_with_others_denied(before[1][0], its), *before[1][1:])
-    owners = _owners(desired)
+def _of_requests(desired: DesiredListener, pool: Pool | None, whole: Desired) -> tuple[Resource, ...]:
+    """Its routes, and who is in which group."""
+    given, its, owners = desired.listener, policy(desired, _TOLD_APART, whole.retired), _owners(desired)
     roster = whole.roster if uses_members(desired) else None
     made = pack(ROUTE, names.route(given.id), route(desired, pool, its, roster), owners)
     return (made, access.members(given.id, roster.settled if roster else None, owners)) if given.is_tls else (made,)
 
 
-def _only_denied_differ(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
-    """As of `_decided_by`, after the listener and its pool."""
-    same = [one is other for one, other in zip(before, now, strict=False)]
-    return len(before) == len(now) and [place for place, is_same in enumerate(same) if not is_same] == [_DENIED]
+def _of_denied(desired: Desired, fingerprints: frozenset[str], memory: Remembered) -> tuple[_Part, ...]:
+    """Who is denied, told once for all who ask: all doors that terminate TLS, and those that rehearse (`http_filters`)."""
+    doors = [(one.listener, _owners(one)) for one in desired.listeners]
+    doors += [(house_doors.as_listener(one).listener, (one.kind,)) for one in desired.doors]
+    asking = {False: (owners for door, owners in doors if door.is_tls)}
+    asking[True] = (owners for door, owners in doors if door.client_authentication == "REHEARSAL")
+    parts = []
+    for rehearsed, those in asking.items():
+        name = names.denied(rehearsed=rehearsed)
+        owners = memory.steady(("owners", name), frozenset(chain.from_iterable(those)))
+        made = memory.made(name, (fingerprints, owners), partial(_told, fingerprints, owners, rehearsed=rehearsed))
+        parts.append((name, made))
+    return tuple(parts)
 
 
-def _with_others_denied(routes: Resource, its: Policy) -> Resource:
-    """The same routes, but that others are denied: a revocation concerns all listeners, and each takes long to translate."""
-    message = route_pb2.RouteConfiguration.FromString(routes.body)
-    message.typed_per_filter_config.pop(access.DENIED, None)
-    for name, config in access.denied(its.denied, rehearsed=its.enforced is None).items():
-        message.typed_per_filter_config[name].CopyFrom(config)
-    return pack(ROUTE, routes.name, message, routes.owners)
+def _told(fingerprints: frozenset[str], owners: frozenset[str], *, rehearsed: bool) -> tuple[Resource, ...]:
+    return (denied.table(fingerprints, owners, rehearsed=rehearsed),) if owners else ()
 
 
 def _owners(desired: DesiredListener) -> tuple[str, ...]:
@@ -167,7 +167,7 @@ def _trust(given: Trust, side: Literal["client_", ""], owners: tuple[str, ...]) 
 
 def _of_house_door(desired: DesiredHouseDoor, whole: Desired) -> tuple[Resource, ...]:
     door, owners = house_doors.as_listener(desired), (desired.kind,)
-    its = policy(door, whole.denied, whole.retired)
+    its = policy(door, _TOLD_APART, whole.retired)
     return (
         pack(CLUSTER, names.house(desired.kind), house_doors.cluster(desired), owners),
         pack(LISTENER, names.listener(desired.kind), listener(door, None), owners),
