@@ -87,6 +87,7 @@ def a_request(common_name: str, *, dns: bool = False) -> str:
 
 def _grow(database: sqlite3.Connection, authority_ids: list[str], like: str, count: int) -> None:
     # Indices are made once everything is there: in one go, not entry by entry.
+    # That of words the next start makes.
     indices = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").fetchall()
     indices = [
         (name, sql)

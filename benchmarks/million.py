@@ -103,9 +103,16 @@ def calls(here: Ostiary, house: Path, times: int) -> Iterator[tuple[str, list[by
     yield "by serial number", [listed(serial=one.serial) for one in some]
     yield "by fingerprint", [listed(fingerprint_sha256=one.fingerprint_sha256[:16]) for one in some]
     yield "100 of an authority", [listed(authority_id=one.authority_id) for one in some]
-    for status in ("VALID", "REVOKED", "EXPIRED", "ON_HOLD"):
+    for status in ("VALID", "REVOKED", "EXPIRED", "ON_HOLD", "NOT_YET_VALID"):
         yield f"100 that are {status}", [listed(status=status) for _ in some]
-    yield "search for a word", [listed(q=one.name) for one in some[: max(3, times // 10)]]
+    yield "100 of a group that nobody is in", [listed(group="nobody") for _ in some]
+    yield "100 of a profile that nobody has", [listed(profile="nobody") for _ in some]
+    yield "100, seen last first", [listed(sort="last_seen:desc") for _ in some]
+    yield "search for a word", [listed(q=one.name) for one in some]
+    yield "search for a part of a word", [listed(q=one.name[3:-1]) for one in some]
+    yield "search for a word that all have, a page anywhere", [listed(q="device", marker=one.id) for one in some]
+    yield "search for a word that none has", [listed(q=f"{one.name}x") for one in some]
+    yield "search for two words, in a state", [listed(q=f"{one.owner}", status="REVOKED") for one in some]
     yield "page of 1,000", [api("GET", "/v1/certificates") for _ in some[: max(3, times // 3)]]
     yield "one certificate", [api("GET", f"/v1/certificates/{one.id}") for one in some]
     yield "what ends soon", [api("GET", "/v1/warnings") for _ in some]

@@ -79,6 +79,17 @@ def test_people_find_what_they_remember(client: Client) -> None:
         assert found(client, **query) == [one.id for one in expected], query
 
 
+def test_in_a_list_each_looks_as_it_does_by_itself(client: Client) -> None:
+    ca = an_authority(client.system)
+    plain = a_certificate(client.system, ca, "plain")
+    full = a_certificate(client.system, ca, "full", owner='Đội "A" \\ 日本', groups=("a", "b"), name="é\u2028<>")
+    revocation.revoke(client.system, ADMIN, full.id, Revoke(reason="keyCompromise"))
+    listed = client.get(PATH).json()["certificates"]
+    alone = [client.get(f"{PATH}/{one.id}").json()["certificate"] for one in (plain, full)]
+    assert [{**one, "effects": each["effects"]} for one, each in zip(listed, alone, strict=True)] == alone
+    assert [list(one) for one in listed] == [[name for name in one if name != "effects"] for one in alone]
+
+
 def test_pages_are_linked_and_keep_the_question(client: Client) -> None:
     ca = an_authority(client.system)
     made = [a_certificate(client.system, ca, f"user-{number}", owner="x").id for number in range(5)]

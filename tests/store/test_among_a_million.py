@@ -10,7 +10,7 @@ from sqlalchemy import event
 from ostiary.model.inventory import Wanted
 from ostiary.model.query import Query
 from ostiary.ops.system import System
-from ostiary.store import inventory, matching, revocations, statuses, watched
+from ostiary.store import few, inventory, matching, revocations, statuses, watched
 from ostiary.store.kinds import CERTIFICATE
 from ostiary.store.store import Reader, Store
 from support.made import a_certificate, an_authority
@@ -67,11 +67,43 @@ def wanted(query: Query | None = None, **fields: Any) -> Wanted:
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
-def test_a_page_is_found_by_an_index(store: Store, asked: Wanted, by: str) -> None:
+def test_a_page_is_found_by_an_index(store: Store, asked: Wanted, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(few, "MOST", -1)  # as where there are many
     with store.read() as reader:
         found = plans(reader, lambda: inventory.page(reader, asked))
     assert any(by in step for step in found), found
     assert "SCAN certificates" not in found
+
+
+def by_filter(name: str, value: str) -> Wanted:
+    return wanted(Query(limit=100, filters=((name, value),)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "by"),
+    [
+        (wanted(search=("door",)), ("certificate_words VIRTUAL TABLE INDEX", "ix_certificates_created_at_id (created_at=?)")),
+        (by_filter("subject", "CN=door"), ("certificate_words VIRTUAL TABLE INDEX",)),
+        (by_filter("groups", "x"), ("certificate_groups VIRTUAL TABLE INDEX",)),
+        (by_filter("profile", "x"), ("ix_certificates_live (profile=?)", "ix_certificates_revoked_profile (profile=?)")),
+        (by_filter("project_id", "x"), ("ix_certificates_project_id (project_id=?)",)),
+        (by_filter("revocation_reason", "x"), ("ix_certificates_reason (<expr>=?)",)),
+        (wanted(status="NOT_YET_VALID"), ("ix_certificates_not_before (<expr>>?)",)),
+        (wanted(status="VALID"), ("ix_certificates_not_after (not_after>?)",)),
+        (wanted(status="EXPIRED"), ("ix_certificates_not_after (not_after<?)",)),
+        (wanted(status="REVOKED"), ("ix_certificates_revoked_at",)),
+        (wanted(expires_after=AT, expires_before=AT), ("ix_certificates_not_after (not_after>? AND not_after<?)",)),
+        (wanted(seen_after=AT), ("ix_certificates_last_seen (last_seen>?)",)),
+        (wanted(Query(limit=100, sort=(("last_seen", True),))), ("SCAN certificates USING INDEX ix_certificates_seen_or_made",)),
+    ],
+    ids=lambda value: value[0][:40] if isinstance(value, tuple) else "",
+)
+def test_the_few_that_can_match_are_found_by_an_index(store: Store, asked: Wanted, by: tuple[str, ...]) -> None:
+    with store.read() as reader:
+        found = plans(reader, lambda: inventory.page(reader, asked))
+    assert all(any(one in step for step in found) for one in by), found
+    if not asked.query.sort:
+        assert not [step for step in found if step.startswith("SCAN certificates")], found
 
 
 def test_a_page_far_in_begins_where_the_one_before_ended(tmp_path: Path) -> None:

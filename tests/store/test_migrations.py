@@ -1,5 +1,7 @@
 """The schema that migrations make is the one the code expects, and starting again changes nothing."""
 
+import re
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,8 +26,12 @@ def test_the_migrated_schema_is_that_of_the_tables(url: str) -> None:
     migrate(engine)
     migrate(engine)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
+        # What is said of the document is in no index that can be read back alike, and an index of words is made where it can be.
+        apart = re.compile(r"certificate_(words|groups)|ix_certificates_(words|not_before|reason|seen_or_made)")
+        opts = {"compare_type": True, "include_name": lambda name, _kind, _of: name is None or not apart.match(name)}
+        context = MigrationContext.configure(connection, opts=opts)
+        with warnings.catch_warnings(action="ignore"):
+            assert compare_metadata(context, metadata) == []
     engine.dispose()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from ostiary.api.inventory_query import QUESTIONS
 from ostiary.api.mailbox import Mailbox
 from ostiary.api.nouns import Noun, wrapped
 from ostiary.api.once import HEADER, once
-from ostiary.api.queries import asked, links, one_asked
+from ostiary.api.queries import Asked, asked, links, one_asked
 from ostiary.api.requests import NOUN as WAITING
 from ostiary.errors import Refusal
 from ostiary.model.authority import Certificate, NewCertificate
@@ -117,7 +118,7 @@ def find(request: Request, system: Sys, caller: Who) -> Response:
     if inventory_query.wants_csv(request, listed.tests):
         return inventory_csv.reply(inventory.each_page(system, caller, wanted), lambda one: shown(system, one), listed.fields)
     page = inventory.find(system, caller, wanted)
-    return long_lists.reply(NOUN.many, (listed.pick(shown(system, one)) for one in page.items), links(request, listed, page))
+    return long_lists.reply(NOUN.many, (_written(system, listed, one) for one in page.items), links(request, listed, page))
 
 
 @router.get("/certificates/{certificate_id}", dependencies=[may("certificate:read")], **described(200, answers=DetailReply))
@@ -143,6 +144,11 @@ def update(system: Sys, caller: Who, certificate_id: str, raw: Raw) -> JSONRespo
 def shown(system: System, certificate: Certificate) -> dict[str, Any]:
     """A certificate as the API shows it."""
     return {**NOUN.show(certificate), "status": certificates.status(system, certificate)}
+
+
+def _written(system: System, listed: Asked, one: Certificate) -> Mapping[str, Any] | bytes:
+    """One of a list: all of it, or what was asked for of it."""
+    return listed.pick(shown(system, one)) if listed.fields else NOUN.written(one, status=certificates.status(system, one))
 
 
 async def _in_a_rush(request: Request, system: System, caller: Caller, raw: bytes) -> Certificate | None:

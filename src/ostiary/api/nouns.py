@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
+from pydantic_core import to_json
 
 from ostiary.api.bodies import Wrapped, decode
 from ostiary.errors import Invalid
@@ -33,6 +34,11 @@ def openstack_time(at: datetime) -> str:
 def zulu_time(at: datetime) -> str:
     """`2017-02-28T00:42:44Z` (RFC 3339)."""
     return f"{openstack_time(at)}Z"
+
+
+def _whole_seconds(at: datetime) -> datetime:
+    """So that pydantic writes it as `zulu_time` does."""
+    return (at.astimezone(UTC) if at.utcoffset() else at).replace(microsecond=0)
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,16 @@ class Noun(Generic[R]):
         values, told, own = thing.model_dump(mode="json"), self.attributes, vars(thing)
         times = {name: self.time(value) for name, value in own.items() if isinstance(value, datetime)}
         return {name: value for name, value in (values | times).items() if name in told}
+
+    def written(self, thing: R, **shown: Any) -> bytes:
+        """The JSON of `show`, with what a reply adds, written in one go: for long lists of what has `zulu_time`."""
+        told = self.attributes
+        values = {
+            name: _whole_seconds(value) if isinstance(value, datetime) else value
+            for name, value in vars(thing).items()
+            if name in told
+        }
+        return to_json(values | shown)
 
     def _public(self) -> Iterable[tuple[str, FieldInfo]]:
         return ((name, info) for name, info in self.model.model_fields.items() if info.annotation is not Private)

@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from ostiary.errors import Conflict, Invalid, Unavailable
-from ostiary.store import tables
+from ostiary.store import tables, words
 from ostiary.store.engine import bring, newest, versions
 from ostiary.store.restores import is_there, move_on
 from ostiary.store.store import Facts, Reader
@@ -169,6 +169,7 @@ def filled(engine: Engine, at_schema: str, given: Iterable[bytes], at: datetime)
             _fill(connection, given)
             if at_schema != newest():
                 bring(connection, "head")
+            words.keep(connection)  # once everything is there: in one go, not row by row
             move_on(connection, at)
             facts = Facts(connection, at)
             yield facts

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ostiary import loading
 from ostiary.errors import Invalid, Unavailable
+from ostiary.store import words
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_SECONDS = 30
@@ -98,6 +99,8 @@ def _upgrade(engine: Engine, to: str) -> None:
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7681)")  # two control planes starting together
         if to != "head" or _at(connection) != [newest()]:
             bring(connection, to)
+        if to == "head":
+            words.keep(connection)
 
 
 def bring(connection: Connection, to: str) -> None:

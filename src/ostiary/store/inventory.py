@@ -1,6 +1,5 @@
 """The inventory of certificates, searched in SQL: there may be very many, and what is asked about them is more than equality."""
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -13,7 +12,7 @@ from ostiary.model.authority import Certificate
 from ostiary.model.inventory import Status, Wanted
 from ostiary.model.query import Page
 from ostiary.model.revocation import HOLD
-from ostiary.store import tables
+from ostiary.store import few, tables
 from ostiary.store.kinds import CERTIFICATE
 from ostiary.store.queries import paged
 from ostiary.store.rows import from_row
@@ -28,7 +27,13 @@ _HELD: Final = select(tables.revocations.c.fingerprint_sha256).where(tables.revo
 
 def page(reader: Reader, wanted: Wanted) -> Page[Certificate]:
     """One page of the certificates that match."""
-    rows, more = paged(reader.connection, CERTIFICATE, wanted.query, {}, _conditions(reader, wanted))
+    conditions = _conditions(reader, wanted)
+    for places in few.places(reader, wanted):
+        rows, more = paged(reader.connection, CERTIFICATE, wanted.query, {}, [*conditions, places.where])
+        if more or places.is_all:
+            break
+    else:
+        rows, more = paged(reader.connection, CERTIFICATE, wanted.query, {}, conditions)
     return Page(tuple(from_row(CERTIFICATE, row) for row in rows), more)
 
 
@@ -122,9 +127,9 @@ def _issued_under_the_name_of(authority_id: str) -> ColumnElement[bool]:
 def _matches(reader: Reader, word: str) -> ColumnElement[bool]:
     places = [_contains(reader, column, word) for column in (_TABLE.c.subject, _TABLE.c.owner, _TABLE.c.name)]
     # A list within the document is JSON there too, with its own way of writing quotes.
-    places.append(_contains(reader, _DOCUMENT["sans"].as_string(), json.dumps(word, ensure_ascii=False)[1:-1]))
-    digits = word.lower().replace(":", "")
-    if digits and set(digits) <= set("0123456789abcdef"):
+    places.append(_contains(reader, _DOCUMENT["sans"].as_string(), few.escaped_as_json(word)))
+    digits = few.digits(word)
+    if digits is not None:
         places += [_begins(_TABLE.c.serial, digits), _begins(_TABLE.c.fingerprint_sha256, digits)]
     return or_(*places)
 

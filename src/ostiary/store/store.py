@@ -21,9 +21,9 @@ from ostiary.measuring import Spread, Tally
 from ostiary.model.query import Page, Query
 from ostiary.model.reference import parse, references
 from ostiary.model.resource import Resource
-from ostiary.store import tables
+from ostiary.store import tables, words
 from ostiary.store.group_commit import GroupCommit
-from ostiary.store.kinds import BY_NAME, REVISED, Kind, R
+from ostiary.store.kinds import BY_NAME, CERTIFICATE, REVISED, Kind, R
 from ostiary.store.queries import paged
 from ostiary.store.rows import from_row, public, to_row
 
@@ -370,7 +370,9 @@ class Facts(Transaction):
         value = getattr(thing, column)
         if value in later.checks:
             self._do(later)  # it may be one of this very batch
-        stored = thing.model_copy(update={"revision": self._stamp, "created_at": self.at})
+        # A microsecond apart, as in `insert`; so each is a document of its own in the index of words, too (`store.words`).
+        created_at = self.at + timedelta(microseconds=len(self.changed))
+        stored = thing.model_copy(update={"revision": self._stamp, "created_at": created_at})
         later.checks[value] = may_share
         later.rows.append(to_row(kind, stored))
         self.changed.append(Change(kind.name, stored.id, None, public(stored)))
@@ -440,6 +442,7 @@ class Store:
         self._clock = clock
         self.timings = Timings()
         self._batches: GroupCommit[Facts] = GroupCommit(self._facts, self.timings.batches.add)
+        self._noted = 0  # certificates that were made or changed since the index of words was brought up to date
         self._counter = itertools.count(1)
         self.commits = 0  # differs after each commit of this process: whoever keeps what they read compares it
 
@@ -469,6 +472,10 @@ class Store:
             facts = Facts(connection, self._clock())
             yield facts
             facts.close()
+            self._noted += sum(change.kind == CERTIFICATE.name for change in facts.changed)
+            if self._noted >= words.TOGETHER:
+                words.settle(connection)
+                self._noted = 0
 
     @contextmanager
     def _writing(self, kind: str) -> Iterator[Connection]:

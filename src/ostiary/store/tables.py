@@ -166,6 +166,20 @@ certificates = _resource(
         for name in ("revoked_at", "last_seen", "replaces")
     ),
     Index("ix_certificates_updated_at", "updated_at"),
+    Index(
+        "ix_certificates_revoked_profile",
+        "profile",
+        sqlite_where=text("revoked_at IS NOT NULL"),
+        postgresql_where=text("revoked_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_certificates_project_id",
+        "project_id",
+        sqlite_where=text("project_id != ''"),
+        postgresql_where=text("project_id != ''"),
+    ),
+    # And by what is in the document, and by when they were last seen, or made: ix_certificates_not_before, _reason and
+    # _seen_or_made (migration 0019); each database writes that in its own way. Where it can, by words (`store.words`).
     # Counts what is in force by when it ends, without touching a row: for a picture, of a million certificates too.
     Index(
         "ix_certificates_live",
