@@ -201,10 +201,10 @@ def test_the_collector_speaks_opentelemetrys_own_protocol_on_a_socket_that_only_
 def test_in_a_rehearsal_everybody_is_summed_up_and_who_is_not_verified_is_not_seen(heard: Heard) -> None:
     usual: dict[str, Any] = {"trust_revision": "7", "certificate": "A%0AB"}
     heard.take(
-        record(fingerprint="aa", rehearsed="-|-|-|unverified", **usual),
-        record(fingerprint="aa", rehearsed="-|-|-|unverified", **usual),
-        record(fingerprint="bb", rehearsed="-|-|-|allowed", issuer_fingerprint="cc", **usual),
-        record(rehearsed="-|-|-|no_certificate", trust_revision="7"),
+        record(fingerprint="aa", rehearsed="-|-|unverified", **usual),
+        record(fingerprint="aa", rehearsed="-|-|unverified", **usual),
+        record(fingerprint="bb", rehearsed="-|-|allowed", issuer_fingerprint="cc", **usual),
+        record(rehearsed="-|-|no_certificate", trust_revision="7"),
     )
     told = {one["code"]: one for one in heard.told_of_rehearsals()}
     assert {code: (one["who"], one["count"], one["certificate"]) for code, one in told.items()} == {
@@ -219,7 +219,7 @@ def test_in_a_rehearsal_everybody_is_summed_up_and_who_is_not_verified_is_not_se
 
 
 def test_in_a_rehearsal_what_goes_on_is_there_at_once_and_counts_when_it_ends(heard: Heard) -> None:
-    on: dict[str, Any] = {"fingerprint": "aa", "rehearsed": "-|-|-|unverified", "trust_revision": "7", "connection": "1"}
+    on: dict[str, Any] = {"fingerprint": "aa", "rehearsed": "-|-|unverified", "trust_revision": "7", "connection": "1"}
     on |= {"client_port": "4711", "local": "127.0.0.1:8443"}
     heard.take(record(duration="-", moment="DownstreamTunnelSuccessfullyEstablished", **on))
     (begun,) = heard.told_of_rehearsals()

@@ -93,7 +93,7 @@ def test_names_are_only_those_that_there_are() -> None:
         ({"local": "[::1]:8443"}, {"network.local.address": "::1", "network.local.port": 8443}),
         ({"subject": "x" * 5000}, {"tls.client.subject": "x" * 1024}),
         ({"certificate": "x" * 5000}, {"tls.client.certificate": "x" * 5000}),
-        ({"rehearsed": "-|-|-|allowed"}, {"ostiary.rehearsal.verdict": "admitted"}),
+        ({"rehearsed": "-|-|allowed"}, {"ostiary.rehearsal.verdict": "admitted"}),
         (
             {"rehearsed": "denied_by_rule:r1"},
             {

@@ -54,8 +54,8 @@ def _before(policy: Policy, request: Request) -> Iterator[Asked]:
     holder = request.holder
     if holder is not None:
         yield "neither revoked nor on hold", lambda: holder.fingerprint in policy.denied, _refused("revoked")
-        yield "names read in one way only", lambda: holder.is_verified and holder.is_unclean, _refused("malformed")
         yield "not expired", lambda: request.at > holder.not_after, _refused("expired")
+        yield "names read in one way only", lambda: holder.is_verified and holder.is_unclean, _refused("malformed")
     yield "the host of this connection", lambda: _is_misdirected(request), _refused("misdirected")
 
 

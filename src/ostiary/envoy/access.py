@@ -22,8 +22,8 @@ RECENT: Final = "ostiary.recent"
 ACCESS: Final = "ostiary.access"
 
 # Where what is rehearsed leaves its decisions, in the order in which they would be taken.
-REHEARSED: Final = (denied.REHEARSED, "ostiary_rehearsed_names_", "ostiary_rehearsed_guard_", "ostiary_rehearsed_")
-_, NAMES, _GUARD, _ACCESS = REHEARSED
+REHEARSED: Final = (denied.REHEARSED, "ostiary_rehearsed_guard_", "ostiary_rehearsed_")
+_, _GUARD, _ACCESS = REHEARSED
 
 _PASS: Final = Decision(allowed=True, code="-")
 

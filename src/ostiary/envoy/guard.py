@@ -1,18 +1,23 @@
-"""What hangs on the moment or on the connection, so that no table can hold it: expired, and meant for another host.
+"""What hangs on the moment or on the connection, so that no table can hold it: expired, names read as several, another host.
 
-Both are conditions in CEL, which are dear: some 8 µs of the 70 of a request with everything on (benchmarks/request_cost.py).
-So the plain matchers come first, and CEL is asked only where they do not know (docs/decisions/0028-what-a-request-costs.md).
+It is one filter, for each costs a request something for being there. CEL is dear, so it is asked only where the plain matchers do
+not know, and of the moment not at all (docs/decisions/0028-what-a-request-costs.md).
 """
 
 from functools import lru_cache
 from typing import Any, Final
 
 from cryptography import x509
+from envoy.config.core.v3 import base_pb2
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2
-from envoy.type.matcher.v3 import string_pb2
+from envoy.extensions.rbac.principals.mtls_authenticated.v3 import mtls_authenticated_pb2
+from envoy.extensions.string_matcher.lua.v3 import lua_pb2
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher
+from envoy.type.matcher.v3 import filter_state_pb2, regex_pb2, string_pb2
 
-from ostiary.envoy import cel, noted
+from ostiary.access.patterns import SEPARATING
+from ostiary.envoy import cel, noted, wire
 from ostiary.model.desired import DesiredListener
 
 # Names of the listener's own certificates that are looked for before CEL is asked: they are looked at one by one.
@@ -20,37 +25,95 @@ _NAMES_MAX: Final = 8
 
 
 def guard(desired: DesiredListener) -> Any:
-    """The two refusals, by name (envoy.config.rbac.v3.RBAC)."""
+    """The three refusals, by name (envoy.config.rbac.v3.RBAC); where several are due, the first by the alphabet is told."""
     names = dict.fromkeys(name for identity in desired.identities for name in _plain_names(identity.certificate_chain))
     return _guard(tuple(names)[:_NAMES_MAX], desired.listener.protocol_port)
 
 
 @lru_cache(maxsize=1024)
 def _guard(names: tuple[str, ...], port: int) -> Any:
-    always = rbac_pb2.Permission(any=True)
-    return rbac_pb2.RBAC(
-        action=rbac_pb2.RBAC.DENY,
-        policies={
-            "expired": _policy(always, _expired()),
-            "misdirected": _policy(_may_be_misdirected(names, port), _misdirected()),
-        },
-    )
-
-
-def _policy(where: Any, condition: cel.Expression) -> Any:
-    """The condition is looked at only `where` this holds of the request (Permission)."""
-    return rbac_pb2.Policy(
-        permissions=[where],
-        principals=[rbac_pb2.Principal(any=True)],
-        condition=cel.condition(condition),
+    always, anybody = rbac_pb2.Permission(any=True), rbac_pb2.Principal(any=True)
+    misdirected = rbac_pb2.Policy(
+        permissions=[_may_be_misdirected(names, port)],
+        principals=[anybody],
+        condition=cel.condition(_misdirected()),
         cel_config=cel.WITH_STRINGS,
     )
+    policies = {
+        "expired": rbac_pb2.Policy(permissions=[always], principals=[_expired()]),
+        "malformed": rbac_pb2.Policy(permissions=[always], principals=[_unclear()]),
+        "misdirected": misdirected,
+    }
+    return rbac_pb2.RBAC(action=rbac_pb2.RBAC.DENY, policies=policies)
 
 
-def _expired() -> cel.Expression:
-    """The certificate's time is over. The handshake looked at the clock once; connections last longer than certificates may."""
-    until = cel.Call("string", (cel.Call("_[_]", (cel.Attribute("filter_state"), noted.NOT_AFTER)),))
-    return cel.Call("_>_", (cel.Attribute("request.time"), cel.Call("timestamp", (until,))))
+def _expired() -> Any:
+    """The certificate's time is over. The handshake looked at the clock once; connections last longer than certificates may.
+
+    Nothing in Envoy's plain matchers knows the time, and CEL reads the certificate's anew for each request: 2 µs more than this.
+    Whatever goes wrong in here is no match, and so not good. It is over when the noted second begins, as in the handshake.
+    """
+    code = lua_pb2.Lua(source_code=base_pb2.DataSource(inline_string=_IS_NOT_OVER))
+    still_good = string_pb2.StringMatcher(custom=wire.xds_extension("envoy.string_matcher.lua", code))
+    return _all_of(_has(noted.NOT_AFTER, _matching(".+")), _not(_has(noted.NOT_AFTER, still_good)))
+
+
+# Times in this form are earlier or later as their texts are. What a second is called is written once a second.
+_IS_NOT_OVER: Final = f"""\
+local time, date, second, now = os.time, os.date, 0, ""
+function envoy_match(until_then)
+  local at = time()
+  if at ~= second then second, now = at, date("!{noted.TIME}", at) end
+  return now < until_then
+end
+"""
+
+
+def _unclear() -> Any:
+    """A name that could be read as several, in X-Forwarded-Client-Cert or by a rule.
+
+    Envoy escapes the subject there, but neither URI nor DNS names: `spiffe://a;URI=spiffe://b` would be read as two names.
+
+    To look at the names one by one, Envoy takes the certificate apart once for each sign, 3 µs in all. Where no sign is in what
+    was noted of all names together, which has a comma between two of a kind, none is in any of them. Octets that are no UTF-8 fit
+    no expression, and where nothing was noted nothing fits: then they are looked at.
+    """
+    signs = "".join(sorted(set("".join(SEPARATING.values()))))
+    holding = [_name_holding(kind, sign) for kind, found in _SEPARATING.items() for sign in found]
+    any_of_them = rbac_pb2.Principal(or_ids=rbac_pb2.Principal.Set(ids=holding))
+    return _all_of(_not(_has(noted.NAMES, _matching(f"[^{signs}]*"))), any_of_them)
+
+
+_SEPARATING: Final = {
+    SubjectAltNameMatcher.URI: SEPARATING["uri"],
+    SubjectAltNameMatcher.DNS: SEPARATING["dns"],
+    SubjectAltNameMatcher.EMAIL: SEPARATING["email"],
+}
+
+
+def _name_holding(kind: Any, sign: str) -> Any:
+    # A substring, not a regular expression: those stop at newlines and at bytes that are no UTF-8.
+    matcher = SubjectAltNameMatcher(san_type=kind, matcher=string_pb2.StringMatcher(contains=sign))
+    return rbac_pb2.Principal(
+        custom=wire.extension("envoy.rbac.principals.mtls_authenticated", mtls_authenticated_pb2.Config(san_matcher=matcher))
+    )
+
+
+def _has(key: str, matcher: Any) -> Any:
+    """What was noted under this key fits; where nothing was, it does not."""
+    return rbac_pb2.Principal(filter_state=filter_state_pb2.FilterStateMatcher(key=key, string_match=matcher))
+
+
+def _matching(pattern: str) -> Any:
+    return string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=pattern))
+
+
+def _all_of(*of: Any) -> Any:
+    return rbac_pb2.Principal(and_ids=rbac_pb2.Principal.Set(ids=of))
+
+
+def _not(of: Any) -> Any:
+    return rbac_pb2.Principal(not_id=of)
 
 
 def _may_be_misdirected(names: tuple[str, ...], port: int) -> Any:

@@ -5,18 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
-from envoy.config.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
-from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
-from envoy.extensions.rbac.principals.mtls_authenticated.v3 import mtls_authenticated_pb2
-from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher
-from envoy.type.matcher.v3 import filter_state_pb2, regex_pb2, string_pb2
 
-from ostiary.access.patterns import SEPARATING
-from ostiary.envoy import access, apart, identity_headers, names, noted, wire
+from ostiary.envoy import access, apart, identity_headers, names, wire
 from ostiary.model.listener import InsertableHeader, Listener
 
 # Shared by the Lua headers: the certificate, only if the handshake verified it.
@@ -89,51 +83,6 @@ def _router(_listener: Listener) -> Any:
     return router
 
 
-def _clean_names(listener: Listener) -> Any | None:
-    """Refuse (403) certificates whose names could be read as several, in X-Forwarded-Client-Cert or by a rule.
-
-    Envoy escapes the subject there, but neither URI nor DNS names: `spiffe://a;URI=spiffe://b` would be read as two names.
-    """
-    if listener.client_authentication == "NONE":
-        return None
-    holding = [_name_holding(kind, sign) for kind, signs in _SEPARATING.items() for sign in signs]
-    unclear, either = rbac_pb2.Principal(not_id=_PLAIN), rbac_pb2.Principal(or_ids=rbac_pb2.Principal.Set(ids=holding))
-    policy = rbac_pb2.Policy(
-        permissions=[rbac_pb2.Permission(any=True)],
-        principals=[rbac_pb2.Principal(and_ids=rbac_pb2.Principal.Set(ids=[unclear, either]))],
-    )
-    rules = rbac_pb2.RBAC(action=rbac_pb2.RBAC.DENY, policies={"malformed": policy})
-    if listener.client_authentication == "REHEARSAL":
-        return http_rbac_pb2.RBAC(shadow_rules=rules, shadow_rules_stat_prefix=access.NAMES)
-    return http_rbac_pb2.RBAC(rules=rules)
-
-
-# To look at the names one by one, Envoy takes the certificate apart once for each sign, 3 µs in all. Where no sign is in what was
-# noted of all names together, which has a comma between two of a kind, none is in any of them. Octets that are no UTF-8 fit no
-# expression, and where nothing was noted nothing fits: then they are looked at.
-_PLAIN: Final = rbac_pb2.Principal(
-    filter_state=filter_state_pb2.FilterStateMatcher(
-        key=noted.NAMES,
-        string_match=string_pb2.StringMatcher(
-            safe_regex=regex_pb2.RegexMatcher(regex=f"[^{''.join(sorted(set(''.join(SEPARATING.values()))))}]*")
-        ),
-    )
-)
-_SEPARATING: Final = {
-    SubjectAltNameMatcher.URI: SEPARATING["uri"],
-    SubjectAltNameMatcher.DNS: SEPARATING["dns"],
-    SubjectAltNameMatcher.EMAIL: SEPARATING["email"],
-}
-
-
-def _name_holding(kind: Any, sign: str) -> Any:
-    # A substring, not a regular expression: those stop at newlines and at bytes that are no UTF-8.
-    matcher = SubjectAltNameMatcher(san_type=kind, matcher=string_pb2.StringMatcher(contains=sign))
-    return rbac_pb2.Principal(
-        custom=wire.extension("envoy.rbac.principals.mtls_authenticated", mtls_authenticated_pb2.Config(san_matcher=matcher))
-    )
-
-
 @dataclass(frozen=True)
 class _Apart:
     """Stands here for a filter whose content travels apart (`envoy.apart`), under a name that hangs on the listener."""
@@ -148,9 +97,7 @@ _FILTERS: Final = (
     ("denied", _Apart(lambda _: names.denied(rehearsed=False), lambda listener: listener.is_tls)),
     # A rehearsal has both: switched to MANDATORY, it refuses on connections that are open still.
     ("denied, rehearsed", _Apart(lambda _: names.denied(rehearsed=True), lambda one: one.client_authentication == "REHEARSAL")),
-    # Before any rule reads a name.
-    ("envoy.filters.http.rbac", _clean_names),
-    # Expired since the handshake, or meant for another host: before rules, which cannot see that.
+    # Expired since the handshake, names that could be read as several, meant for another host: before any rule reads a name.
     (access.GUARD, _brought_by_routes),
     # Who is in which group, for the rules after it: the long table, then what changed lately.
     # Also where no certificate is asked for: connections from before drain, and would be answered 500 once it is gone.

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from envoy.config.core.v3 import address_pb2
 from envoy.config.rbac.v3 import rbac_pb2
@@ -10,7 +10,6 @@ from envoy.extensions.matching.common_inputs.network.v3 import network_inputs_pb
 from envoy.extensions.matching.input_matchers.ip.v3 import ip_pb2
 from envoy.extensions.matching.input_matchers.metadata.v3 import metadata_pb2
 from envoy.type.matcher.v3 import http_inputs_pb2, string_pb2, value_pb2
-from xds.core.v3 import extension_pb2
 from xds.type.matcher.v3 import cel_pb2, domain_pb2, matcher_pb2, regex_pb2
 from xds.type.matcher.v3 import http_inputs_pb2 as xds_http_inputs_pb2
 from xds.type.matcher.v3 import string_pb2 as xds_string_pb2
@@ -61,7 +60,7 @@ def among(key: str, texts: Iterable[str], then: Decision, otherwise: Decision) -
     found.domain_matchers.add(domains=sorted(texts)).on_match.CopyFrom(decided(then))
     matcher = matcher_pb2.Matcher(on_no_match=decided(otherwise))
     matcher.matcher_tree.input.CopyFrom(_noted(key))
-    matcher.matcher_tree.custom_match.CopyFrom(_extension("envoy.matching.custom_matchers.domain_matcher", found))
+    matcher.matcher_tree.custom_match.CopyFrom(wire.xds_extension("envoy.matching.custom_matchers.domain_matcher", found))
     return bytes(matcher.SerializeToString(deterministic=True))
 
 
@@ -75,7 +74,7 @@ def decided(decision: Decision) -> Any:
     """What follows (Matcher.OnMatch): RBAC lets it through or refuses it, under the decision's name."""
     action = rbac_pb2.RBAC.ALLOW if decision.allowed else rbac_pb2.RBAC.DENY
     done = matcher_pb2.Matcher.OnMatch()
-    done.action.CopyFrom(_extension("envoy.filters.rbac.action", rbac_pb2.Action(name=decision.name, action=action)))
+    done.action.CopyFrom(wire.xds_extension("envoy.filters.rbac.action", rbac_pb2.Action(name=decision.name, action=action)))
     return done
 
 
@@ -133,11 +132,11 @@ def _member(token: str) -> Any:
 def _found(prefix: str, matcher: Any) -> Any:
     path = network_inputs_pb2.DynamicMetadataInput.PathSegment(key=prefix + FOUND)
     single = Predicate.SinglePredicate(
-        input=_extension(
+        input=wire.xds_extension(
             "envoy.matching.inputs.dynamic_metadata",
             network_inputs_pb2.DynamicMetadataInput(filter=RBAC_METADATA, path=[path]),
         ),
-        custom_match=_extension(
+        custom_match=wire.xds_extension(
             "envoy.matching.matchers.metadata_matcher",
             metadata_pb2.Metadata(value=value_pb2.ValueMatcher(string_match=matcher)),
         ),
@@ -151,8 +150,8 @@ def _within(networks: tuple[str, ...]) -> Any:
         for one in map(ipaddress.ip_network, networks)
     ]
     single = Predicate.SinglePredicate(
-        input=_extension("envoy.matching.inputs.direct_source_ip", network_inputs_pb2.DirectSourceIPInput()),
-        custom_match=_extension("envoy.matching.matchers.ip", ip_pb2.Ip(cidr_ranges=ranges, stat_prefix="access")),
+        input=wire.xds_extension("envoy.matching.inputs.direct_source_ip", network_inputs_pb2.DirectSourceIPInput()),
+        custom_match=wire.xds_extension("envoy.matching.matchers.ip", ip_pb2.Ip(cidr_ranges=ranges, stat_prefix="access")),
     )
     return Predicate(single_predicate=single)
 
@@ -165,20 +164,17 @@ def _during(condition: During) -> Any:
             parts.append(cel.Call(operator, (now, cel.Call("timestamp", (at.isoformat(),)))))
     expression = xds_cel_pb2.CelExpression(cel_expr_parsed=cel.parsed(cel.every(*parts)))
     single = Predicate.SinglePredicate(
-        input=_extension("envoy.matching.inputs.cel_data_input", xds_http_inputs_pb2.HttpAttributesCelMatchInput()),
-        custom_match=_extension("envoy.matching.matchers.cel_matcher", cel_pb2.CelMatcher(expr_match=expression)),
+        input=wire.xds_extension("envoy.matching.inputs.cel_data_input", xds_http_inputs_pb2.HttpAttributesCelMatchInput()),
+        custom_match=wire.xds_extension("envoy.matching.matchers.cel_matcher", cel_pb2.CelMatcher(expr_match=expression)),
     )
     return Predicate(single_predicate=single)
 
 
 def _noted(key: str) -> Any:
-    return _extension("envoy.matching.inputs.filter_state", network_inputs_pb2.FilterStateInput(key=key))
+    return wire.xds_extension("envoy.matching.inputs.filter_state", network_inputs_pb2.FilterStateInput(key=key))
 
 
 def _header(name: str) -> Any:
-    return _extension("envoy.matching.inputs.request_headers", http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=name))
-
-
-def _extension(name: str, message: Any) -> Any:
-    """As `wire.extension`, in the terms of the xDS matcher, which has a message of its own for it."""
-    return cast("Any", extension_pb2.TypedExtensionConfig(name=name, typed_config=wire.packed(message)))
+    return wire.xds_extension(
+        "envoy.matching.inputs.request_headers", http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=name)
+    )

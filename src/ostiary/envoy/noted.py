@@ -22,7 +22,7 @@ ENDS: Final = "ostiary.ends"
 PEM: Final = "ostiary.pem"
 # What records tell of a connection before anything of its certificate (`records.CONNECTION`).
 CONNECTION: Final = "ostiary.connection"
-# All alternative names in one text, for a first look (`http_filters`).
+# All alternative names in one text, for a first look (`guard`).
 NAMES: Final = "ostiary.names"
 
 # Where the texts of `access.conditions.Noted` are kept, and how Envoy writes them.
@@ -47,7 +47,8 @@ _FORMATS: Final = {
 }
 # Without a certificate there is none of these; a certificate without such a name has an empty text.
 _ALWAYS: Final = ("fingerprint", "issuer_fingerprint", "serial")
-_UNTIL: Final = "%DOWNSTREAM_PEER_CERT_V_END(%Y-%m-%dT%H:%M:%SZ)%"
+TIME: Final = "%Y-%m-%dT%H:%M:%SZ"  # as strftime of C knows it
+_UNTIL: Final = f"%DOWNSTREAM_PEER_CERT_V_END({TIME})%"
 
 # Of set_filter_state's Config, and not in xds-protos 1.85: on_downstream_tls_handshake (Envoy 1.40). Protobuf never gives a
 # number to another field.

@@ -1,10 +1,11 @@
 """Small words for building Envoy's protobuf messages: durations, switches, extensions, and where to ask for the rest."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from envoy.config.core.v3 import config_source_pb2, extension_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
+from xds.core.v3 import extension_pb2 as xds_extension_pb2
 
 UNLIMITED: Final = 2**32 - 1
 # Issuers allowed from a certificate up to its anchor. Real chains have one to three; BoringSSL's own limit of 100 would
@@ -27,6 +28,11 @@ def packed_octets(kind: Any, octets: bytes) -> Any:
 def extension(name: str, message: Any) -> Any:
     """A typed extension (envoy.config.core.v3.TypedExtensionConfig)."""
     return extension_pb2.TypedExtensionConfig(name=name, typed_config=packed(message))
+
+
+def xds_extension(name: str, message: Any) -> Any:
+    """The same in the terms of xDS matchers, which have a message of their own for it."""
+    return cast("Any", xds_extension_pb2.TypedExtensionConfig(name=name, typed_config=packed(message)))
 
 
 def milliseconds(number: int) -> Any:
