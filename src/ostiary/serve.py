@@ -135,7 +135,9 @@ async def running(
     )
     async with hearing, _tasks(*parts) as failed:
         await keeper_there
-        start = partial(keeper.ensure_running, settings.data_dir, workers=settings.workers)
+        start = partial(
+            keeper.ensure_running, settings.data_dir, workers=settings.workers, memory_mib=settings.gateway_memory_mib
+        )
         async with _tasks(_keep_gateway(paths, start), _join(gateway_log)) as gateway_failed:
             yield system, (failed, gateway_failed)
         console.close()

@@ -121,6 +121,7 @@ class Settings:
     there may show a client certificate (OPTIONAL) or must (MANDATORY). `token` may keep keys; `passphrase_file` holds what
     protects the key-encryption key. `recording`: how long the access record is kept, and where it is sent to.
     `traces`: where spans are sent, if anywhere. `workers`: how many threads of Envoy serve clients; 0 is one for each processor.
+    `gateway_memory_mib`: how much memory Envoy may take; 0 is half of what there is (`ostiary.room`).
     """
 
     data_dir: Path
@@ -138,6 +139,7 @@ class Settings:
     traces: Traces | None = field(default_factory=traces_from_environment)
     recording: Recording = field(default_factory=Recording)
     workers: int = 0
+    gateway_memory_mib: int = 0
 
     def __post_init__(self) -> None:
         if self.public_url and not _PUBLIC_URL.fullmatch(self.public_url):

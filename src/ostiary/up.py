@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import structlog
 
-from ostiary import hardening, heaps, holding, home, loading, logs
+from ostiary import hardening, heaps, holding, home, loading, logs, room
 from ostiary.errors import Conflict, Unavailable
 from ostiary.files import replace_private
 from ostiary.gateway import client as keeper
@@ -54,10 +54,12 @@ async def _say_ready(running: Running) -> None:
 def run(settings: Settings, ready: Ready = _say_ready, log_level: str = "info", log_form: logs.Form | None = None) -> None:
     """Run until interrupted or terminated; then drain, stop the gateway too (unless it is to be left), and return.
 
-    Raises `Conflict` when another ostiary runs on this data directory or has the API's port.
+    Raises `Conflict` when another ostiary runs on this data directory or has the API's port, `Invalid` for more memory than
+    there is.
     """
     for target in settings.recording.exports:
         exports.check(target)
+    room.check(settings.gateway_memory_mib)
     hardening.keep_memory_off_disk()
     heaps.few()
     heaps.look_for_garbage_seldom()
@@ -100,7 +102,7 @@ async def _serve(settings: Settings, ready: Ready, passphrase: bytes | None) -> 
 def _keeper(settings: Settings) -> Keeper:
     """A keeper, which starts beside us unless one runs already. What can be refused is refused before this."""
     _leave_word(settings, Paths(settings.data_dir))
-    start = partial(keeper.ensure_running, settings.data_dir, workers=settings.workers)
+    start = partial(keeper.ensure_running, settings.data_dir, workers=settings.workers, memory_mib=settings.gateway_memory_mib)
     return asyncio.get_running_loop().run_in_executor(None, start)
 
 

@@ -124,6 +124,16 @@ def test_a_target_that_the_record_has_not_reached_for_a_while_is_an_alarm(town: 
     assert "The access record has not reached syslog+tls://logs.example:6514 since" in alarm(looker)
 
 
+def test_its_memory_is_shown_and_an_alarm_when_there_is_none_to_spare(town: Town, looker: Visitor) -> None:
+    memory = {"limit": 2048 * 1024**2, "used": 512 * 1024**2, "acting": {"shrink_heap": 100}}
+    tell(town, memory=memory)
+    assert "512 of 2,048 MiB" in looker.get(PLACE).root.text
+    assert not alarm(looker), "nobody notices that free memory is given back"
+    tell(town, memory={**memory, "acting": {"reset_high_memory_stream": 12}})
+    assert "1 gateway has no memory to spare" in alarm(looker)
+    assert "reset_high_memory_stream 12 %" in looker.get(PLACE).root.text
+
+
 def test_what_it_refuses_is_told_in_its_own_words(town: Town, looker: Visitor) -> None:
     listener = a_listener(town.system, a_balancer(town.system))
     refuse(town, listener, "error adding listener: <b>cannot bind</b>")

@@ -1,8 +1,13 @@
 """What an Envoy starts with: where to ask, and no secret."""
 
 import json
+from functools import partial
 
-from ostiary.envoy.bootstrap import bootstrap
+import ostiary.envoy.bootstrap
+from ostiary.envoy import overload
+
+MIB = 1024 * 1024
+bootstrap = partial(ostiary.envoy.bootstrap.bootstrap, max_heap=100 * MIB)
 
 
 def test_everything_is_asked_for_over_one_stream_and_waited_for() -> None:
@@ -21,7 +26,35 @@ def test_no_port_is_open_but_what_listeners_ask_for() -> None:
 def test_it_says_who_asks_and_how_much_it_takes_on() -> None:
     made = json.loads(bootstrap("n1", "/run/ads.sock", "/run/access.sock", "/run/admin.sock", max_connections=7))
     assert made["node"] == {"id": "n1", "cluster": "ostiary"}
-    assert made["overload_manager"]["resource_monitors"][0]["typed_config"]["max_active_downstream_connections"] == "7"
+    heap, connections = (one["typed_config"] for one in made["overload_manager"]["resource_monitors"])
+    assert connections["max_active_downstream_connections"] == "7"
+    assert overload.max_heap(made) == 100 * MIB
+    assert overload.used(25, 100 * MIB) == 50 * MIB, "Envoy says 25 of 100 of twice the bound"
+    assert heap["max_heap_size_bytes"] == str(200 * MIB)
+
+
+def test_who_holds_most_loses_it_before_anybody_else_is_refused_and_goes_on_losing_it_above_the_bound() -> None:
+    made = json.loads(bootstrap("n1", "/run/ads.sock", "/run/access.sock", "/run/admin.sock"))["overload_manager"]
+    begins, ends = {}, {}
+    for action in made["actions"]:
+        (trigger,) = action["triggers"]
+        told = trigger.get("scaled") or {"scaling_threshold": trigger["threshold"]["value"]}
+        name = action["name"].removeprefix(overload.ACTION)
+        begins[name], ends[name] = told["scaling_threshold"] * 2, told.get("saturation_threshold", 0) * 2
+    assert min(begins, key=begins.__getitem__) == "reset_high_memory_stream"
+    assert begins["reduce_timeouts"] < begins["disable_http_keepalive"] < begins["stop_accepting_requests"]
+    assert begins["stop_accepting_requests"] < begins["stop_accepting_connections"] < 1
+    assert ends["reset_high_memory_stream"] == 2, "at its end it stands still, and Envoy resets nobody any more"
+
+
+def test_the_keeper_can_look_and_stop_however_many_clients_are_connected() -> None:
+    made = json.loads(bootstrap("n1", "/run/ads.sock", "/run/access.sock", "/run/admin.sock"))
+    assert made["admin"]["ignore_global_conn_limit"] is True
+
+
+def test_an_envoy_that_was_started_without_a_bound_has_none() -> None:
+    assert overload.max_heap({}) is None
+    assert overload.max_heap({"overload_manager": {"resource_monitors": [{"name": overload.CONNECTIONS}]}}) is None
 
 
 def test_a_keeper_that_is_slow_holds_up_no_more_of_the_access_log_than_so_many_batches() -> None:

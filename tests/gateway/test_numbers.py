@@ -84,6 +84,18 @@ def test_a_listener_has_what_its_address_and_its_traffic_count() -> None:
     assert found.keys() == {"a", "b"}
 
 
+def test_what_was_let_go_of_is_told_of_all_listeners_of_clients_together() -> None:
+    counted = {
+        "envoy.overload_actions.reset_high_memory_stream.count": 7,
+        "http.listener/a.downstream_rq_overload_close": 2,
+        "http.listener/b.downstream_rq_overload_close": 3,
+        "listener.0.0.0.0_443.downstream_global_cx_overflow": 4,
+        "listener.admin.downstream_global_cx_overflow": 100,
+    }
+    assert numbers.shed(counted) == {"streams_reset": 7, "requests_refused": 5, "connections_refused": 4}
+    assert numbers.shed({}) == {"streams_reset": 0, "requests_refused": 0, "connections_refused": 0}
+
+
 def test_only_what_is_read_is_asked_for() -> None:
     assert [name for name in COUNTED if not re.search(numbers._FILTER, name)] == []
     assert [name for name in OTHERS if re.search(numbers._FILTER, name)] == []

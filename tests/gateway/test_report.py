@@ -66,3 +66,14 @@ def test_a_listener_counts_what_its_address_and_its_traffic_count() -> None:
 @pytest.mark.parametrize(("said", "seconds"), [("4s", 4.0), ("0.5s", 0.5), (None, None), ("later", None)])
 def test_how_long_envoy_has_run(said: str | None, seconds: float | None) -> None:
     assert report.seconds(said) == seconds
+
+
+def test_memory_is_told_with_its_bound_and_what_is_done_against_more() -> None:
+    counted = {
+        "overload.envoy.resource_monitors.fixed_heap.pressure": 45,  # hundredths of twice the bound
+        "overload.envoy.overload_actions.reset_high_memory_stream.scale_percent": 15,
+        "overload.envoy.overload_actions.stop_accepting_requests.scale_percent": 0,
+        "overload.envoy.resource_monitors.global_downstream_max_connections.pressure": 1,
+    }
+    assert report.memory(counted, 1000) == {"limit": 1000, "used": 900, "acting": {"reset_high_memory_stream": 15}}
+    assert report.memory(counted, None) is None, "an Envoy that was started before there were bounds"

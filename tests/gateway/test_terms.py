@@ -126,6 +126,9 @@ def test_what_was_lost_has_no_verdict() -> None:
         ("request", {"method": "GET", "details": "no_healthy_upstream"}, None),
         ("request", {"details": "http1.codec_error"}, "bad_request"),
         ("request", {"method": "GET", "details": "path_normalization_failed"}, "bad_request"),
+        ("request", {"method": "GET", "details": "overload", "status": "503"}, "overloaded"),
+        ("request", {"method": "GET", "details": "overload", "status": "503", "flags": "OM"}, None),  # the member's 503, cut off
+        ("request", {"method": "GET", "details": "overload", "status": "200", "flags": "OM"}, None),
         ("request", {"unclear": "…", "details": "via_upstream"}, None),
         ("connection", {"tls": "TLSv1.3"}, None),
         ("connection", {"failure": "no"}, None),  # that has a reason of its own
@@ -136,6 +139,16 @@ def test_what_envoy_ends_before_anything_is_decided_is_let_in_by_nobody(
     kind: Kind, record: dict[str, str], reason: str | None
 ) -> None:
     assert terms.turned_away(kind, record, is_tls=True) == reason
+
+
+def test_a_request_that_was_ended_for_what_it_held_was_let_in_and_has_the_reason() -> None:
+    record = {"method": "GET", "details": "overload", "status": "200", "flags": "OM"}
+    assert terms.ended_early("request", record) == "overloaded"
+    assert terms.ended_early("request", record | {"status": "503", "flags": "UF,OM"}) == "overloaded"
+    assert terms.ended_early("request", {"details": "overload", "status": "503"}) is None
+    assert terms.ended_early("request", {"details": "via_upstream", "status": "200"}) is None
+    said = told(ended="overloaded", **record)
+    assert (said["ostiary.verdict"], said["ostiary.reason"]) == ("admitted", "overloaded")
 
 
 def test_a_connection_without_tls_is_none_that_failed() -> None:

@@ -152,6 +152,13 @@ def test_restarts_and_ended_streams_are_added_up_over_keepers(system: System) ->
     assert families["ostiary_gateway_streams_ended"].samples == ((("g1", "expired"), 4.0), (("g1", "revoked"), 4.0))
 
 
+def test_what_was_let_go_of_for_want_of_memory_is_added_up_over_envoys(system: System) -> None:
+    for run, shed in ((1, {"streams_reset": 3}), (2, {"streams_reset": 1, "requests_refused": 4}), (2, {"streams_reset": 2})):
+        told_numbers(system, "g1", {}, run=run, whole={"shed": shed})
+    samples = dict(listed(system)["ostiary_gateway_shed"].samples)
+    assert samples == {("g1", "streams_reset"): 5.0, ("g1", "requests_refused"): 4.0}
+
+
 def test_a_listener_that_is_gone_goes_on_where_it_was_when_it_comes_back(system: System) -> None:
     told_numbers(system, "g1", {"a": {"requests": 5, "connections_active": 2}})
     told_numbers(system, "g1", {}, gone=["a"])

@@ -155,7 +155,7 @@ class Engine:
         self._server.add_insecure_port(f"unix:{ads}")
         self._server.start()
         config = self.folder / "bootstrap.json"
-        config.write_text(bootstrap("test", str(ads), str(self.access_log), str(self.admin)))
+        config.write_text(bootstrap("test", str(ads), str(self.access_log), str(self.admin), max_heap=1 << 30))
         command = [str(binary()), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "info"]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

@@ -30,6 +30,17 @@ class StreamsItem(Data):
     unable: str | None
 
 
+class MemoryItem(Data):
+    """What its Envoy may take and takes, in octets.
+
+    `acting` is what it does against taking more, such as `stop_accepting_requests`, each in hundredths.
+    """
+
+    limit: int
+    used: int
+    acting: dict[str, int]
+
+
 class ExportItem(Data):
     """Where it sends its access record: entries sent and dropped; the time of the oldest that waits; since when it fails, why."""
 
@@ -54,6 +65,7 @@ class GatewayItem(Data):
     stale_since: datetime | None
     stale: tuple[StaleItem, ...]
     streams: StreamsItem | None
+    memory: MemoryItem | None
     exports: tuple[ExportItem, ...]
     recording_error: str | None
 
@@ -97,6 +109,7 @@ def _shown(gateway: GatewayState) -> dict[str, Any]:
         "stale_since": min((zulu_time(one.since) for one in gateway.stale), default=None),
         "stale": [_stale(one) for one in gateway.stale],
         "streams": None if gateway.streams is None else asdict(gateway.streams),
+        "memory": None if gateway.memory is None else asdict(gateway.memory),
         "exports": [_export(one) for one in gateway.exports],
         "recording_error": gateway.recording_error,
     }

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ostiary import loading
+from ostiary import loading, room
 from ostiary.cli import (
     clients,
     denials,
@@ -97,6 +97,16 @@ Workers = Annotated[
         help="Threads of Envoy that serve clients; 0: one for each processor. Holds from the next start of Envoy.",
     ),
 ]
+GatewayMemory = Annotated[
+    int,
+    typer.Option(
+        room.OPTION,
+        envvar="OSTIARY_GATEWAY_MEMORY_MIB",
+        min=0,
+        help="MiB that Envoy may take, such as 2048; 0: half of what there is. Rather than take more, it ends what holds most, "
+        "then refuses. Holds from the next start of Envoy.",
+    ),
+]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error", "critical"],
     typer.Option("--log-level", envvar="OSTIARY_LOG_LEVEL", help="What is written: this and above. debug: reading requests too."),
@@ -133,6 +143,7 @@ def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
     console_names: ConsoleNames = None,
     console_client_authentication: ConsoleAuthentication = "OPTIONAL",
     workers: Workers = 0,
+    gateway_memory_mib: GatewayMemory = 0,
     access_log_max_mib: recording.MaxMib = recording.USUAL_MIB,
     access_log_max_age: recording.MaxAge = recording.USUAL_MAX_AGE,
     access_log_keep: recording.Keep = recording.USUAL_KEEP,
@@ -144,6 +155,8 @@ def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
     """Run the control plane and a gateway beside it.
 
     Example: `ostiary up --data-dir /var/lib/ostiary --listen 127.0.0.1:9876`
+
+    Example: `ostiary up --workers 4 --gateway-memory-mib 2048`
 
     Example: `ostiary up --log-format json --log-level debug`
 
@@ -168,6 +181,7 @@ def up(  # noqa: PLR0913, PLR0917 (each of them is an option)
                 access_log_max_mib, access_log_max_age, access_log_keep, access_log_keep_files, access_log_export
             ),
             workers=workers,
+            gateway_memory_mib=gateway_memory_mib,
         ),
         log_level=log_level,
         log_form=None if log_format == "auto" else log_format,
@@ -202,6 +216,7 @@ def demo(  # noqa: PLR0913, PLR0917 (each of them is an option)
     console_names: ConsoleNames = None,
     console_client_authentication: ConsoleAuthentication = "OPTIONAL",
     workers: Workers = 0,
+    gateway_memory_mib: GatewayMemory = 0,
     access_log_max_mib: recording.MaxMib = recording.USUAL_MIB,
     access_log_max_age: recording.MaxAge = recording.USUAL_MAX_AGE,
     access_log_keep: recording.Keep = recording.USUAL_KEEP,
@@ -228,6 +243,7 @@ def demo(  # noqa: PLR0913, PLR0917 (each of them is an option)
             access_log_max_mib, access_log_max_age, access_log_keep, access_log_keep_files, access_log_export
         ),
         workers=workers,
+        gateway_memory_mib=gateway_memory_mib,
     )
     run(settings, port)
 

@@ -58,6 +58,13 @@ def _every(visit: "Visit") -> Iterator[Alarm]:
             len(raised.allowing),
         )
         yield Alarm(text, "/console/authorities", visit.say(_("See the CA certificates")))
+    if raised.short_of_memory:
+        text = visit.say_many(
+            "%(count)s gateway has no memory to spare: it ends requests that hold much, and refuses others.",
+            "%(count)s gateways have no memory to spare: they end requests that hold much, and refuse others.",
+            len(raised.short_of_memory),
+        )
+        yield Alarm(text, "/console/gateways", visit.say(_("See the gateways")))
     for one in raised.refused:
         text = visit.say(_("The engine refuses listener %(name)s: %(why)s"), name=one.name, why=one.why[:_WORDS])
         place = "edit" if visit.can("listener:update") else ""

@@ -6,12 +6,11 @@ from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
 from envoy.config.core.v3 import address_pb2, backoff_pb2, base_pb2, config_source_pb2, grpc_service_pb2, protocol_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
-from envoy.config.overload.v3 import overload_pb2
-from envoy.extensions.resource_monitors.downstream_connections.v3 import downstream_connections_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import json_format, struct_pb2
 
 from ostiary.envoy import records, wire
+from ostiary.envoy.overload import overload_manager
 
 KEEPER: Final = "keeper"
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -20,11 +19,14 @@ _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _BATCHES: Final = 64
 
 
-def bootstrap(node_id: str, ads_socket: str, access_log_socket: str, admin_socket: str, *, max_connections: int = 50_000) -> str:
+def bootstrap(
+    node_id: str, ads_socket: str, access_log_socket: str, admin_socket: str, *, max_heap: int, max_connections: int = 50_000
+) -> str:
     """The start-up configuration as JSON, for `envoy -c FILE.json`. It holds no secret: those come over the socket.
 
     The sockets are paths of Unix sockets (at most 107 bytes: sun_path of unix(7)).
-    `max_connections` bounds open client connections over all listeners; more are closed as they come.
+    `max_heap` is how much memory it may take, in octets; `max_connections` bounds open client connections over all listeners:
+    more are closed as they come (`envoy.overload`).
     """
     message = bootstrap_pb2.Bootstrap(
         node=base_pb2.Node(id=node_id, cluster="ostiary"),
@@ -34,8 +36,9 @@ def bootstrap(node_id: str, ads_socket: str, access_log_socket: str, admin_socke
         dynamic_resources=bootstrap_pb2.Bootstrap.DynamicResources(
             ads_config=_stream(), cds_config=wire.ads(), lds_config=wire.ads()
         ),
-        admin=bootstrap_pb2.Admin(address=_pipe(admin_socket, mode=0o600)),
-        overload_manager=_limits(max_connections),
+        # Whatever clients do, the keeper can look, drain and stop.
+        admin=bootstrap_pb2.Admin(address=_pipe(admin_socket, mode=0o600), ignore_global_conn_limit=True),
+        overload_manager=overload_manager(max_heap, max_connections),
         layered_runtime=_runtime(),
     )
     # Most statistics of a listener or pool are never touched; this makes them when they are.
@@ -102,14 +105,3 @@ def _runtime() -> Any:
     # operators write; they cannot write any here, and what they can write is limited (ostiary.model.patterns).
     layer = struct_pb2.Struct(fields={"re2.max_program_size.error_level": struct_pb2.Value(number_value=20_000)})
     return bootstrap_pb2.LayeredRuntime(layers=[bootstrap_pb2.RuntimeLayer(name="ostiary", static_layer=layer)])
-
-
-def _limits(max_connections: int) -> Any:
-    monitor = downstream_connections_pb2.DownstreamConnectionsConfig(max_active_downstream_connections=max_connections)
-    return overload_pb2.OverloadManager(
-        resource_monitors=[
-            overload_pb2.ResourceMonitor(
-                name="envoy.resource_monitors.global_downstream_max_connections", typed_config=wire.packed(monitor)
-            )
-        ]
-    )

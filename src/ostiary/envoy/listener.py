@@ -12,8 +12,11 @@ from ostiary.envoy.filter_chain import filter_chain
 from ostiary.model.desired import DesiredListener
 from ostiary.model.pool import Pool
 
-# Enough for every request header block; a client that does not read makes us hold no more (Envoy's advice for an edge).
-BUFFER = 32 * 1024
+# What is held for a client that does not read, or of what it sends; Envoy's own is 1 MiB, its advice for an edge 32 KiB. So it
+# stopped and went on so often that a body of 1 MB cost 1.25 (HTTP/1.1) and 1.35 times (HTTP/2) bare Envoy's CPU in a quiet
+# run, up to 1.9 and 2.5 in a busy one; with this and `cluster._BUFFER` 1.14 and 1.06. What all clients together make us hold
+# is bounded by envoy.overload (docs/decisions/0035-a-bound-on-memory.md).
+BUFFER = 512 * 1024
 
 
 def listener(desired: DesiredListener, pool: Pool | None) -> Any:

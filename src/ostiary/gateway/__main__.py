@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--drain-seconds", type=int, default=10, help="how long to wait for clients to finish before stopping")
     parser.add_argument("--workers", type=int, default=0, help="Envoy's worker threads; 0 is one for each processor")
+    parser.add_argument("--memory-mib", type=int, default=0, help="what Envoy may take; 0 is half of what there is")
     parser.add_argument("--log-level", choices=sorted(logs.LEVELS), default="info")
     given = parser.parse_args()
     hardening.keep_memory_off_disk()
@@ -28,7 +29,7 @@ def main() -> int:
     try:
         paths.prepare()
         with lock.held(paths):
-            asyncio.run(keeper.run(paths, given.drain_seconds, given.workers))
+            asyncio.run(keeper.run(paths, given.drain_seconds, given.workers, given.memory_mib))
     except Refusal as refusal:
         sys.stderr.write(f"ostiary gateway: {refusal}\n")
         return 1

@@ -96,6 +96,8 @@ class AccessLog:
             self._denied.note(listener_id, _STAGES[kind], refused, record, began, pem)
         elif early is not None:
             entry["refused"] = early
+        elif (ended := terms.ended_early(kind, record)) is not None:
+            entry["ended"] = ended
         entry |= record
         if is_news:
             self._journal.add(entry)

@@ -38,7 +38,7 @@ def alive(data_dir: Path) -> bool:
     return lock.is_held(Paths(data_dir))
 
 
-def ensure_running(data_dir: Path, drain_seconds: int = 10, workers: int = 0) -> Adopted | Started:
+def ensure_running(data_dir: Path, drain_seconds: int = 10, workers: int = 0, memory_mib: int = 0) -> Adopted | Started:
     """See that a keeper runs. It outlives us. Raises `Unavailable` with its last words if it does not start.
 
     What it is told holds for what it starts: a keeper that runs already, or an Envoy that it adopts, stays as it is.
@@ -47,7 +47,7 @@ def ensure_running(data_dir: Path, drain_seconds: int = 10, workers: int = 0) ->
     paths.prepare()
     if lock.is_held(paths):
         return _adopted(paths)
-    child = _start(paths, drain_seconds, workers)
+    child = _start(paths, drain_seconds, workers, memory_mib)
     deadline = time.monotonic() + _TIME_TO_START
     while time.monotonic() < deadline:
         if child.poll() is not None:
@@ -84,12 +84,12 @@ def _adopted(paths: Paths) -> Adopted:
     return Adopted(process.pid)
 
 
-def _start(paths: Paths, drain_seconds: int, workers: int) -> subprocess.Popen[bytes]:
+def _start(paths: Paths, drain_seconds: int, workers: int, memory_mib: int) -> subprocess.Popen[bytes]:
     if paths.keeper_log.exists() and paths.keeper_log.stat().st_size > _LARGEST_LOG:
         paths.keeper_log.replace(paths.keeper_log.with_suffix(".log.1"))
     words = [sys.executable, "-P", "-m", "ostiary.gateway"]
     words += ["--data-dir", str(paths.data_dir.resolve()), "--drain-seconds", str(drain_seconds)]
-    words += ["--workers", str(workers)]
+    words += ["--workers", str(workers), "--memory-mib", str(memory_mib)]
     with paths.keeper_log.open("ab") as log:
         child = subprocess.Popen(  # noqa: S603 (our own program and words)
             words, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -7,6 +7,7 @@ reads would stop it in the middle of a line.
 import asyncio
 import contextlib
 import importlib.metadata
+import json
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Final
 
 import structlog
 
+from ostiary import room
+from ostiary.envoy import overload
 from ostiary.envoy.bootstrap import bootstrap
 from ostiary.errors import Unavailable
 from ostiary.gateway import pids
@@ -40,10 +43,14 @@ def binary() -> Path:
 
 @dataclass(frozen=True)
 class Engine:
-    """A running Envoy. `child` is set when this keeper started it: then it has to be waited for."""
+    """A running Envoy. `child` is set when this keeper started it: then it has to be waited for.
+
+    `max_heap` is what it may take, in octets, whoever started it and however long ago; None where nothing bounds it.
+    """
 
     process: Process
     child: subprocess.Popen[bytes] | None
+    max_heap: int | None
 
     async def ended(self) -> int | None:
         """Wait for its end; the exit status, negative for a signal, None if it was not our child."""
@@ -53,24 +60,24 @@ class Engine:
         return status
 
 
-async def find_or_start(paths: Paths, node_id: str, drain_seconds: int, workers: int) -> tuple[Engine, bool]:
+async def find_or_start(paths: Paths, node_id: str, drain_seconds: int, workers: int, memory_mib: int) -> tuple[Engine, bool]:
     """The Envoy of this data directory, and whether it was there already. Only for the holder of the keeper's lock."""
     process = pids.read(paths.envoy_pid)
     if process is not None:
         if await _answers(paths, node_id, process):
-            return Engine(process, None), True
+            return Engine(process, None, _max_heap(paths)), True
         # It is ours (the pid file is private and the start time fits), holds our ports, and cannot be spoken to.
         _log.warning("an Envoy of ours does not answer; ending it", pid=process.pid)
         process.send(signal.SIGKILL)
         await process.ended()
         process.close()
-    return _start(paths, node_id, drain_seconds, workers), False
+    return _start(paths, node_id, drain_seconds, workers, memory_mib), False
 
 
 def running(paths: Paths) -> Engine | None:
     """The Envoy of this data directory, whoever started it."""
     process = pids.read(paths.envoy_pid)
-    return Engine(process, None) if process else None
+    return Engine(process, None, _max_heap(paths)) if process else None
 
 
 async def stop(engine: Engine, paths: Paths, drain_seconds: float) -> None:
@@ -104,10 +111,16 @@ async def _answers(paths: Paths, node_id: str, process: Process) -> bool:
     return False
 
 
-def _start(paths: Paths, node_id: str, drain_seconds: int, workers: int) -> Engine:
+def _start(paths: Paths, node_id: str, drain_seconds: int, workers: int, memory_mib: int) -> Engine:
     paths.admin_socket.unlink(missing_ok=True)
     paths.envoy_config.write_text(
-        bootstrap(node_id, str(paths.keeper_socket), str(paths.access_log_socket), str(paths.admin_socket))
+        bootstrap(
+            node_id,
+            str(paths.keeper_socket),
+            str(paths.access_log_socket),
+            str(paths.admin_socket),
+            max_heap=room.for_envoy(memory_mib),
+        )
     )
     words = [
         str(binary()),
@@ -130,4 +143,11 @@ def _start(paths: Paths, node_id: str, drain_seconds: int, workers: int) -> Engi
             words, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     pids.write(paths.envoy_pid, child.pid)
-    return Engine(pids.of(child.pid), child)
+    return Engine(pids.of(child.pid), child, _max_heap(paths))
+
+
+def _max_heap(paths: Paths) -> int | None:
+    """From the file that it was started with: an Envoy that was adopted may have been told something else than we were."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        return overload.max_heap(json.loads(paths.envoy_config.read_bytes()))
+    return None

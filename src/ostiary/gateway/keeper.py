@@ -59,11 +59,12 @@ _REHEARSED_OF_A_KIND: Final = 2_000
 class Keeper:
     """One gateway's keeper. `run` returns once Envoy has been drained and stopped after `stop`."""
 
-    def __init__(self, paths: Paths, drain_seconds: int, workers: int) -> None:
+    def __init__(self, paths: Paths, drain_seconds: int, workers: int, memory_mib: int) -> None:
         self.stop = asyncio.Event()
         self._paths = paths
         self._drain_seconds = drain_seconds
         self._workers = workers
+        self._memory_mib = memory_mib
         self._gateway_id = _gateway_id(paths)
         self._last_good = LastGood(paths.last_good, paths.gateway_key)
         self._ledger = Ledger(self._last_good.load())
@@ -149,7 +150,7 @@ class Keeper:
         while True:
             try:
                 self._engine, adopted = await engine.find_or_start(
-                    self._paths, self._gateway_id, self._drain_seconds, self._workers
+                    self._paths, self._gateway_id, self._drain_seconds, self._workers, self._memory_mib
                 )
             except OSError as err:
                 self._last_error = f"Envoy cannot be started: {err}"
@@ -352,7 +353,7 @@ class Keeper:
             told |= self._record.told()
             told |= report.streams(len(self._streams), self._streams.cut, self._ending.unable)
             with contextlib.suppress(NoAnswer):
-                told |= await report.measured(envoy)
+                told |= await report.measured(envoy, self._engine.max_heap if self._engine else None)
                 self._access_log.dropped(told["records_dropped"])
             if self._reports.full():
                 self._reports.get_nowait()  # nobody took it; it is old news
@@ -371,11 +372,11 @@ class Keeper:
                 _log.error("the last good configuration cannot be saved", reason=str(err))
 
 
-async def run(paths: Paths, drain_seconds: int, workers: int) -> None:
+async def run(paths: Paths, drain_seconds: int, workers: int, memory_mib: int) -> None:
     """Be the keeper until SIGTERM or SIGINT. Only for the holder of the lock."""
     engine.binary()  # so that a missing one is one clear line, not a loop
     sys.setswitchinterval(_SWITCH)  # threads that send the record on must not hold up what serves Envoy
-    keeper = Keeper(paths, drain_seconds, workers)
+    keeper = Keeper(paths, drain_seconds, workers, memory_mib)
     logs.always(gateway=_gateway_id(paths))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

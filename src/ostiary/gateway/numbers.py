@@ -15,12 +15,19 @@ from ostiary.model.numbers import CLASSES, COUNTERS, GAUGES, HANDSHAKE_FAILURES,
 
 _NAME: Final = "listener/"  # as `envoy.names.listener` has it; a keeper does not load what that stands on
 _CERTIFICATE: Final = r"ssl\.certificate\.identity/.*\.expiration_unix_time_seconds"
+# What was ended or refused for want of memory or room, by what it was.
+_SHED: Final = {"envoy.overload_actions.reset_high_memory_stream.count": "streams_reset"}
+_SHED_BY_EACH: Final = {
+    r"http\.listener/[^.]*\.downstream_rq_overload_close": "requests_refused",
+    r"listener\.[^a].*\.downstream_global_cx_overflow": "connections_refused",
+}
 _FILTER: Final = (
     rf"^(listener\..*\.(downstream_cx_(total|active)|ssl\.(handshake|{'|'.join(HANDSHAKE_FAILURES)})|{_CERTIFICATE})"
     r"|(http|tcp)\.listener/[^.]*\.(downstream_cx_([rt]x_bytes_)?total|downstream_cx_drain_close|downstream_rq_(total|[1-5]xx))"
     r"|http\.listener/[^.]*\.rq_total"
     r"|[a-z_]+\.listener/[^.]*\.limited_connections"
     r"|listener_manager\.total_listeners_draining"
+    rf"|{'|'.join(map(re.escape, _SHED))}|{'|'.join(_SHED_BY_EACH)}"
     r"|access_logs\.open_telemetry_access_log\.logs_dropped)$"
 )
 _LATENCY: Final = r"^http\.listener/[^.]*\.downstream_rq_time$"
@@ -63,17 +70,26 @@ class Numbers:
             self._told.pop(one, None)
 
 
-async def measured(envoy: Admin) -> tuple[dict[str, Told], dict[str, float], float | None]:
+async def measured(envoy: Admin) -> tuple[dict[str, Told], dict[str, Any], float | None]:
     """What Envoy counts at each listener and as a whole, and how many seconds it has run. Raises `admin.NoAnswer`."""
     info = await envoy.info()
     listening = await envoy.listeners()
     counted = await envoy.counters(_FILTER)
     latency = read_latency(await envoy.text("/stats/prometheus", {"usedonly": "", "filter": _LATENCY}))
-    whole: dict[str, float] = {
+    whole: dict[str, Any] = {
+        "shed": shed(counted),
         "listeners_draining": counted.get("listener_manager.total_listeners_draining", 0),
         "records_dropped": counted.get("access_logs.open_telemetry_access_log.logs_dropped", 0),
     }
     return of_listeners(listening, counted, latency), whole, report.seconds(info.get("uptime_current_epoch"))
+
+
+def shed(counted: Mapping[str, int]) -> dict[str, int]:
+    """What Envoy ended or refused because it had too much, since it started."""
+    found = {what: counted.get(name, 0) for name, what in _SHED.items()}
+    for pattern, what in _SHED_BY_EACH.items():
+        found[what] = sum(value for name, value in counted.items() if re.fullmatch(pattern, name))
+    return found
 
 
 def of_listeners(

@@ -1,11 +1,13 @@
 """What a keeper tells its control plane: how Envoy is, how the members are, what the listeners count."""
 
 import os
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
+from ostiary.envoy import overload
 from ostiary.gateway.admin import Admin
 from ostiary.gateway.stale import Stale
 from ostiary.model.numbers import HANDSHAKE_FAILURES
@@ -13,12 +15,14 @@ from ostiary.model.numbers import HANDSHAKE_FAILURES
 _FILTER: Final = (
     rf"^(listener\..*(downstream_cx_(total|active)|\.ssl\.(handshake|{'|'.join(HANDSHAKE_FAILURES)}))"
     r"|(http|tcp)\.listener/.*(downstream_(cx_([rt]x_bytes_)?total|rq_(total|[45]xx))|\.rq_total)"
+    r"|overload\..*\.(pressure|scale_percent)"
     r"|access_logs\.open_telemetry_access_log\.logs_dropped)$"
 )
+_SHARE: Final = re.compile(rf"overload\.{re.escape(overload.ACTION)}([a-z_]+)\.scale_percent")
 
 
-async def measured(envoy: Admin) -> dict[str, Any]:
-    """What a living Envoy says. Raises `admin.NoAnswer`."""
+async def measured(envoy: Admin, max_heap: int | None) -> dict[str, Any]:
+    """What a living Envoy says, which may take `max_heap` octets. Raises `admin.NoAnswer`."""
     info = await envoy.info()
     counted = await envoy.counters(_FILTER)
     return {
@@ -28,6 +32,20 @@ async def measured(envoy: Admin) -> dict[str, Any]:
         "members": members(await envoy.clusters()),
         "listeners": listeners(await envoy.listeners(), counted),
         "records_dropped": counted.get("access_logs.open_telemetry_access_log.logs_dropped", 0),
+        "memory": memory(counted, max_heap),
+    }
+
+
+def memory(counted: dict[str, int], max_heap: int | None) -> dict[str, Any] | None:
+    """How much it may take, what it takes, both in octets; and what it does against more, each in hundredths."""
+    if max_heap is None:
+        return None
+    pressure = counted.get(f"overload.{overload.HEAP}.pressure", 0)
+    found = ((_SHARE.fullmatch(name), value) for name, value in counted.items())
+    return {
+        "limit": max_heap,
+        "used": overload.used(pressure, max_heap),
+        "acting": {match[1]: value for match, value in found if match is not None and value > 0},
     }
 
 

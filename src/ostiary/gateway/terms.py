@@ -17,6 +17,9 @@ LONGEST: Final = 1024  # characters of any one text but a certificate, which may
 BAD_REQUEST: Final = "bad_request"
 """The reason where Envoy itself turned a request down before anything was judged: it could not be read as one."""
 
+OVERLOADED: Final = "overloaded"
+"""The reason where the gateway had too much to do: it took no more requests, or ended one that held much memory."""
+
 Type = Literal["time", "text", "number", "seconds", "yes or no"]
 
 TIMESTAMP: Final = "timestamp"
@@ -115,6 +118,7 @@ _AS_IT_IS: Final[Mapping[str, str]] = {
     "unclear": "ostiary.unclear",
 }
 _WHOLE: Final[Mapping[str, str]] = {
+    "ended": REASON,
     "certificate": CERTIFICATE,
     "count": "ostiary.count",
     "until": "ostiary.until",
@@ -221,15 +225,31 @@ _UNJUDGED: Final = frozenset(
         "low_version",
         "missing_host_header",
         "missing_path_rejected",
-        "overload",
         "path_normalization_failed",
     }
 )
+
+
+_OVERLOAD: Final = "overload"
+_TAKES_NO_MORE: Final = "503"
+_RESET: Final = "OM"  # Envoy's flag of a stream that it ended, to be rid of what that held
+
+
+def ended_early(kind: records.Kind, record: records.Record) -> str | None:
+    """The reason where a request that was let in was ended, because it held much memory while there was none to spare."""
+    return OVERLOADED if kind == "request" and record.get("details") == _OVERLOAD and _was_judged(record) else None
+
+
+def _was_judged(record: records.Record) -> bool:
+    """Of what an overloaded Envoy ended: whether it had been let in by then. Requests that it does not take get a 503."""
+    return record.get("status") != _TAKES_NO_MORE or _RESET in record.get("flags", "").split(",")
 
 
 def turned_away(kind: records.Kind, record: records.Record, *, is_tls: bool) -> str | None:
     """The reason where Envoy itself ended it before anything could be decided, so that nobody let it in; else None."""
     if kind == "connection":
         return TLS_FAILED if is_tls and not record.keys() & {"tls", "failure"} else None
+    if record.get("details") == _OVERLOAD and not _was_judged(record):
+        return OVERLOADED
     is_request = "method" in record or "unclear" in record
     return None if is_request and record.get("details") not in _UNJUDGED else BAD_REQUEST

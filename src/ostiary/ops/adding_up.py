@@ -62,6 +62,7 @@ class Told:
     gone: tuple[str, ...]
     records_dropped: float
     listeners_draining: float
+    shed: Mapping[str, float]
     keeper: int
     restarts: float
     streams_ended: Mapping[str, float]
@@ -80,6 +81,7 @@ class Gateway:
     gone: dict[str, datetime] = field(default_factory=dict)
     listeners_draining: float = 0.0
     records_dropped: Growing = field(default_factory=lambda: Growing.of(1))
+    shed: dict[str, Growing] = field(default_factory=dict)  # ended or refused for want of memory or room, by what it was
     restarts: Growing = field(default_factory=lambda: Growing.of(1))
     streams_ended: dict[str, Growing] = field(default_factory=dict)
     is_news: bool = True
@@ -90,7 +92,7 @@ class Gateway:
         another = self.is_final or not is_same_run(self.run, self.uptime, told) or self.keeper != told.keeper
         self.is_final = False
         if not is_same_run(self.run, self.uptime, told):
-            for one in (*self.listeners.values(), self.records_dropped):
+            for one in (*self.listeners.values(), self.records_dropped, *self.shed.values()):
                 one.begin_again()
             self.gauges.clear()
         if self.keeper != told.keeper:
@@ -105,9 +107,10 @@ class Gateway:
         self.records_dropped.told([told.records_dropped])
         self.listeners_draining = told.listeners_draining
         self.restarts.told([told.restarts])
-        for reason, count in told.streams_ended.items():
-            if reason in self.streams_ended or len(self.streams_ended) < _MOST_REASONS:
-                self.streams_ended.setdefault(reason, Growing.of(1)).told([count])
+        for known, counts in ((self.streams_ended, told.streams_ended), (self.shed, told.shed)):
+            for reason, count in counts.items():
+                if reason in known or len(known) < _MOST_REASONS:
+                    known.setdefault(reason, Growing.of(1)).told([count])
         return another
 
     def _forget_those_gone(self, gone: Iterable[str], at: datetime) -> None:
@@ -133,6 +136,7 @@ class Gateway:
             "counters": list(COUNTERS),
             "listeners": {one: [growing.totals, growing.raw] for one, growing in self.listeners.items()},
             "records_dropped": [self.records_dropped.totals, self.records_dropped.raw],
+            "shed": {what: [one.totals, one.raw] for what, one in self.shed.items()},
             "restarts": [self.restarts.totals, self.restarts.raw],
             "streams_ended": {reason: [one.totals, one.raw] for reason, one in self.streams_ended.items()},
         }
@@ -160,7 +164,6 @@ def read(message: Mapping[str, Any]) -> Told:
     if len(listeners) > MOST_LISTENERS:
         raise Invalid("listeners", f"at most {MOST_LISTENERS} in one message")
     counters, gauges = _places(message.get("counters"), COUNTERS), _places(message.get("gauges"), GAUGES)
-    ended = keeper.get("streams_ended", {})
     return Told(
         run=int(_number(message.get("run"), "run")),
         uptime=_number(message.get("uptime") or 0, "uptime"),
@@ -171,12 +174,17 @@ def read(message: Mapping[str, Any]) -> Told:
         listeners_draining=_number(whole.get("listeners_draining", 0), "whole"),
         keeper=int(_number(keeper.get("pid"), "keeper")),
         restarts=_number(keeper.get("restarts", 0), "keeper"),
-        streams_ended={
-            reason: _number(count, "keeper")
-            for reason, count in (ended.items() if isinstance(ended, dict) else ())
-            if isinstance(reason, str) and _REASON.fullmatch(reason)
-        },
+        shed=_by_reason(whole.get("shed"), "whole"),
+        streams_ended=_by_reason(keeper.get("streams_ended"), "keeper"),
     )
+
+
+def _by_reason(told: Any, name: str) -> dict[str, float]:
+    return {
+        reason: _number(count, name)
+        for reason, count in (told.items() if isinstance(told, dict) else ())
+        if isinstance(reason, str) and _REASON.fullmatch(reason)
+    }
 
 
 def continued(document: dict[str, Any] | None, news: Told, at: datetime) -> Gateway:
@@ -199,6 +207,7 @@ def continued(document: dict[str, Any] | None, news: Told, at: datetime) -> Gate
             for one, kept in document["listeners"].items()
         }
         found.records_dropped = Growing(*document["records_dropped"])
+        found.shed = {what: Growing(*kept) for what, kept in document.get("shed", {}).items()}  # an older one wrote none
     if is_kept:
         found.restarts = Growing(*document["restarts"])
         found.streams_ended = {reason: Growing(*kept) for reason, kept in document["streams_ended"].items()}

@@ -27,6 +27,7 @@ class Alarms:
     """`refusing`: ids of listeners whose clients are refused because revocation lists have ended; `allowing`: let in still.
 
     `emergencies`: somebody does without others' approval. `unsent`: where an access record could not be sent for a while.
+    `short_of_memory`: gateways whose Envoy ends and refuses requests, lest it take more memory than it may.
     """
 
     no_gateway: bool = False
@@ -35,6 +36,7 @@ class Alarms:
     refused: tuple[RefusedListener, ...] = ()
     emergencies: tuple[BreakGlass, ...] = ()
     unsent: tuple[RecordExport, ...] = ()
+    short_of_memory: tuple[str, ...] = ()
 
 
 def raised(system: System, caller: Caller) -> Alarms:
@@ -50,6 +52,7 @@ def raised(system: System, caller: Caller) -> Alarms:
         refused=_refused(system),
         emergencies=break_glass.open_now(system),
         unsent=tuple(one for gateway in live for one in gateway.exports if _is_late(one, system.clock())),
+        short_of_memory=tuple(gateway.id for gateway in live if gateway.memory is not None and gateway.memory.is_short),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from ostiary.envoy import names
 from ostiary.measuring import OTHER, Distribution, Family, Labels
 from ostiary.model.numbers import CLASSES, COUNTERS, HANDSHAKE_FAILURES, LATENCIES
+from ostiary.ops import gateways
 from ostiary.ops.adding_up import Gateway
 from ostiary.ops.fleet import Gateway as Heard
 from ostiary.ops.system import System
@@ -106,6 +107,9 @@ def _of_engines(known: Iterable[tuple[str, Gateway]]) -> Iterator[Family]:
     yield family("ostiary_gateway_listeners_draining", "gauge", words, lambda one: one.listeners_draining)
     words = "Records of the access log that Envoy could not hand over."
     yield family("ostiary_gateway_records_dropped", "counter", words, lambda one: one.records_dropped.totals[0])
+    shed = (((one, what), its.totals[0]) for one, gateway in known for what, its in sorted(gateway.shed.items()))
+    words = "What was ended or refused for want of memory or room: streams_reset, requests_refused, connections_refused."
+    yield Family("ostiary_gateway_shed", "counter", words, ("gateway", "what"), tuple(shed))
     ended = (((one, reason), its.totals[0]) for one, gateway in known for reason, its in sorted(gateway.streams_ended.items()))
     words = "Long requests that were ended because their client may no longer, by reason."
     yield Family("ostiary_gateway_streams_ended", "counter", words, ("gateway", "reason"), tuple(ended))
@@ -128,10 +132,24 @@ def _of_keepers(heard: tuple[Heard, ...]) -> Iterator[Family]:
     yield family("ostiary_gateway_stale_lists", words, lambda one: _length(one.report.get("stale")))
     words = "Long requests that go on at a gateway, and end when their client may no longer."
     yield family("ostiary_gateway_streams_open", words, lambda one: _open(one.report.get("streams")))
+    yield from _of_memory(heard)
     yield from _of_exports(heard)
     about = tuple(((one.id, _word(one, "version"), _word(one, "keeper_version")), 1.0) for one in heard)
     words = "The versions that run at a gateway."
     yield Family("ostiary_gateway", "info", words, ("gateway", "engine_version", "keeper_version"), about)
+
+
+def _of_memory(heard: tuple[Heard, ...]) -> Iterator[Family]:
+    known = tuple((one.id, memory) for one in heard if (memory := gateways.memory(one.report.get("memory"))) is not None)
+    words = "Memory that a gateway's Envoy takes."
+    samples = tuple(((one,), float(memory.used)) for one, memory in known)
+    yield Family("ostiary_gateway_memory_used_bytes", "gauge", words, _GATEWAY, samples)
+    words = "Memory that it may take: before it takes more, it ends what holds most, and refuses."
+    samples = tuple(((one,), float(memory.limit)) for one, memory in known)
+    yield Family("ostiary_gateway_memory_limit_bytes", "gauge", words, _GATEWAY, samples)
+    words = "How far it does so, by what it does: 0 to 1, nothing where it does nothing."
+    acting = tuple(((one, what), share / 100) for one, memory in known for what, share in sorted(memory.acting.items()))
+    yield Family("ostiary_gateway_overload_ratio", "gauge", words, ("gateway", "action"), acting)
 
 
 def _of_exports(heard: tuple[Heard, ...]) -> Iterator[Family]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from math import isfinite
 from typing import Any, Final
 
@@ -12,6 +13,9 @@ from ostiary.ops.caller import Caller
 from ostiary.ops.fleet import Gateway, Wanted
 from ostiary.ops.system import System
 
+_MIB: Final = 1024 * 1024
+_MOST_ACTIONS: Final = 20
+_LONGEST_ACTION: Final = 64
 _LONGEST_UPTIME: Final = 10_000_000_000  # seconds; what is more is no uptime
 
 
@@ -31,6 +35,30 @@ class LongStreams:
     open: int
     ended: Mapping[str, int]
     unable: str | None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What an Envoy may take and takes, in octets; what it does against more (`envoy.overload`), each in hundredths."""
+
+    limit: int
+    used: int
+    acting: Mapping[str, int]
+
+    @property
+    def limit_mib(self) -> int:
+        """For people."""
+        return self.limit // _MIB
+
+    @property
+    def used_mib(self) -> int:
+        """For people."""
+        return self.used // _MIB
+
+    @property
+    def is_short(self) -> bool:
+        """Whether clients can notice; giving free memory back they cannot."""
+        return bool(self.acting.keys() - {"shrink_heap"})
 
 
 @dataclass(frozen=True)
@@ -67,6 +95,7 @@ class GatewayState:
     uptime: timedelta | None = None
     counters: Mapping[str, int] = field(default_factory=dict)  # of all its listeners together, since it started
     exports: tuple[RecordExport, ...] = ()
+    memory: Memory | None = None
     recording_error: str | None = None  # why it does not follow what was said about its access record
 
 
@@ -117,6 +146,7 @@ def _state(gateway: Gateway, wanted: Wanted | None) -> GatewayState:
         uptime=_uptime(gateway.report.get("uptime")),
         counters=_counters(gateway.report.get("listeners")),
         exports=tuple(_exports(gateway.report.get("exports"))),
+        memory=memory(gateway.report.get("memory")),
         recording_error=None if (error := gateway.report.get("recording_error")) is None else str(error),
     )
 
@@ -177,6 +207,15 @@ def _streams(told: Any) -> LongStreams | None:
         ended = {str(reason): int(count) for reason, count in told["ended"].items()}
         return LongStreams(int(told["open"]), ended, None if told["unable"] is None else str(told["unable"]))
     except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def memory(told: Any) -> Memory | None:
+    """What the keeper told of it, likewise; None where nothing bounds that Envoy."""
+    try:
+        acting = {str(what)[:_LONGEST_ACTION]: int(share) for what, share in islice(told["acting"].items(), _MOST_ACTIONS)}
+        return Memory(int(told["limit"]), int(told["used"]), acting)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 

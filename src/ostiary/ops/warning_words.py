@@ -53,6 +53,7 @@ WAYS: Final[Mapping[str, str]] = {
     "exception": _("Renew it, or be ready: such requests need a certificate after its end."),
     "token": _("Make another, and give it to whoever uses this one."),
     "no gateway": _("No gateway is connected: what is changed is not in force until one is."),
+    "short of memory": _("It ends requests that hold much, and refuses others: see who holds them, or give it more memory."),
     "lists ended, refusing": _("Revocation lists have ended: clients with certificates are refused."),
     "lists ended, allowing": _("Revocation lists have ended: certificates that were revoked since may still be let in."),
     "listener refused": _("The engine refuses this listener: change it, or go back to an earlier revision."),

@@ -379,6 +379,8 @@ def _alarms(system: System) -> Iterator[Thing]:
     raised = alarms.raised(system, SYSTEM)
     if raised.no_gateway:
         yield Thing(kind="GATEWAY", id="none", name="", way="no gateway", place="/console/gateways")
+    for gateway_id in raised.short_of_memory:
+        yield Thing(kind="GATEWAY", id=f"{gateway_id}/memory", name=gateway_id, way="short of memory", place="/console/gateways")
     with system.store.read() as reader:
         called = names.of(reader, LISTENER, [*raised.refusing, *raised.allowing])
     for one in raised.refusing:
