@@ -61,3 +61,10 @@ def test_a_keeper_that_is_slow_holds_up_no_more_of_the_access_log_than_so_many_b
     made = json.loads(bootstrap("n1", "/run/ads.sock", "/run/access.sock", "/run/admin.sock"))
     (collector,) = [one for one in made["static_resources"]["clusters"] if one["name"] == "access-log"]
     assert collector["circuit_breakers"]["thresholds"] == [{"max_pending_requests": 64, "max_requests": 64}]
+
+
+def test_only_statistics_that_somebody_reads_are_kept_where_it_is_said_which() -> None:
+    sockets = ("/run/ads.sock", "/run/access.sock", "/run/admin.sock")
+    kept = json.loads(bootstrap("n1", *sockets, counted=("^a$", "^b$")))["stats_config"]["stats_matcher"]["inclusion_list"]
+    assert [each["safe_regex"]["regex"] for each in kept["patterns"]] == ["^a$", "^b$"]
+    assert "stats_config" not in json.loads(bootstrap("n1", *sockets))

@@ -1,5 +1,6 @@
 """What an Envoy knows before it has heard anything: where to ask, where its admin interface is, and how much it may take on."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from envoy.config.bootstrap.v3 import bootstrap_pb2
@@ -20,13 +21,21 @@ _BATCHES: Final = 64
 
 
 def bootstrap(
-    node_id: str, ads_socket: str, access_log_socket: str, admin_socket: str, *, max_heap: int, max_connections: int = 50_000
+    node_id: str,
+    ads_socket: str,
+    access_log_socket: str,
+    admin_socket: str,
+    *,
+    max_heap: int,
+    max_connections: int = 50_000,
+    counted: Iterable[str] = (),
 ) -> str:
     """The start-up configuration as JSON, for `envoy -c FILE.json`. It holds no secret: those come over the socket.
 
     The sockets are paths of Unix sockets (at most 107 bytes: sun_path of unix(7)).
     `max_heap` is how much memory it may take, in octets; `max_connections` bounds open client connections over all listeners:
-    more are closed as they come (`envoy.overload`).
+    more are closed as they come (`envoy.overload`). `counted` are regular expressions (RE2): with any, only statistics whose
+    whole name matches one are kept.
     """
     message = bootstrap_pb2.Bootstrap(
         node=base_pb2.Node(id=node_id, cluster="ostiary"),
@@ -43,6 +52,11 @@ def bootstrap(
     )
     # Most statistics of a listener or pool are never touched; this makes them when they are.
     message.deferred_stat_options.enable_deferred_creation_stats = True
+    # Envoy's main thread goes through all of them whenever some are asked for, and hears of no change meanwhile: with 1,000
+    # listeners through 205,000, which takes 68 ms; of those that are read there are 25,000, which take 34.
+    for expression in counted:
+        matcher = message.stats_config.stats_matcher.inclusion_list.patterns.add()
+        matcher.safe_regex.regex = expression
     text: str = json_format.MessageToJson(message, preserving_proto_field_name=True, indent=2, sort_keys=True)
     return text
 

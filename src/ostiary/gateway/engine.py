@@ -20,7 +20,7 @@ from ostiary import room
 from ostiary.envoy import overload
 from ostiary.envoy.bootstrap import bootstrap
 from ostiary.errors import Unavailable
-from ostiary.gateway import pids
+from ostiary.gateway import numbers, pids, report
 from ostiary.gateway.admin import Admin, NoAnswer
 from ostiary.gateway.pids import Process
 from ostiary.paths import Paths
@@ -120,6 +120,7 @@ def _start(paths: Paths, node_id: str, drain_seconds: int, workers: int, memory_
             str(paths.access_log_socket),
             str(paths.admin_socket),
             max_heap=room.for_envoy(memory_mib),
+            counted=(report.COUNTED, *numbers.COUNTED),
         )
     )
     words = [

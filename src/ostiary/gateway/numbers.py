@@ -31,6 +31,7 @@ _FILTER: Final = (
     r"|access_logs\.open_telemetry_access_log\.logs_dropped)$"
 )
 _LATENCY: Final = r"^http\.listener/[^.]*\.downstream_rq_time$"
+COUNTED: Final = (_FILTER, _LATENCY)  # what is read of what Envoy counts, as regular expressions
 _LINE: Final = re.compile(
     r'^envoy_http_downstream_rq_time_(bucket|sum|count)\{envoy_http_conn_manager_prefix="listener/([^"]{1,64})"(?:,le="([0-9.]+)")?\}'
     r" ([0-9.e+]+)$",

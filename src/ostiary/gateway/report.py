@@ -12,7 +12,8 @@ from ostiary.gateway.admin import Admin
 from ostiary.gateway.stale import Stale
 from ostiary.model.numbers import HANDSHAKE_FAILURES
 
-_FILTER: Final = (
+# What is read of what Envoy counts, as a regular expression.
+COUNTED: Final = (
     rf"^(listener\..*(downstream_cx_(total|active)|\.ssl\.(handshake|{'|'.join(HANDSHAKE_FAILURES)}))"
     r"|(http|tcp)\.listener/.*(downstream_(cx_([rt]x_bytes_)?total|rq_(total|[45]xx))|\.rq_total)"
     r"|overload\..*\.(pressure|scale_percent)"
@@ -24,7 +25,7 @@ _SHARE: Final = re.compile(rf"overload\.{re.escape(overload.ACTION)}([a-z_]+)\.s
 async def measured(envoy: Admin, max_heap: int | None) -> dict[str, Any]:
     """What a living Envoy says, which may take `max_heap` octets. Raises `admin.NoAnswer`."""
     info = await envoy.info()
-    counted = await envoy.counters(_FILTER)
+    counted = await envoy.counters(COUNTED)
     return {
         "version": str(info.get("version", "")).split("/")[1:2][0] if "/" in str(info.get("version")) else None,
         "state": info.get("state"),
