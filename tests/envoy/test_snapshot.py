@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ostiary.envoy import apart, names
 from ostiary.envoy.resources import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ROUTE, SECRET, Snapshot
-from ostiary.envoy.snapshot import snapshot
+from ostiary.envoy.snapshot import Memory, snapshot
 from ostiary.errors import Invalid
 from ostiary.model.desired import Desired, DesiredListener, DesiredPool
 from ostiary.model.fields import Private
@@ -199,6 +199,26 @@ def test_whoever_asks_for_certificates_asks_for_the_denied_even_while_nobody_is(
             asked = names.denied(rehearsed=each.listener.client_authentication == "REHEARSAL")
             assert routes.typed_per_filter_config[asked] == apart.ASKED
             assert f"\n{chr(len(asked))}{asked}".encode() in made.resources[(LISTENER, names.listener(each.listener.id))].body
+
+
+def test_newer_revocation_lists_are_told_once_and_no_listener_is_translated_for_them() -> None:
+    def told(lists: str) -> Desired:
+        signed = trust("root").model_copy(update={"crls": lists})
+        mode: dict[str, Any] = {"client_authentication": "MANDATORY"}
+        return Desired(
+            listeners=(
+                *(listener(f"l{number}", trust=signed, protocol_port=440 + number, **mode) for number in range(3)),
+                listener("l3", trust=signed, protocol_port=443, stale_revocation="ALLOW", **mode),
+            )
+        )
+
+    memory = Memory()
+    ca = Authority.root("Lists")
+    before, after = (snapshot(told(ca.crl(revoked=revoked)), memory) for revoked in ((), (ca.client("alice"),)))
+    changed = {(SECRET, "trust/root"), (SECRET, "trust/root/stale-allow-24h")}
+    assert after.step is not None
+    assert after.step.changed == changed
+    assert all(one is before.resources[key] for key, one in after.resources.items() if key not in changed)
 
 
 CHANGES_IN_PLACE: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -101,8 +102,8 @@ def test_what_can_be_carried_out_does_not_hang_on_the_lists(system: System, auth
 class Held:
     """A reader is asked for the content of lists only, and all of these are known."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-        monkeypatch.setattr(book_of_lists, "_MIB", KIB)  # so that tests need not hold lists as long as they speak of
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, size: int, mebibyte: int = KIB) -> None:
+        monkeypatch.setattr(book_of_lists, "_MIB", mebibyte)  # so that tests need not hold lists as long as they speak of
         monkeypatch.setattr(book_of_lists, "_pem", lambda _reader, one: f"{one.authority_id}/{one.number}".ljust(size))
         self.reader: Reader = None  # type: ignore[assignment]  # never asked
 
@@ -113,7 +114,7 @@ def a_list(at: datetime, number: int = 1, **fields: object) -> RevocationList:
 
 
 @pytest.mark.parametrize(
-    ("mebibytes", "minutes"), [(70, 24), (1000, 30), (3, 1)], ids=["a million revoked", "more than that", "fifty thousand"]
+    ("mebibytes", "minutes"), [(70, 24), (1000, 30), (5, 2)], ids=["a million revoked", "more than that", "eighty thousand"]
 )
 def test_the_longer_the_longer_but_never_longer_than_denials_guard(
     monkeypatch: pytest.MonkeyPatch, clock: FakeClock, mebibytes: int, minutes: int
@@ -127,6 +128,41 @@ def test_the_longer_the_longer_but_never_longer_than_denials_guard(
     book.begin(at + timedelta(minutes=minutes))
     assert book.joined(held.reader, "trust", [a_list(at, 2)]) is not first
     assert timedelta(minutes=minutes) <= LONGEST_REST
+
+
+def test_the_more_listeners_use_them_the_longer_short_ones_rest_too(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+    held, at = Held(monkeypatch, 1, KIB * KIB), clock()
+    for listeners, seconds in ((1, 0), (5, 0), (100, 13), (1000, 130)):
+        book = ListBook()
+        shared = book.shared_by(listeners)
+        book.begin(at)
+        first = shared.joined(held.reader, "trust", [a_list(at)])
+        for number in range(seconds):
+            book.begin(at + timedelta(seconds=number))
+            assert shared.joined(held.reader, "trust", [a_list(at, 2)]) is first
+            assert not book.is_due(at + timedelta(seconds=number))
+        book.begin(at + timedelta(seconds=seconds + 1))
+        assert shared.joined(held.reader, "trust", [a_list(at, 2)]) is not first
+
+
+def test_those_that_rested_wait_until_no_more_are_signed_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    held, at, book = Held(monkeypatch, 1, KIB * KIB), clock(), ListBook()
+    shared = book.shared_by(1000)  # they rest for 130 s, and wait for 6.5 quiet ones
+    given: list[tuple[int, str]] = []
+    numbers = {second: 1 + min(second, 900) // 5 for second in range(1300)}  # one each 5 s, for a quarter of an hour
+    for second, number in numbers.items():
+        book.begin(at + timedelta(seconds=second))
+        text = shared.joined(held.reader, "trust", [a_list(at, number)])
+        if not given or given[-1][1] != text:
+            given.append((second, text))
+    seconds = [second for second, _ in given]
+    between = [after - before for before, after in pairwise(seconds)]
+    assert len(given) > 3
+    assert all(130 <= each <= 270 for each in between)
+    assert given[-1][1] == f"a/{numbers[1299]}"
+    assert seconds[-1] <= 900 + 140
 
 
 def test_others_lists_and_ends_that_are_near_hold_nothing_back(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:

@@ -23,7 +23,8 @@ from ostiary.model.pool import Pool
 from ostiary.model.roster import Roster
 from ostiary.model.tls import Trust
 
-_LONG: Final = Kept(64)
+_LONG, _SHORT = Kept(64), Kept(1024)  # trusts, and what they are on the wire
+_LISTS: Final = "lists"  # stands for revocation lists
 _LONG_FROM: Final = 64 * 1024
 _TOLD_APART: Final[frozenset[str]] = frozenset()  # of who is denied, nothing is in the routes
 _Part = tuple[Hashable, tuple[Resource, ...]]  # a name, and what was made under it
@@ -55,11 +56,13 @@ def snapshot(desired: Desired, memory: Memory | None = None) -> Snapshot:
 
     def of_listener(each: DesiredListener) -> tuple[_Part, ...]:
         name, pool = each.listener.id, plain.get(each.listener.default_pool_id or "")
-        itself = listeners.made(name, (each, pool), partial(_of_listener, each, pool))
+        trusted = (("trusted", name), listeners.made(("trusted", name), (each,), partial(_trusted, each, _owners(each))))
+        door = listeners.made(("door", name), (each,), partial(_without_lists, each))
+        itself = (name, listeners.made(name, (door, pool), partial(_of_listener, door, pool)))
         if not each.listener.is_http:
-            return ((name, itself),)
-        routes, of = ("routes", name), (each, pool, *_decided_by(each, retired, desired.roster))
-        return (name, itself), (routes, listeners.made(routes, of, partial(_of_requests, each, pool, desired)))
+            return itself, trusted
+        routes, of = ("routes", name), (door, pool, *_decided_by(door, retired, desired.roster))
+        return itself, trusted, (routes, listeners.made(routes, of, partial(_of_requests, door, pool, desired)))
 
     def of_pool(each: DesiredPool) -> tuple[_Part, ...]:
         timeout = patience.get(each.pool.id, 0) or _CONNECT_TIMEOUT
@@ -90,10 +93,18 @@ def _decided_by(desired: DesiredListener, retired: frozenset[str], roster: Roste
     return (retired, roster if uses_members(desired) else None)
 
 
+def _without_lists(desired: DesiredListener) -> DesiredListener:
+    """All that listener and routes are made of: of revocation lists, which may change each second, only whether there are any."""
+    trust = desired.trust
+    if trust is None or not trust.crls.strip():
+        return desired
+    return desired.model_copy(update={"trust": trust.model_copy(update={"crls": _LISTS})})
+
+
 def _of_listener(desired: DesiredListener, pool: Pool | None) -> tuple[Resource, ...]:
     owners = _owners(desired)
     made = pack(LISTENER, names.listener(desired.listener.id), listener(desired, pool), owners)
-    return (made, *_of_tls(desired, owners))
+    return (made, *_identities(desired, owners))
 
 
 def _of_requests(desired: DesiredListener, pool: Pool | None, whole: Desired) -> tuple[Resource, ...]:
@@ -127,14 +138,17 @@ def _owners(desired: DesiredListener) -> tuple[str, ...]:
     return desired.listener.id, desired.listener.loadbalancer_id
 
 
-def _of_tls(desired: DesiredListener, owners: tuple[str, ...]) -> Iterator[Resource]:
+def _identities(desired: DesiredListener, owners: tuple[str, ...]) -> Iterator[Resource]:
     identities = desired.identities if desired.listener.is_tls else ()
     for place, identity in enumerate(identities):
         field = "sni_container_refs" if place else "default_tls_container_ref"
         yield pack(SECRET, identity.name, secret.identity(identity, field), owners)
+
+
+def _trusted(desired: DesiredListener, owners: tuple[str, ...]) -> tuple[Resource, ...]:
+    """Whose clients it lets in, and who of them is revoked; nothing where no certificates are asked for."""
     asked_for = client_trust(desired)
-    if asked_for is not None:
-        yield _trust(asked_for, "client_", owners)
+    return (_trust(asked_for, "client_", owners),) if asked_for is not None else ()
 
 
 def _of_pool(desired: DesiredPool, connect_timeout: int) -> tuple[Resource, ...]:
@@ -154,14 +168,13 @@ def _of_pool(desired: DesiredPool, connect_timeout: int) -> tuple[Resource, ...]
 
 
 def _trust(given: Trust, side: Literal["client_", ""], owners: tuple[str, ...]) -> Resource:
-    """What is long is written once for all who use it, and for as long as it stays the same: it may have 70 MiB."""
+    """Written once for all who use it, and for as long as it stays the same: thousands may use it, and it may have 70 MiB."""
     name = f"{side}{given.name}"
-    known: tuple[Trust, Resource] | None = _LONG.get(name)
+    known: tuple[Trust, Resource] | None = _LONG.get(name) or _SHORT.get(name)
     if known is not None and known[0] == given:
         return replace(known[1], owners=frozenset(owners))
     made = pack(SECRET, given.name, secret.trust(given, side), owners)
-    if len(made.body) >= _LONG_FROM:
-        _LONG.keep(name, (given, made))
+    (_LONG if len(made.body) >= _LONG_FROM else _SHORT).keep(name, (given, made))
     return made
 
 
@@ -173,7 +186,8 @@ def _of_house_door(desired: DesiredHouseDoor, whole: Desired) -> tuple[Resource,
         pack(LISTENER, names.listener(desired.kind), listener(door, None), owners),
         pack(ROUTE, names.route(desired.kind), house_doors.route(desired.kind, door, its), owners),
         access.members(desired.kind, None, owners),
-        *_of_tls(door, owners),
+        *_identities(door, owners),
+        *_trusted(door, owners),
     )
 
 

@@ -1,5 +1,6 @@
 """The one read path: everything in service, whole and resolved, as of one transaction."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache, partial
@@ -220,6 +221,12 @@ class _Look:
         make = partial(identity, text, self._materials, field, client=client)
         return self._memory.identities.made((text, field, client), self._materials.stands_on(text, field), make)
 
+    @cached_property
+    def _users(self) -> Mapping[str, int]:
+        """How many listeners let in clients of an authority, by the reference to it."""
+        asking = (one for one in self._reader.all(LISTENER) if one.client_authentication != "NONE")
+        return Counter(one.client_ca_tls_container_ref or "" for one in asking)
+
     def _trust_of(self, listener: Listener) -> Trust | None:
         if listener.client_authentication == "NONE":
             return None
@@ -235,7 +242,8 @@ class _Look:
 
     def _found(self, ca_text: str | None, crl_text: str | None, use: _Use) -> Trust | None:
         # Nobody refuses members request by request, so their lists are always the newest: not those that listeners are given.
-        fields, lists = (_OF_MEMBERS, NEWEST) if use == "members" else (_OF_CLIENTS, self._lists)
+        users = self._users.get(ca_text or "", 0)
+        fields, lists = (_OF_MEMBERS, NEWEST) if use == "members" else (_OF_CLIENTS, self._lists.shared_by(max(users, 1)))
         found = trust(ca_text, crl_text, self._materials, fields, lists, self._known_lists)
         if found is None or use == "clients":
             return found

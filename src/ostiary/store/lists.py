@@ -1,7 +1,8 @@
-"""The revocation lists that engines are handed, as one text for each trust: at once while that is short, seldom when it is long.
+"""The revocation lists that engines are handed, as one text for each trust: at once where that is quick, else seldom.
 
-An engine reads all lists of a trust anew when one of them has changed, seconds for a million entries, and hears of nothing else
-while it reads (docs/decisions/0016-lists-that-end.md). Whoever was revoked since is refused request by request meanwhile.
+An engine reads all lists of a trust anew when one of them has changed, and for each listener that uses it: seconds for a million
+entries, or for a thousand listeners. It hears of nothing else while it reads (docs/decisions/0016-lists-that-end.md and 0033).
+Whoever was revoked since is refused request by request meanwhile.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,14 @@ from ostiary.pki.list_ends import NOBODYS_LIST
 from ostiary.store import revocations
 from ostiary.store.store import Reader
 
-# An engine takes about a tenth of a second for each MiB, so this is a two hundredth of its time.
+# An engine takes about a tenth of a second for each MiB, and 0.65 ms for the rest of a listener's TLS, which it makes anew. So
+# these are two hundredths of its time.
 REST_PER_MIB: Final = timedelta(seconds=20)
+REST_PER_LISTENER: Final = timedelta(seconds=0.13)
+# Then they wait until no other list was signed for a while, but not longer than for another rest: revocations seldom come alone,
+# and the next one should not have to wait while the engine reads.
+_QUIET: Final = 0.05  # of a rest
+_LONGEST_QUIET: Final = timedelta(seconds=10)
 LONGEST_REST: Final = timedelta(minutes=30)  # see `desired.OLDEST_CONNECTION`
 _SHORTEST_REST: Final = timedelta(seconds=1)
 _MIB: Final = 1024 * 1024
@@ -30,6 +37,10 @@ class Lists:
     def joined(self, reader: Reader, trust: str, lists: Sequence[RevocationList]) -> str:  # noqa: ARG002 (some remember)
         """What stands for these lists in the trust in these authorities."""
         return "".join(_pem(reader, one) for one in lists)
+
+    def shared_by(self, listeners: int) -> "Lists":  # noqa: ARG002 (likewise)
+        """The same, for a trust that so many listeners use."""
+        return self
 
 
 class Unread(Lists):
@@ -48,12 +59,27 @@ class _Out:
     others: tuple[str, ...]
     at: datetime
     ends: datetime
+    listeners: int
 
     @property
     def rest(self) -> timedelta:
         """How long it stays, whatever is signed meanwhile."""
-        rest = min(REST_PER_MIB * (len(self.text) / _MIB), LONGEST_REST)
+        rest = min(self.listeners * (REST_PER_MIB * (len(self.text) / _MIB) + REST_PER_LISTENER), LONGEST_REST)
         return rest if rest >= _SHORTEST_REST else timedelta(0)
+
+
+@dataclass(frozen=True)
+class _Newer:
+    """Lists that were signed since: which, since when there are any, and since when these."""
+
+    names: tuple[str, ...]
+    first: datetime
+    last: datetime
+
+    def due(self, out: _Out) -> datetime:
+        """When they are handed out, if they are the last."""
+        quiet = min(out.rest * _QUIET, _LONGEST_QUIET)
+        return max(out.at + out.rest, min(self.last + quiet, self.first + out.rest))
 
 
 class ListBook(Lists):
@@ -61,6 +87,7 @@ class ListBook(Lists):
 
     def __init__(self) -> None:
         self._out: dict[str, _Out] = {}
+        self._newer: dict[str, _Newer] = {}  # by trust
         self._waiting: dict[str, datetime] = {}  # by trust, when newer ones are handed out
         self._at = datetime.min.replace(tzinfo=UTC)
 
@@ -75,18 +102,46 @@ class ListBook(Lists):
 
     def joined(self, reader: Reader, trust: str, lists: Sequence[RevocationList]) -> str:
         """The newest, or those that were handed out last, while they rest."""
+        return self.given(reader, trust, lists, 1)
+
+    def shared_by(self, listeners: int) -> Lists:
+        """See `Lists.shared_by`."""
+        return _Shared(self, listeners)
+
+    def given(self, reader: Reader, trust: str, lists: Sequence[RevocationList], listeners: int) -> str:
+        """As `joined`, to so many listeners."""
         if not lists:
             return super().joined(reader, trust, lists)
         out, names = self._out.get(trust), tuple(map(_name, lists))
-        if out is None or (out.names != names and not self._rests(out, lists)):
+        if out is not None and out.names == names:
+            self._newer.pop(trust, None)
+        elif out is None or not self._rests(trust, out, names, _others(lists)):
             text, ends = super().joined(reader, trust, lists), min(one.next_update for one in lists)
-            out = self._out[trust] = _Out(text, names, _others(lists), self._at, ends)
-        elif out.names != names:
-            self._waiting[trust] = out.at + out.rest
+            out = self._out[trust] = _Out(text, names, _others(lists), self._at, ends, listeners)
+            self._newer.pop(trust, None)
         return out.text
 
-    def _rests(self, out: _Out, lists: Sequence[RevocationList]) -> bool:
-        return out.others == _others(lists) and self._at < out.at + out.rest and self._at + LONGEST_REST < out.ends
+    def _rests(self, trust: str, out: _Out, names: tuple[str, ...], others: tuple[str, ...]) -> bool:
+        known = self._newer.get(trust)
+        if known is None or known.names != names:
+            known = self._newer[trust] = _Newer(names, known.first if known else self._at, self._at)
+        due = known.due(out)
+        rests = out.others == others and self._at < due and self._at + LONGEST_REST < out.ends
+        if rests:
+            self._waiting[trust] = due
+        return rests
+
+
+@dataclass(frozen=True)
+class _Shared(Lists):
+    """A book of lists, for a trust that many use."""
+
+    book: ListBook
+    listeners: int
+
+    def joined(self, reader: Reader, trust: str, lists: Sequence[RevocationList]) -> str:
+        """See `Lists.joined`."""
+        return self.book.given(reader, trust, lists, self.listeners)
 
 
 def _name(one: RevocationList) -> str:
