@@ -3,10 +3,10 @@
     .venv/bin/python benchmarks/deny.py
     .venv/bin/python benchmarks/deny.py --entries 0 1000 --rounds 20
 
-One Envoy worker with a listener that demands certificates and answers by itself; a client on one open connection; a collector
-that takes the access log and throws it away. CPU is Envoy's own, user and system, for each request, the median of so many rounds
-in which every case has its turn, because other work on the machine disturbs them all alike. Times to effect are from handing the
-configuration over (ADS) to the first request refused on a connection that was open before.
+One Envoy worker with a listener that demands certificates and answers by itself; a client on one open connection. CPU is Envoy's
+own, user and system, for each request, the median of so many rounds in which every case has its turn, because other work on the
+machine disturbs them all alike. Times to effect are from handing the configuration over (ADS) to the first request refused on a
+connection that was open before.
 """
 
 import argparse
@@ -14,9 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from concurrent import futures
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +23,6 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # Run as a script, from anywhere.
 
-import grpc  # noqa: E402 (after the path is set)
 import psutil  # noqa: E402 (likewise)
 from cryptography.hazmat.primitives import hashes  # noqa: E402 (likewise)
 from envoy.config.listener.v3 import listener_pb2  # noqa: E402 (likewise)
@@ -33,7 +30,6 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from ostiary.envoy.resources import LISTENER, Snapshot, pack  # noqa: E402 (likewise)
 from ostiary.envoy.snapshot import snapshot  # noqa: E402 (likewise)
-from ostiary.gateway import otlp  # noqa: E402 (likewise)
 from ostiary.model.desired import Desired  # noqa: E402 (likewise)
 from ostiary.model.tls import Trust  # noqa: E402 (likewise)
 from support.certs import Authority  # noqa: E402 (likewise)
@@ -91,20 +87,6 @@ def without(made: Snapshot, *, log: bool, deny: bool) -> Snapshot:
             chain.typed_config.Pack(manager, deterministic=True)
             resources[key] = pack(LISTENER, key[1], message, resource.owners)
     return Snapshot(made.revision, MappingProxyType(resources))
-
-
-@contextmanager
-def collector(socket: Path) -> Iterator[None]:
-    """Takes the access log, as the keeper would, and forgets it."""
-    server = grpc.server(futures.ThreadPoolExecutor(2))
-    method = grpc.unary_unary_rpc_method_handler(lambda _data, _context: b"")
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(otlp.SERVICE, {otlp.METHOD: method}),))
-    server.add_insecure_port(f"unix:{socket}")
-    server.start()
-    try:
-        yield
-    finally:
-        server.stop(None).wait()
 
 
 def ask(connection: Connection) -> bytes:
@@ -200,7 +182,7 @@ def main() -> None:
                 for entries in options.entries
             ),
         ]
-        with Engine(Path(folder)) as engine, collector(engine.access_log):
+        with Engine(Path(folder)) as engine:
             measure(engine, client, cases, options.rounds, options.requests)
             rows = [(entries, *effects(engine, client, port, entries, options.times)) for entries in sorted(options.entries)]
     report(cases, rows)

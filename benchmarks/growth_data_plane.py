@@ -20,7 +20,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # Run as a script, from anywhere.
 
-from benchmarks.deny import collector, denied  # noqa: E402 (after the path is set)
+from benchmarks.deny import denied  # noqa: E402 (after the path is set)
 from benchmarks.generator import Target, Work, run  # noqa: E402 (likewise)
 from benchmarks.growth import fitted  # noqa: E402 (likewise)
 from benchmarks.idle import memory  # noqa: E402 (likewise)
@@ -165,7 +165,7 @@ def serving(folder: Path, place: House, axis: Axis, size: int) -> Iterator[tuple
     folder.mkdir()
     papers = place.papers
     door = Door(place, free_port(), (papers.clients,), (papers.crl,))
-    with Engine(folder) as engine, collector(engine.access_log):
+    with Engine(folder) as engine:
         verdict = engine.apply(snapshot(axis.desired(door, size)))
         if verdict:
             raise RuntimeError(f"Envoy refused: {verdict}")

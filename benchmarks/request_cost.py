@@ -26,7 +26,7 @@ from typing import Any, Final, cast
 ROOT: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # Run as a script, from anywhere.
 
-from benchmarks.deny import collector, denied  # noqa: E402 (after the path is set)
+from benchmarks.deny import denied  # noqa: E402 (after the path is set)
 from benchmarks.generator import Mode, Target, Work, run  # noqa: E402 (likewise)
 from benchmarks.lab import Notebook  # noqa: E402 (likewise)
 from benchmarks.peers import ALL, programs  # noqa: E402 (likewise)
@@ -183,7 +183,7 @@ VARIANTS: Final[dict[str, Change]] = {
 def ours(folder: Path, place: House, port: int, made: Snapshot) -> Iterator[Contender]:
     """An Envoy as ostiary runs it, handed this."""
     folder.mkdir()
-    with Engine(folder) as engine, collector(engine.access_log):
+    with Engine(folder) as engine:
         if refused := engine.apply(made):
             raise RuntimeError(f"Envoy refused: {refused}")
         engine.listens_on(port)

@@ -56,11 +56,6 @@ class Paths:
         return self.run / "keeper.sock"
 
     @property
-    def access_log_socket(self) -> Path:
-        """Where the keeper hears what its Envoy tells of requests and connections."""
-        return self.run / "access.sock"
-
-    @property
     def admin_socket(self) -> Path:
         """Envoy's admin interface."""
         return self.run / "admin.sock"
@@ -104,6 +99,16 @@ class Paths:
     def last_good(self) -> Path:
         """The configuration the gateway serves when no control plane answers; encrypted."""
         return self.gateway / "last-good"
+
+    @property
+    def feed(self) -> Path:
+        """Where Envoy, which is started in `gateway`, tells of requests and connections; the keeper takes it from here."""
+        return self.gateway / "feed"
+
+    @property
+    def feed_written(self) -> Path:
+        """How far that is in the access record."""
+        return self.feed / "written"
 
     @property
     def sightings(self) -> Path:
@@ -157,12 +162,12 @@ class Paths:
 
     def prepare(self) -> None:
         """Make the private folders, and see that they are private. Raises `Invalid` naming the one that is not."""
-        for folder in (self.data_dir, self.run, self.gateway, self.logs):
+        for folder in (self.data_dir, self.run, self.gateway, self.feed, self.logs):
             try:
                 folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
             except OSError as err:
                 raise Invalid("data_dir", f"cannot make the folder {folder}: {err.strerror}; choose another --data-dir") from err
-        for folder in (self.run, self.gateway, self.logs):
+        for folder in (self.run, self.gateway, self.feed, self.logs):
             _make_private(folder)
 
 

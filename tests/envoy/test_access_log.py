@@ -1,49 +1,59 @@
 """A record is read back as what was told, whatever a client writes into its names."""
 
 import pytest
+from envoy.extensions.access_loggers.file.v3 import file_pb2
 from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
 from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostiary.envoy import access_log, names, noted, records
-from ostiary.envoy.records import _NAMES, BETWEEN, Kind, Refusal
+from ostiary.envoy import access_log, names, noted, records, wire
+from ostiary.envoy.records import BETWEEN, Kind, Refusal
+from ostiary.errors import Invalid
+from support import feed
 from support.desired import listener
 
-KINDS = st.sampled_from(("request", "connection"))
-PLAIN = st.text("ab-%| é", max_size=4)
-ANY = st.text("ab-% é" + BETWEEN, max_size=4)
+PLAIN = st.text("ab-%| é", min_size=1, max_size=4)
+# In a certificate, and so in JSON, anything may stand.
+ANY = st.one_of(st.text('ab\\"{]\n\x1f\x00é0123', max_size=6), st.binary(max_size=6))
+NUMBERS = st.integers(0, 2**63).map(str)
+OPEN = {name for name in records.HOLDER if name not in {"fingerprint", "serial", "issuer_fingerprint", "not_after"}}
 
 
-def told(kind: Kind, ours: list[str], theirs: list[str]) -> records.Record:
-    return records.read(kind, BETWEEN.join((*ours, *theirs)))
+def shown(value: str | bytes) -> str:
+    """As it is read."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
-@given(KINDS, st.data())
-def test_a_record_is_read_as_it_was_told(kind: Kind, data: st.DataObject) -> None:
-    names = [*_NAMES[kind][0], *_NAMES[kind][1]]
-    written = data.draw(st.lists(PLAIN, min_size=len(names), max_size=len(names)))
-    values = ["DownstreamEnd" if name == "moment" else value for name, value in zip(names, written, strict=True)]
-    wanted = {name: value for name, value in zip(names, values, strict=True) if value != "-" and name != "moment"}
-    assert records.read(kind, BETWEEN.join(values)) == wanted
+@given(st.sampled_from(("request", "connection")), st.data())
+def test_a_record_is_read_as_it_was_told_whatever_stands_in_a_certificate(kind: Kind, data: st.DataObject) -> None:
+    names = (*records.FIELDS[kind], *(records.HOLDER if kind == "request" else ()))
+    given_ = {name: data.draw(ANY if name in OPEN else PLAIN) for name in names} | {"moment": "DownstreamEnd"}
+    written = feed.line(kind, given_).rstrip(b"\n")
+    assert b"\n" not in written
+    wanted = {name: shown(value) for name, value in given_.items() if value != "-" and name != "moment"}
+    assert records.read(written) == records.Told(kind, "l1", feed.AT, {name: one for name, one in wanted.items() if one != "-"})
+
+
+@given(st.data())
+def test_halves_of_two_records_are_none(data: st.DataObject) -> None:
+    """Unless they are halves of one and the same, or nothing is missing of either."""
+    one, other = (
+        feed.line("request", {"connection": str(number), "path": "/a", "sni": "b"}, feed.AT + number).rstrip(b"\n")
+        for number in (1, 2)
+    )
+    cut, on = data.draw(st.integers(1, len(one) - 1)), data.draw(st.integers(1, len(other) - 1))
+    made = one[:cut] + other[on:]
+    if made not in {one, other}:
+        with pytest.raises(Invalid):
+            records.read(made)
 
 
 @pytest.mark.parametrize("moment", ["DownstreamPeriodic", "DownstreamTunnelSuccessfullyEstablished"])
 def test_a_request_that_goes_on_has_no_duration_yet(moment: str) -> None:
     """Envoy tells one, as if it had ended."""
-    ours = [{"moment": moment, "duration": "5000", "status": "200"}.get(name, "-") for name in _NAMES["request"][0]]
-    assert told("request", ours, ["-"] * len(_NAMES["request"][1])) == {"status": "200"}
-
-
-@given(KINDS, st.data())
-def test_a_client_that_writes_what_stands_between_fields_changes_none_but_its_own(kind: Kind, data: st.DataObject) -> None:
-    ours, theirs = _NAMES[kind]
-    known = data.draw(st.lists(PLAIN, min_size=len(ours), max_size=len(ours)))
-    written = data.draw(st.lists(ANY, min_size=len(theirs), max_size=len(theirs)))
-    known = ["DownstreamEnd" if name == "moment" else value for name, value in zip(ours, known, strict=True)]
-    read = told(kind, known, written)
-    told_of = {name: value for name, value in zip(ours, known, strict=True) if name != "moment"}
-    assert {name: read.get(name, "-") for name in told_of} == told_of
+    told = records.read(feed.line("request", {"moment": moment, "duration": "5000", "status": "200"}).rstrip(b"\n"))
+    assert told.record == {"status": "200"}
 
 
 def test_what_we_refused_is_told_from_what_a_member_refused() -> None:
@@ -66,28 +76,34 @@ def test_a_door_of_our_own_tells_no_path_for_it_may_hold_a_secret(door: str) -> 
 
 @pytest.mark.parametrize("mode", ["NONE", "OPTIONAL", "MANDATORY"])
 def test_what_is_told_of_a_request_is_as_long_as_what_is_read(mode: str) -> None:
-    told = access_log.of_requests(listener(client_authentication=mode).listener).typed_config.value
-    noted_apart = sum(text.count(BETWEEN) for text in (records.CONNECTION, records.DETAILS)) if mode != "NONE" else 0
-    assert told.count(BETWEEN.encode()) + noted_apart + 1 == sum(map(len, _NAMES["request"]))
+    config = file_pb2.FileAccessLog.FromString(
+        access_log.of_requests(listener(client_authentication=mode).listener).typed_config.value
+    )
+    text = config.log_format.text_format_source.inline_string.replace(noted.told(noted.CONNECTION), records.CONNECTION)
+    assert (config.path, text.count("\n"), text[-1]) == (records.FEED, 1, "\n")
+    assert text.count(BETWEEN) == feed.line("request", {}).count(BETWEEN.encode())
+    assert text.endswith(f"{BETWEEN}{noted.told(noted.HOLDER) if mode != 'NONE' else records.NO_HOLDER}\n")
 
 
 def test_what_is_noted_of_a_certificate_is_the_fingerprint_and_what_records_tell() -> None:
     """Golden files cannot show it: to xds-protos the field is unknown."""
     values = [
         value_pb2.FilterStateValue.FromString(field.data)
-        for field in UnknownFieldSet(noted.noted(records.CONNECTION, records.DETAILS, 7))
+        for field in UnknownFieldSet(
+            noted.noted(records.CONNECTION, wire.json_list(records.HOLDER_FORM, records.holder_list()), 7)
+        )
         if (field.field_number, field.wire_type) == (2, 2)
     ]
     by_key = {value.object_key: value for value in values}
-    fingerprint, connection, details = by_key[noted.FINGERPRINT], by_key[noted.CONNECTION], by_key[noted.DETAILS]
+    fingerprint, connection, holder = by_key[noted.FINGERPRINT], by_key[noted.CONNECTION], by_key[noted.HOLDER]
     times, names = {noted.NOT_AFTER, noted.BEGINS, noted.ENDS}, {noted.NAMES}
-    assert by_key.keys() == {*noted.KEYS.values(), *times, *names, noted.CONNECTION, noted.DETAILS}
+    assert by_key.keys() == {*noted.KEYS.values(), *times, *names, noted.CONNECTION, noted.HOLDER}
     assert fingerprint.format_string.text_format_source.inline_string == "%DOWNSTREAM_PEER_FINGERPRINT_256%"
     assert fingerprint.skip_if_empty
     assert fingerprint.format_string.omit_empty_values
     assert connection.format_string.text_format_source.inline_string == records.CONNECTION
-    assert details.format_string.text_format_source.inline_string == records.DETAILS
-    assert not details.skip_if_empty
+    assert list(holder.format_string.json_format[records.HOLDER_FORM]) == records.holder_list()
+    assert not holder.skip_if_empty
 
 
 @pytest.mark.parametrize(

@@ -1,59 +1,49 @@
 """What Envoy tells, whatever clients made it hold, is written down; who was let in is seen, who was refused is not."""
 
-import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import grpc
 import pytest
 
-from ostiary.envoy.records import _NAMES, BETWEEN, Kind
-from ostiary.gateway.access_log import AccessLog, collecting
+from ostiary.envoy.records import BETWEEN, Kind
+from ostiary.gateway.access_log import AccessLog
 from ostiary.gateway.denied import Denied
 from ostiary.gateway.journal import Journal
-from ostiary.gateway.otlp import METHOD, SERVICE, ExportLogsServiceRequest
 from ostiary.gateway.seen import Seen
 from ostiary.gateway.shelf import Shelf
 from ostiary.gateway.streams import Streams
+from ostiary.gateway.written import Written
+from support.feed import chunk, line
 
 AT = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 NANOSECONDS = int(AT.timestamp()) * 1_000_000_000
 
 
-def record(kind: Kind = "request", **fields: str | bytes) -> bytes:
+def record(kind: Kind = "request", began: int = NANOSECONDS, **fields: str | bytes) -> bytes:
     """One line as Envoy writes it."""
     usual: dict[str, str | bytes] = {"client": "192.0.2.1", "duration": "1500", "method": "GET"}
-    given = usual | fields
-    values = (given.get(name, "-") for name in (*_NAMES[kind][0], *_NAMES[kind][1]))
-    return BETWEEN.encode().join(value if isinstance(value, bytes) else value.encode() for value in values)
-
-
-def export(*lines: bytes, kind: str = "request") -> bytes:
-    """An export request."""
-    request = ExportLogsServiceRequest()
-    source = request.resource_logs.add()
-    for key, value in {b"listener": b"l1", b"kind": kind.encode()}.items():
-        source.resource.attributes.add(key=key).value.string_value = value
-    scope = source.scope_logs.add()
-    for line in lines:
-        scope.log_records.add(time_unix_nano=NANOSECONDS).body.string_value = line
-    return bytes(request.SerializeToString())
+    return line(kind, usual | fields, began)
 
 
 class Heard:
     def __init__(self, folder: Path) -> None:
         self.file = folder / "access.jsonl"
+        self.written = folder / "written"
         self.seen = Seen()
         self.streams = Streams()
         self.denied = Denied()
         self.rehearsed = Denied()
-        self.log = AccessLog(Journal(Shelf(self.file), "g1"), self.seen, self.denied, self.streams, self.rehearsed, lambda: AT)
+        self.begin()
 
-    def take(self, *lines: bytes, kind: str = "request") -> list[dict[str, Any]]:
-        self.log.take(export(*lines, kind=kind))
+    def begin(self) -> None:
+        journal = Journal(Shelf(self.file), "g1", Written(self.written))
+        self.log = AccessLog(journal, self.seen, self.denied, self.streams, self.rehearsed, lambda: AT)
+
+    def take(self, *lines: bytes, lost: int = 0) -> list[dict[str, Any]]:
+        self.log.take(chunk(*lines, offset=self.log.place.offset, lost=lost))
         return [json.loads(line) for line in self.file.read_text().splitlines()]
 
     def told_of_refusals(self) -> list[list[dict[str, Any]]]:
@@ -122,7 +112,7 @@ def test_who_is_refused_by_a_rule_is_written_down_with_it(heard: Heard) -> None:
 def test_a_failed_handshake_is_written_down_with_the_certificate_that_was_shown(heard: Heard) -> None:
     pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     failure = "CERTIFICATE_VERIFY_FAILED:_certificate_has_expired"
-    (entry,) = heard.take(record("connection", fingerprint="aa", failure=failure, certificate=quote(pem)), kind="connection")
+    (entry,) = heard.take(record("connection", fingerprint="aa", failure=failure, certificate=quote(pem)))
     assert (entry["ostiary.verdict"], entry["ostiary.reason"]) == ("refused", "expired")
     assert (entry["ostiary.tls.failure"], entry["tls.client.certificate"]) == (failure, pem)
     assert heard.told() == []
@@ -132,13 +122,13 @@ def test_a_failed_handshake_is_written_down_with_the_certificate_that_was_shown(
 
 def test_a_certificate_beyond_all_measure_is_not_written_down(heard: Heard) -> None:
     failure = "CERTIFICATE_VERIFY_FAILED:_certificate_has_expired"
-    (entry,) = heard.take(record("connection", fingerprint="aa", failure=failure, certificate="A" * 16385), kind="connection")
+    (entry,) = heard.take(record("connection", fingerprint="aa", failure=failure, certificate="A" * 16385))
     assert entry["ostiary.reason"] == "expired"
     assert "tls.client.certificate" not in entry
 
 
 def test_the_certificate_of_who_was_let_in_goes_to_the_control_plane_and_not_into_the_log(heard: Heard) -> None:
-    (entry,) = heard.take(record("connection", fingerprint="aa", certificate="A%0AB"), kind="connection")
+    (entry,) = heard.take(record("connection", fingerprint="aa", certificate="A%0AB"))
     assert "tls.client.certificate" not in entry
     assert [body["certificates"] for body in heard.told()] == [{"aa": "A\nB"}]
 
@@ -156,7 +146,6 @@ def test_who_shows_no_certificate_is_written_down_only(heard: Heard) -> None:
 
 @pytest.mark.parametrize("name", [b"\xff\xfe", b"caf\xe9", BETWEEN.encode() * 9, b"", b"\xed\xa0\x80"])
 def test_a_name_that_is_no_text_hides_nothing(heard: Heard, name: bytes) -> None:
-    """Protobuf would refuse the whole batch for it (gateway.otlp)."""
     entries = heard.take(record(fingerprint="aa", path="/1"), record(fingerprint="bb", san_uri=name), record(fingerprint="cc"))
     assert [entry["tls.client.hash.sha256"] for entry in entries] == ["AA", "BB", "CC"]
     ((*sightings,),) = (body["sightings"] for body in heard.told())
@@ -168,34 +157,36 @@ def test_a_field_without_end_is_cut(heard: Heard) -> None:
     assert len(entry["ostiary.certificate.san.dns"]) == 1024
 
 
-@pytest.mark.parametrize("data", [b"\xff", b"\x0a\xff", export(record(), kind="something else")])
-def test_what_is_no_export_is_left_out(heard: Heard, data: bytes) -> None:
-    heard.log.take(data)
-    assert len(heard.take(record())) == 1
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"\xff",
+        b"{",
+        b"[]",
+        b'{"connection 2":[]}',
+        b'{"connection 1":["l1","-"]}',
+        record()[:40] + record("request", NANOSECONDS + 1)[40:],  # two halves that became one line
+        record(connection="7")[:-10] + b'8"]}',
+        record(path="a\x1fb"),
+        record().replace(b"request 1", b"request 2"),
+    ],
+)
+def test_what_is_no_record_is_left_out_and_counted(heard: Heard, damaged: bytes) -> None:
+    *_, lost, good = (
+        heard.take(damaged, record(path="/good"))[-2:] if damaged else [{}, *heard.take(record(path="/good"), lost=1)[::-1]]
+    )
+    if "url.path" in lost:
+        lost, good = good, lost
+    assert (lost["event_name"], lost["ostiary.lost.count"]) == ("ostiary.lost", 1)
+    assert good["url.path"] == "/good"
 
 
-def test_what_envoy_could_not_hand_over_is_said(heard: Heard) -> None:
+def test_what_envoy_could_not_write_is_said(heard: Heard) -> None:
     for total in (0, 7, 7, 9, 2):  # the last by another Envoy
         heard.log.dropped(total)
     lost = [entry["ostiary.lost.count"] for entry in heard.take() if entry["event_name"] == "ostiary.lost"]
     assert lost == [7, 2, 2]
-
-
-def test_the_collector_speaks_opentelemetrys_own_protocol_on_a_socket_that_only_we_can_open(tmp_path: Path) -> None:
-    socket = tmp_path / "access.sock"
-    taken: list[bytes] = []
-
-    async def converse() -> None:
-        async with (
-            collecting(socket, taken.append),
-            grpc.aio.insecure_channel(f"unix:{socket}") as channel,
-        ):
-            assert socket.stat().st_mode & 0o777 == 0o600
-            call: Any = channel.unary_unary(f"/{SERVICE}/{METHOD}")
-            assert await call(b"") == b""  # ExportLogsServiceResponse without partial_success
-
-    asyncio.run(converse())
-    assert taken == [b""]
 
 
 def test_in_a_rehearsal_everybody_is_summed_up_and_who_is_not_verified_is_not_seen(heard: Heard) -> None:

@@ -19,6 +19,7 @@ from ostiary.gateway.otlp_http import headers
 from ostiary.gateway.record import Record
 from ostiary.gateway.shelf import Shelf
 from ostiary.gateway.syslog import message as syslog_message
+from ostiary.gateway.written import Written
 from ostiary.paths import Paths
 from ostiary.recording import Recording, target
 from support.certs import Authority
@@ -53,7 +54,7 @@ class House:
     def begin(self) -> None:
         """As a keeper does at its start."""
         self.record = Record(self.paths, "g1", pause=PAUSE, clock=self.clock)
-        self.journal = Journal(self.record.shelf, "g1", a_second=10**6, clock=self.clock)
+        self.journal = Journal(self.record.shelf, "g1", Written(self.paths.feed_written), a_second=10**6, clock=self.clock)
         self.record.learn()
 
     def say(self, *urls: str, **rules: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.shelf import Shelf
+from ostiary.gateway.written import Written
 
 AT = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -47,7 +48,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def journal(file: Path, **limits: int) -> Journal:
-    return Journal(Shelf(file, clock=lambda: AT), "g1", clock=lambda: AT, **limits)
+    return Journal(Shelf(file, clock=lambda: AT), "g1", Written(file.with_name("written")), clock=lambda: AT, **limits)
 
 
 def test_each_entry_is_a_line_that_only_its_owner_can_read(file: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from ostiary.gateway.reading import Place, Reader, end, rest
+from ostiary.gateway.place import Place
+from ostiary.gateway.reading import Reader, end, rest
 from ostiary.gateway.shelf import Shelf, volumes
 from ostiary.recording import MIB, Recording
 

@@ -195,6 +195,7 @@ def test_neither_what_is_secret_at_our_own_door_nor_a_collectors_token_gets_in(p
 
 
 def test_the_command_line_says_how_far_each_target_is(place: Place) -> None:
+    assert place.client(place.ca.client("somebody")).get("/sent").status == 200
     eventually(lambda: all(one["sent"] for one in place.house.call("GET", "/v1/gateways")["gateways"][0]["exports"]))
     where = {"OSTIARY_URL": f"http://{place.house.listen}"}
     listed = start(PROGRAM, "status", "--data-dir", place.house.data_dir, name="status", folder=place.folder, env=where)

@@ -39,7 +39,8 @@ FIELDS = {
 
 @pytest.fixture(scope="module")
 def witness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Witness]:
-    with Engine(tmp_path_factory.mktemp("envoy")) as engine, Witness(engine.access_log) as witness:
+    with Engine(tmp_path_factory.mktemp("envoy")) as engine:
+        witness = Witness(engine.folder)
         trust = Trust(name="trust", certificates=Authority.root().cert_pem)
         door = listener("door", protocol_port=PORT, client_authentication="MANDATORY", trust=trust)
         assert engine.apply(snapshot(Desired(listeners=(door,)))) == {}

@@ -6,19 +6,16 @@ Generated from one seed: certificates with odd names, rules and exceptions of ev
 import http.client
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
-from concurrent import futures
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from itertools import count
 from pathlib import Path
 from random import Random  # noqa: TID251 (nothing secret comes of it, and the same again is wanted)
-from types import MappingProxyType, TracebackType
-from typing import Any, Final, Self, get_args
+from types import MappingProxyType
+from typing import Any, Final, get_args
 
-import grpc
 import h2.config
 import h2.connection
 import h2.events
@@ -32,13 +29,12 @@ from ostiary.access.judge import judge
 from ostiary.access.plain_path import plain
 from ostiary.access.policy import Policy, may_knock_without, policy
 from ostiary.clock import now
-from ostiary.envoy import records
 from ostiary.envoy.records import Record
 from ostiary.envoy.snapshot import snapshot
-from ostiary.gateway import otlp
 from ostiary.model.access import AccessException, AccessRule, ExceptionKind, Holders
 from ostiary.model.desired import Desired, DesiredAccess, DesiredListener
 from ostiary.model.explanation import ExplainRequest, Explanation, Judged
+from ostiary.model.listener import Listener
 from ostiary.model.roster import Roster, Table
 from ostiary.model.tls import Trust
 from ostiary.ops.explained import Known, answer, noted
@@ -46,6 +42,7 @@ from ostiary.pki.names import fingerprint_sha256
 from support import strange
 from support.certs import Authority, Leaf, self_signed_client
 from support.desired import listener
+from support.feed import Tail
 from support.ports import free_port
 from support.tiny_ads import Engine
 from support.tls_clients import LIMIT, TLSClient
@@ -273,42 +270,25 @@ def door(rng: Random, listener_id: str, port: int, mode: str) -> DesiredListener
 
 
 class Told:
-    """Takes what an Envoy tells of requests, as the keeper would."""
+    """Reads what an Envoy tells of requests."""
 
-    def __init__(self, path: Path) -> None:
-        self._told: dict[tuple[str, str, str], list[Record]] = {}  # by listener and where the client came from
-        self._lock = threading.Lock()
-        self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
-        method = grpc.unary_unary_rpc_method_handler(self._take)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(otlp.SERVICE, {otlp.METHOD: method}),))
-        self._server.add_insecure_port(f"unix:{path}")
+    def __init__(self, folder: Path) -> None:
+        self._tail = Tail(folder)
 
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.stop(None).wait(LIMIT)
-
-    def of(self, listener_id: str, client: tuple[str, int], how_many: int) -> list[Record]:
+    def of(self, listener: Listener, client: tuple[str, int], how_many: int) -> list[Record]:
         """What was told of the requests of one connection, in order; waits for so many."""
+        # Its port too: other listeners had this id before, and clients may have had this port with them.
+        wanted = listener.id, f"127.0.0.1:{listener.protocol_port}", client[0], str(client[1])
 
         def found() -> list[Record]:
-            with self._lock:
-                told = list(self._told.get((listener_id, client[0], str(client[1])), ()))
-            return told if len(told) >= how_many else []
+            its = (
+                one.record
+                for one in self._tail.told("request")
+                if (one.listener_id, *(one.record[name] for name in ("local", "client", "client_port"))) == wanted
+            )
+            return some if len(some := list(its)) >= how_many else []
 
         return eventually(found)
-
-    def _take(self, data: bytes, _context: Any) -> bytes:
-        for about, lines in otlp.read(data):
-            if about["kind"] == "request":
-                with self._lock:
-                    for _, line in lines:
-                        record = records.read("request", line)
-                        key = about["listener"], record["client"], record["client_port"]
-                        self._told.setdefault(key, []).append(record)
-        return b""
 
 
 @dataclass
@@ -448,7 +428,7 @@ class House:
     def judged(self, talk: Talk) -> Iterator[tuple[Request, str, str]]:
         """Of each request on it: what Envoy made of it, and what we say."""
         its = self.policy(talk.desired)
-        told = self.told.of(talk.desired.listener.id, talk.client, len(talk.asked))
+        told = self.told.of(talk.desired.listener, talk.client, len(talk.asked))
         assert len(told) == len(talk.asked)
         for (request, status), record in zip(talk.asked, told, strict=True):
             yield request, engine_says(record, status), we_say(its, replace(request, at=now()))
@@ -531,7 +511,8 @@ BEFORE: Final = (
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("envoy")
-    with Engine(folder) as engine, Told(engine.access_log) as told:
+    told = Told(folder)
+    with Engine(folder) as engine:
         yield House(engine, told, folder)
 
 

@@ -85,7 +85,8 @@ def gateway(folder: Path, doors: Iterable[Door]) -> Iterator[Witness]:
         listener(f"l{port}", protocol_port=port, client_authentication=door.mode, trust=door.trust)
         for port, door in opened.items()
     )
-    with Engine(folder) as engine, Witness(engine.access_log) as witness:
+    with Engine(folder) as engine:
+        witness = Witness(engine.folder)
         assert engine.apply(snapshot(Desired(listeners=listeners))) == {}
         engine.listens_on(*opened)
         yield witness

@@ -145,7 +145,8 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     nobody = ("192.0.2.0/24",)
     listeners.append(listener("tls", protocol_port=DOORS["not for us"], allowed_cidrs=nobody))
     listeners.append(listener("tcp", protocol_port=DOORS["not for us, TCP"], protocol="TCP", allowed_cidrs=nobody))
-    with Engine(folder) as engine, Witness(engine.access_log) as witness:
+    with Engine(folder) as engine:
+        witness = Witness(engine.folder)
         assert engine.apply(snapshot(Desired(listeners=tuple(listeners)))) == {}
         engine.listens_on(*DOORS.values())
         yield Doors(folder, witness)

@@ -14,15 +14,18 @@ from typing import Any
 import psutil
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import grpc_service_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.access_loggers.open_telemetry.v3 import logs_service_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 from google.protobuf import json_format
 
+from ostiary.envoy import wire
 from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, SECRET, Resource, pack
-from ostiary.gateway import client, lock
+from ostiary.gateway import client, lock, pids
 from ostiary.gateway.client import Adopted, Started
 from ostiary.paths import Paths
 from ostiary.xds.stream import Rejection
@@ -301,6 +304,56 @@ def test_an_adopted_envoy_keeps_its_configuration_when_what_was_kept_is_lost(
         eventually(lambda: back.has([saying("still here", port)]))
         back.publish()
         eventually(lambda: back.has([]))
+
+
+def test_an_envoy_that_was_started_elsewhere_is_drained_and_started_anew_where_it_can_tell_of_requests(
+    control: ControlPlane, keep: Callable[[], Running], paths: Paths
+) -> None:
+    """As by a version that told of them in another way: its successor's listeners would have it write to no file of ours."""
+    port = free_port()
+    control.publish(saying("one", port))
+    keeper = keep()
+    eventually(says(port, "one"))
+    ours = psutil.Process(envoy_pid(paths))
+    words = ours.cmdline()
+    keeper.kill()
+    ours.kill()
+    eventually(lambda: not psutil.pid_exists(ours.pid) or ours.status() == psutil.STATUS_ZOMBIE)
+    with paths.envoy_log.open("ab") as log, subprocess.Popen(words, cwd="/", stdout=log, stderr=log) as elsewhere:
+        pids.write(paths.envoy_pid, elsewhere.pid)
+        try:
+            eventually(paths.admin_socket.exists)
+            again = keep()
+            again.says("it is drained and started anew")
+            eventually(says(port, "one"))
+            assert elsewhere.wait(20) == 0
+            assert Path(f"/proc/{envoy_pid(paths)}/cwd").samefile(paths.gateway)
+        finally:
+            elsewhere.kill()
+
+
+def test_a_last_good_configuration_that_tells_of_requests_as_before_is_served_and_what_nobody_hears_is_said(
+    control: ControlPlane, keep: Callable[[], Running], paths: Paths
+) -> None:
+    """Its listeners name a cluster that is no longer spoken to."""
+    port = free_port()
+    before = logs_service_pb2.OpenTelemetryAccessLogConfig()
+    grpc_service = grpc_service_pb2.GrpcService(envoy_grpc=grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name="access-log"))
+    before.MergeFromString(wire.field(9, grpc_service))  # `grpc_service`, which xds-protos does not know yet
+    one = saying("one", port)
+    message = listener_pb2.Listener.FromString(one.body)
+    log = message.access_log.add(name="envoy.access_loggers.open_telemetry")
+    log.typed_config.Pack(before)
+    control.publish(pack(LISTENER, one.name, message))
+    keeper = keep()
+    eventually(says(port, "one"))
+    assert not control.rejected
+    control.stop()
+    keeper.kill()
+    os.kill(envoy_pid(paths), signal.SIGKILL)
+    keep()
+    eventually(says(port, "one"))
+    eventually(lambda: '"ostiary.lost.count"' in paths.access_log.read_text())
 
 
 def test_a_control_plane_that_comes_back_sends_nothing_again(

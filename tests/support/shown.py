@@ -13,18 +13,12 @@ import ipaddress
 import itertools
 import os
 import socket
-import threading
 from collections.abc import Sequence
-from concurrent import futures
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final
 
-import grpc
-
-from ostiary.envoy import records
 from ostiary.envoy.records import Record
-from ostiary.gateway import otlp
+from support.feed import Tail
 from support.wait import eventually
 
 _LIMIT: Final = 20.0
@@ -76,38 +70,18 @@ def show(port: int, chain: Sequence[bytes], address: str | None = None) -> str:
 
 
 class Witness:
-    """Takes what an Envoy tells of connections, as the keeper would, for as long as the `with` lasts."""
+    """Reads what an Envoy of `support.tiny_ads` tells of connections."""
 
-    def __init__(self, path: Path) -> None:
-        self._told: list[Record] = []
-        self._lock = threading.Lock()
-        self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
-        method = grpc.unary_unary_rpc_method_handler(self._take)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(otlp.SERVICE, {otlp.METHOD: method}),))
-        self._server.add_insecure_port(f"unix:{path}")
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.stop(None).wait(_LIMIT)
+    def __init__(self, folder: Path) -> None:
+        self._tail = Tail(folder)
 
     def connections(self, *addresses: str) -> list[Record]:
         """What was told of the one connection from each of these addresses; waits until all of it is."""
         return eventually(lambda: self._found(addresses))
 
     def _found(self, addresses: Sequence[str]) -> list[Record]:
-        with self._lock:
-            by_address = {record["client"]: record for record in self._told}
+        by_address = {one.record["client"]: one.record for one in self._tail.told("connection")}
         return [by_address[address] for address in addresses] if by_address.keys() >= {*addresses} else []
-
-    def _take(self, data: bytes, _context: Any) -> bytes:
-        for about, lines in otlp.read(data):
-            if about["kind"] == "connection":
-                with self._lock:
-                    self._told += [records.read("connection", line) for _, line in lines]
-        return b""
 
 
 def refusal(record: Record) -> str | None:

@@ -22,7 +22,8 @@ import grpc
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from google.protobuf import any_pb2
 
-from ostiary.envoy.bootstrap import bootstrap
+from ostiary.envoy.bootstrap import FLUSHING, bootstrap
+from ostiary.envoy.records import FEED
 from ostiary.envoy.resources import CLUSTER, ENDPOINT, LISTENER, ORDER, Key, Snapshot
 from support.wait import eventually
 
@@ -142,7 +143,6 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.admin = folder / "admin.sock"
-        self.access_log = folder / "access.sock"
         self.log = folder / "envoy.log"
         self._changed = threading.Condition()
         self._stream = _Stream(self._changed)
@@ -155,10 +155,11 @@ class Engine:
         self._server.add_insecure_port(f"unix:{ads}")
         self._server.start()
         config = self.folder / "bootstrap.json"
-        config.write_text(bootstrap("test", str(ads), str(self.access_log), str(self.admin), max_heap=1 << 30))
-        command = [str(binary()), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "info"]
+        config.write_text(bootstrap("test", str(ads), str(self.admin), max_heap=1 << 30))
+        (self.folder / FEED).parent.mkdir()
+        command = [str(binary()), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "info", *FLUSHING]
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
         return self
 
     @property

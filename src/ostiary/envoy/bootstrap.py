@@ -4,26 +4,26 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from envoy.config.bootstrap.v3 import bootstrap_pb2
-from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
+from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import address_pb2, backoff_pb2, base_pb2, config_source_pb2, grpc_service_pb2, protocol_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import json_format, struct_pb2
 
-from ostiary.envoy import records, wire
+from ostiary.envoy import wire
 from ostiary.envoy.overload import overload_manager
 
 KEEPER: Final = "keeper"
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-# Batches of the access log (16 KiB or a second, each of one worker and listener) that may be on their way at once. More are
-# dropped, and counted: a keeper that cannot keep up must cost neither Envoy's memory nor its own time for configuration.
-_BATCHES: Final = 64
+# Which cluster the listeners of versions before 0.1 told of requests (docs/decisions/0036-records-through-a-file.md).
+_BEFORE: Final = "access-log"
+FLUSHING: Final = ("--file-flush-interval-msec", "200", "--file-flush-min-size-kb", "16")
+"""On Envoy's command line: how soon what it tells is in the file, and how much at most is not. That is lost if it is killed."""
 
 
 def bootstrap(
     node_id: str,
     ads_socket: str,
-    access_log_socket: str,
     admin_socket: str,
     *,
     max_heap: int,
@@ -39,9 +39,7 @@ def bootstrap(
     """
     message = bootstrap_pb2.Bootstrap(
         node=base_pb2.Node(id=node_id, cluster="ostiary"),
-        static_resources=bootstrap_pb2.Bootstrap.StaticResources(
-            clusters=[_cluster(KEEPER, ads_socket), _collector(access_log_socket)]
-        ),
+        static_resources=bootstrap_pb2.Bootstrap.StaticResources(clusters=[_cluster(KEEPER, ads_socket), _nobody()]),
         dynamic_resources=bootstrap_pb2.Bootstrap.DynamicResources(
             ads_config=_stream(), cds_config=wire.ads(), lds_config=wire.ads()
         ),
@@ -65,14 +63,18 @@ def _pipe(path: str, mode: int = 0) -> Any:
     return address_pb2.Address(pipe=address_pb2.Pipe(path=path, mode=mode))
 
 
-def _collector(socket: str) -> Any:
-    cluster = _cluster(records.COLLECTOR, socket)
-    cluster.circuit_breakers.thresholds.append(
-        circuit_breaker_pb2.CircuitBreakers.Thresholds(
-            max_requests=wire.number(_BATCHES), max_pending_requests=wire.number(_BATCHES)
-        )
+def _nobody() -> Any:
+    """Whom the listeners of a last good configuration of before tell: without the cluster, Envoy would refuse them.
+
+    It serves with them until a control plane hands over new ones, and counts what nobody hears meanwhile (`gateway.report`).
+    """
+    return cluster_pb2.Cluster(
+        name=_BEFORE,
+        type=cluster_pb2.Cluster.STATIC,
+        connect_timeout=wire.seconds(1),
+        load_assignment=endpoint_pb2.ClusterLoadAssignment(cluster_name=_BEFORE),
+        typed_extension_protocol_options={_HTTP_OPTIONS: wire.packed(_http2())},
     )
-    return cluster
 
 
 def _cluster(name: str, socket: str) -> Any:

@@ -14,10 +14,9 @@ from envoy.extensions.filters.network.direct_response.v3 import config_pb2 as di
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.type.v3 import hash_policy_pb2
 
-from ostiary.envoy import names, noted, stickiness, wire
+from ostiary.envoy import names, noted, records, stickiness, wire
 from ostiary.envoy.downstream_tls import client_trust, downstream_tls
 from ostiary.envoy.http_manager import http_manager
-from ostiary.envoy.records import CONNECTION, DETAILS
 from ostiary.errors import Invalid
 from ostiary.model.desired import DesiredListener
 from ostiary.model.listener import Listener
@@ -61,7 +60,8 @@ def _noted(listener: Listener) -> list[Any]:
     if listener.client_authentication == "NONE":
         return []
     whole = listener.client_authentication == "REHEARSAL"
-    config = noted.noted(CONNECTION, DETAILS, listener.trust_revision, whole=whole)
+    holder = wire.json_list(records.HOLDER_FORM, records.holder_list())
+    config = noted.noted(records.CONNECTION, holder, listener.trust_revision, whole=whole)
     return [_filter("envoy.filters.network.set_filter_state", config)]
 
 

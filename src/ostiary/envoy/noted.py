@@ -13,7 +13,8 @@ from ostiary.access.patterns import padded
 from ostiary.envoy import wire
 
 FINGERPRINT: Final = "ostiary.fingerprint"
-DETAILS: Final = "ostiary.certificate"
+# What records tell of who holds the certificate (`records.HOLDER`).
+HOLDER: Final = "ostiary.holder"
 NOT_AFTER: Final = "ostiary.not_after"
 # The same and the beginning, as the members are told (`identity_headers`): to write a time anew for each request takes Envoy
 # 1 to 2 µs, to copy what was written a tenth.
@@ -55,10 +56,11 @@ _UNTIL: Final = f"%DOWNSTREAM_PEER_CERT_V_END({TIME})%"
 _AFTER_THE_HANDSHAKE: Final = 2
 
 
-def noted(connection: str, details: str, trust_revision: int, *, whole: bool = False) -> Any:
+def noted(connection: str, holder: Any, trust_revision: int, *, whole: bool = False) -> Any:
     """Keep what rules ask of a certificate, and two formats for the log; the `whole` certificate too (SetFilterState).
 
-    `trust_revision` is the listener's: connections that were opened under an earlier one are told by it.
+    `connection` is a format of text, `holder` a SubstitutionFormatString. `trust_revision` is the listener's: connections that
+    were opened under an earlier one are told by it.
     """
     config = set_filter_state_pb2.Config()
     values = [_value(KEYS[name], text, nothing=name not in _ALWAYS) for name, text in _FORMATS.items()]
@@ -68,7 +70,7 @@ def noted(connection: str, details: str, trust_revision: int, *, whole: bool = F
     values.append(_value(KEYS["trust_revision"], padded(trust_revision), nothing=True))
     values.append(_value(NAMES, "|".join(_FORMATS[kind] for kind in ("dns", "uri", "email")), nothing=True))
     values.append(_value(CONNECTION, connection, nothing=True, told=True))
-    values.append(_value(DETAILS, details, nothing=True, told=True))
+    values.append(_kept(HOLDER, holder, nothing=True))
     if whole:
         values.append(_value(PEM, "%DOWNSTREAM_PEER_CERT%", nothing=False))
     for value in values:
@@ -85,4 +87,8 @@ def _value(key: str, text: str, *, nothing: bool, told: bool = False) -> Any:
     """`nothing`: whether it is noted also where there is none, as an empty text or, if it is `told`, as Envoy's word for it."""
     form = substitution_format_string_pb2.SubstitutionFormatString(omit_empty_values=not told)
     form.text_format_source.inline_string = text
+    return _kept(key, form, nothing=nothing)
+
+
+def _kept(key: str, form: Any, *, nothing: bool) -> Any:
     return value_pb2.FilterStateValue(object_key=key, factory_key="envoy.string", format_string=form, skip_if_empty=not nothing)

@@ -1,8 +1,9 @@
 """Small words for building Envoy's protobuf messages: durations, switches, extensions, and where to ask for the rest."""
 
+from collections.abc import Iterable
 from typing import Any, Final, cast
 
-from envoy.config.core.v3 import config_source_pb2, extension_pb2
+from envoy.config.core.v3 import config_source_pb2, extension_pb2, substitution_format_string_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 from xds.core.v3 import extension_pb2 as xds_extension_pb2
@@ -65,6 +66,13 @@ def ads() -> Any:
         resource_api_version=config_source_pb2.V3,
         initial_fetch_timeout=duration_pb2.Duration(),
     )
+
+
+def json_list(name: str, formats: Iterable[str]) -> Any:
+    """What each of these formats gives, in JSON: a list under this name (SubstitutionFormatString)."""
+    form = substitution_format_string_pb2.SubstitutionFormatString()
+    form.json_format.get_or_create_list(name).extend(formats)
+    return form
 
 
 def secret(name: str) -> Any:

@@ -57,6 +57,10 @@ class Admin:
                 while await self._connections():  # noqa: ASYNC110 (Envoy has to be asked)
                     await asyncio.sleep(_POLL)
 
+    async def reopen(self) -> None:
+        """Open the files that are written to anew, by their names."""
+        await self._asked("POST", "/reopen_logs")
+
     async def quit(self) -> None:
         """End now."""
         await self._asked("POST", "/quitquitquit")

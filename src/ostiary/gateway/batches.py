@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ostiary.gateway.place import Place
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -57,6 +59,9 @@ class Told(ABC):
 
     def __init__(self) -> None:
         self.news = False  # whether there is something that `dump` was not asked for yet
+        self.place = Place()  # what Envoy told before it (`gateway.feed`) is in here
+        self.kept = Place()  # the same of what is on the disk
+        self._changed = Place()  # nothing came in from what was told after it
         self._batches = Batches()
 
     @abstractmethod
@@ -70,6 +75,17 @@ class Told(ABC):
     def _pending_as_told(self) -> dict[str, Any]:
         """What is in no batch yet, as `dump` keeps it."""
 
+    def reached(self, place: Place) -> None:
+        """All that Envoy told before this place was looked at."""
+        self.place = place
+        if self.news:
+            self._changed = place
+
+    @property
+    def settled(self) -> Place:
+        """Of what Envoy told before this place, nothing would be missed if this were read from the disk again."""
+        return self.place if self._changed <= self.kept else self.kept
+
     def batches(self) -> Iterator[Batch]:
         """Those to be sent, in order; each again and again until it is `taken`."""
         return iter(self._batches)
@@ -81,5 +97,12 @@ class Told(ABC):
     def dump(self) -> bytes:
         """All of it as bytes."""
         self.news = False
-        kept = {"last": self._batches.last, "batches": self._batches.bodies(), **self._pending_as_told()}
-        return json.dumps(kept).encode()
+        about = {"feed": (self.place.number, self.place.offset), "last": self._batches.last, "batches": self._batches.bodies()}
+        return json.dumps({**about, **self._pending_as_told()}).encode()
+
+    def _go_on(self, kept: dict[str, Any]) -> None:
+        """Be as far as what was kept. Raises `KeyError`, `TypeError` or `ValueError` when it makes no sense."""
+        batches = Batches(kept["last"], kept["batches"])
+        place = Place(*map(int, kept.get("feed", ())))  # before decision 0036 there was none
+        self._batches = batches
+        self.place = self.kept = self._changed = place

@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 
 from ostiary.envoy.records import Record, Refusal
-from ostiary.gateway.batches import Batches, Told
+from ostiary.gateway.batches import Told
 from ostiary.model.told import ADDRESSES, LONGEST_CERTIFICATE, Stage, place
 
 _log = structlog.get_logger(source="keeper")
@@ -144,12 +144,12 @@ class Denied(Told):
     def _load(self, kept: bytes) -> None:
         try:
             said = json.loads(kept)
-            batches = Batches(said["last"], said["batches"])
             pending = dict(map(_heard, said["pending"]))
+            self._go_on(said)
         except (ValueError, KeyError, TypeError, AttributeError) as err:
             _log.error("who was refused before cannot be read and is left out; the access log has it", reason=repr(err))
         else:
-            self._batches, self._pending = batches, pending
+            self._pending = pending
             self._kinds.update(key[:3] for key in pending if key[-1])
 
 

@@ -18,10 +18,11 @@ import structlog
 
 from ostiary import room
 from ostiary.envoy import overload
-from ostiary.envoy.bootstrap import bootstrap
+from ostiary.envoy.bootstrap import FLUSHING, bootstrap
 from ostiary.errors import Unavailable
 from ostiary.gateway import numbers, pids, report
 from ostiary.gateway.admin import Admin, NoAnswer
+from ostiary.gateway.feed import Feed
 from ostiary.gateway.pids import Process
 from ostiary.paths import Paths
 
@@ -60,8 +61,13 @@ class Engine:
         return status
 
 
-async def find_or_start(paths: Paths, node_id: str, drain_seconds: int, workers: int, memory_mib: int) -> tuple[Engine, bool]:
-    """The Envoy of this data directory, and whether it was there already. Only for the holder of the keeper's lock."""
+async def find_or_start(
+    paths: Paths, feed: Feed, node_id: str, drain_seconds: int, workers: int, memory_mib: int
+) -> tuple[Engine, bool]:
+    """The Envoy of this data directory, and whether it was there already. Only for the holder of the keeper's lock.
+
+    Where it is started, a file of the feed is begun for it. Raises `OSError`.
+    """
     process = pids.read(paths.envoy_pid)
     if process is not None:
         if await _answers(paths, node_id, process):
@@ -71,7 +77,20 @@ async def find_or_start(paths: Paths, node_id: str, drain_seconds: int, workers:
         process.send(signal.SIGKILL)
         await process.ended()
         process.close()
+    feed.begin()
     return _start(paths, node_id, drain_seconds, workers, memory_mib), False
+
+
+async def retire(paths: Paths, drain_seconds: float) -> None:
+    """End an Envoy that was started elsewhere, by a version before 0.1: it would look for `records.FEED` where that is not."""
+    process = pids.read(paths.envoy_pid)
+    if process is None:
+        return
+    if _is_in(process, paths.gateway):
+        process.close()
+        return
+    _log.warning("the Envoy that runs is of a version that told of requests in another way; it is drained and started anew")
+    await stop(Engine(process, None, None), paths, drain_seconds)
 
 
 def running(paths: Paths) -> Engine | None:
@@ -99,6 +118,14 @@ async def stop(engine: Engine, paths: Paths, drain_seconds: float) -> None:
     paths.envoy_pid.unlink(missing_ok=True)
 
 
+def _is_in(process: Process, folder: Path) -> bool:
+    """Whether it was started in this folder. Where nobody may ask, it was: Envoy says itself what it cannot open."""
+    try:
+        return Path(f"/proc/{process.pid}/cwd").samefile(folder)
+    except OSError:
+        return process.is_alive
+
+
 async def _answers(paths: Paths, node_id: str, process: Process) -> bool:
     envoy = Admin(paths.admin_socket)
     with contextlib.suppress(TimeoutError):
@@ -117,7 +144,6 @@ def _start(paths: Paths, node_id: str, drain_seconds: int, workers: int, memory_
         bootstrap(
             node_id,
             str(paths.keeper_socket),
-            str(paths.access_log_socket),
             str(paths.admin_socket),
             max_heap=room.for_envoy(memory_mib),
             counted=(report.COUNTED, *numbers.COUNTED),
@@ -137,11 +163,19 @@ def _start(paths: Paths, node_id: str, drain_seconds: int, workers: int, memory_
         # Its warnings about a configuration it refuses quote all of it, private keys too. We hear of those as answers.
         "--component-log-level",
         "config:error",
+        *FLUSHING,
         *(("--concurrency", str(workers)) if workers else ()),  # without it, Envoy has one for each processor
     ]
     with paths.envoy_log.open("ab") as log:
         child = subprocess.Popen(  # noqa: S603 (our own binary and words)
-            words, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            words,
+            cwd=paths.gateway,  # `records.FEED` is seen from here
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            # SIGXFSZ stays ignored, as Python has it: a file that may grow no more (`Feed.allow`) must not end Envoy.
+            restore_signals=False,
         )
     pids.write(paths.envoy_pid, child.pid)
     return Engine(pids.of(child.pid), child, _max_heap(paths))

@@ -23,7 +23,8 @@ from ostiary.errors import Invalid
 from ostiary.files import replace_private
 from ostiary.gateway import reading, terms
 from ostiary.gateway.otlp_http import Posts, headers
-from ostiary.gateway.reading import DAMAGED, Line, Place, Reader
+from ostiary.gateway.place import Place
+from ostiary.gateway.reading import DAMAGED, Line, Reader
 from ostiary.gateway.sending import Failed, Sender, Sent, trust
 from ostiary.gateway.shelf import Volume, volumes
 from ostiary.gateway.syslog import Counted, Datagrams

@@ -12,8 +12,10 @@ import structlog
 
 from ostiary.clock import now
 from ostiary.gateway import terms
+from ostiary.gateway.place import Place
 from ostiary.gateway.shelf import Shelf
 from ostiary.gateway.terms import Entry
+from ostiary.gateway.written import Written
 
 _log = structlog.get_logger(source="keeper")
 
@@ -30,6 +32,7 @@ class Journal:
         self,
         shelf: Shelf,
         gateway_id: str,
+        written: Written,
         *,
         a_second: int = 500,
         groups: int = 1000,
@@ -40,6 +43,9 @@ class Journal:
 
         More becomes at most `groups` sums, and coarser ones. Clients choose how long their names are, not how far back this goes.
         """
+        self.place = written.place(shelf)  # what Envoy told before it (`gateway.feed`) was added
+        self._noted = self.place
+        self._written = written
         self._shelf = shelf
         self._gateway_id = gateway_id
         self._a_second = a_second
@@ -63,12 +69,21 @@ class Journal:
         else:
             self._sum_up(entry)
 
+    def reached(self, place: Place) -> None:
+        """All that Envoy told before this place was added, or need not be."""
+        self.place = place
+
+    @property
+    def settled(self) -> Place:
+        """What Envoy told before this place is written."""
+        return self._noted if self._lines or self._groups else self.place
+
     def second(self) -> None:
         """A second has passed: write what was summed up, and take lines one by one again; begin another file when it is time."""
         self._lines += map(self._line, self._groups.values())
         self._groups.clear()
         self._begin_second()
-        self.write()
+        self._write()
         try:
             self._shelf.turn_if_due()
         except OSError as err:
@@ -79,7 +94,12 @@ class Journal:
             self._cannot_turn = False
 
     def write(self) -> None:
-        """Write what there is. What the disk does not take is counted, and said once it does."""
+        """Write what there is; if some of it is summed up, then at the end of the second, together."""
+        if not self._groups:
+            self._write()
+
+    def _write(self) -> None:
+        """What the disk does not take is counted, and said once it does."""
         if not self._lines:
             return
         lines, self._lines = self._lines, []
@@ -87,8 +107,11 @@ class Journal:
             at = self._clock().isoformat(timespec="milliseconds")
             lost = {"at": at, "kind": "lost", "why": "the disk did not take it", "lost": self._unwritten}
             lines.insert(0, self._line(lost))
+        data = "".join(lines).encode()
         try:
-            self._shelf.append("".join(lines).encode())
+            where = self._shelf.ready(len(data))
+            self._written.note(self._noted, self.place, where, len(data))
+            self._shelf.append(data)
         except OSError as err:
             if not self._unwritten:
                 _log.error("the access record cannot be written", file=str(self._shelf.link), reason=str(err))
@@ -96,10 +119,12 @@ class Journal:
             self.close()
         else:
             self._unwritten = 0
+        self._noted = self.place
 
     def close(self) -> None:
         """Let go of the file."""
         self._shelf.close()
+        self._written.close()
 
     def _begin_second(self) -> None:
         self._left = {True: self._a_second, False: self._a_second}

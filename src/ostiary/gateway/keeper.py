@@ -15,12 +15,13 @@ from ostiary.clock import now
 from ostiary.envoy.resources import Key, Snapshot
 from ostiary.files import write_private
 from ostiary.gateway import engine, numbers, report
-from ostiary.gateway.access_log import AccessLog, collecting
+from ostiary.gateway.access_log import AccessLog
 from ostiary.gateway.admin import Admin, NoAnswer
 from ostiary.gateway.denied import Denied
 from ostiary.gateway.dialogue import Dialogue
 from ostiary.gateway.ending import Ending
 from ostiary.gateway.engine import Engine
+from ostiary.gateway.feed import Feed
 from ostiary.gateway.forwarding import Forwarding
 from ostiary.gateway.journal import Journal
 from ostiary.gateway.last_good import LastGood
@@ -31,6 +32,7 @@ from ostiary.gateway.record import Record
 from ostiary.gateway.seen import Seen
 from ostiary.gateway.stale import Alarms, Given, Staleness, is_alarm
 from ostiary.gateway.streams import Streams
+from ostiary.gateway.written import Written
 from ostiary.ids import new_id
 from ostiary.paths import Paths
 from ostiary.xds import wire
@@ -46,6 +48,7 @@ _HEALTHY_AFTER: Final = 3.0
 _RECONNECT_PAUSE: Final = (0.05, 1.0)
 _INTRODUCTION: Final = 2.0
 _TAIL_EVERY: Final = 0.2
+_FEED_EVERY: Final = 0.1
 _REPORT_EVERY: Final = 1.0
 _NUMBERS_EVERY: Final = 5.0  # as often as Envoy adds up how long requests took
 # To ask Envoy for what it counts costs its main thread 60 ms with 1,000 listeners, in which it hears of no change, such as who is
@@ -80,10 +83,11 @@ class Keeper:
         self._denied = Forwarding(wire.DENIED, Memory(paths.denials, Denied), a_round=1)  # a flood must not flood the database
         self._rehearsed = Forwarding(wire.REHEARSED, Memory(paths.rehearsals, _rehearsals), a_round=2)  # nor what is no flood
         self._record = Record(paths, self._gateway_id)
-        self._journal = Journal(self._record.shelf, self._gateway_id)
+        self._journal = Journal(self._record.shelf, self._gateway_id, Written(paths.feed_written))
         self._streams = Streams()
         self._ending = Ending(self._streams, self._journal)
         self._access_log = AccessLog(self._journal, self._seen.told, self._denied.told, self._streams, self._rehearsed.told)
+        self._feed = Feed(paths.feed, self._access_log.place, self._access_log.newest)
         self._saving = asyncio.Lock()
         self._dialogue: Dialogue | None = None
         self._following = False
@@ -104,11 +108,8 @@ class Keeper:
         if self._ledger.whole:
             self._give(self._staleness.given(self._ledger.resources(), now()))
         await asyncio.to_thread(self._record.learn)
-        async with (
-            listening(self._paths.keeper_socket, self._source),
-            collecting(self._paths.access_log_socket, self._take),
-            asyncio.TaskGroup() as group,
-        ):
+        await engine.retire(self._paths, self._drain_seconds)  # before anybody tells it anything
+        async with listening(self._paths.keeper_socket, self._source), asyncio.TaskGroup() as group:
             keeping = group.create_task(self._keep_running())
             tasks = [
                 group.create_task(one)
@@ -120,6 +121,7 @@ class Keeper:
                     self._follow(),
                     self._measure(),
                     self._read_log(),
+                    self._read_feed(),
                     self._write_down(),
                     self._keep_record(),
                     self._ending.watch(),
@@ -139,12 +141,16 @@ class Keeper:
             pass
         if self._ledger.whole:
             await self._store()
+        with contextlib.suppress(OSError):
+            while self._take():
+                pass
         self._access_log.second()
         self._journal.close()
         await asyncio.to_thread(self._record.stop)
         await self._seen.save()
         await self._denied.save()
         await self._rehearsed.save()
+        self._feed.close()
         _log.info("stopped")
 
     # Envoy's process.
@@ -154,7 +160,7 @@ class Keeper:
         while True:
             try:
                 self._engine, adopted = await engine.find_or_start(
-                    self._paths, self._gateway_id, self._drain_seconds, self._workers, self._memory_mib
+                    self._paths, self._feed, self._gateway_id, self._drain_seconds, self._workers, self._memory_mib
                 )
             except OSError as err:
                 self._last_error = f"Envoy cannot be started: {err}"
@@ -184,19 +190,57 @@ class Keeper:
             else:
                 await asyncio.sleep(0)
 
-    def _take(self, data: bytes) -> None:
-        self._access_log.take(data)
+    async def _read_feed(self) -> None:
+        """What Envoy tells of requests and connections, as it comes."""
+        can_read = True
+        while True:
+            try:
+                more = self._take()
+            except OSError as err:
+                if can_read:
+                    _log.error("what Envoy tells of requests cannot be read; will try again", reason=str(err))
+                can_read, more = False, False
+            else:
+                can_read = True
+            await asyncio.sleep(0 if more else _FEED_EVERY)
+
+    def _take(self) -> bool:
+        """Some of what Envoy told; whether there was any."""
+        before, chunk = self._feed.place, self._feed.read()
+        if chunk.end == before:
+            return False
+        self._access_log.take(chunk)
         self._ending.heard()
+        return True
 
     async def _write_down(self) -> None:
         """What Envoy tells of requests, on the disk each second; and who was seen or refused, while nobody can be told."""
+        in_order = True
         while True:
             await asyncio.sleep(_FORWARD_EVERY)
             self._access_log.second()
-            if not self._following:
+            if not self._following or self._access_log.settled.number < self._feed.place.number:
                 await self._seen.save_news()
                 await self._denied.save_news()
                 await self._rehearsed.save_news()
+            try:
+                await self._keep_feed()
+            except OSError as err:
+                if in_order:
+                    _log.error("what Envoy told of requests cannot be put in order; will try again", reason=str(err))
+                in_order = False
+            else:
+                in_order = True
+
+    async def _keep_feed(self) -> None:
+        """Give back what is taken in for good; let Envoy write on, but not for ever. Raises `OSError`."""
+        self._feed.give_back(self._access_log.settled)
+        if (pid := self._pid()) is None:
+            return
+        self._feed.allow(pid)
+        if self._feed.turn_if_due():
+            with contextlib.suppress(NoAnswer):
+                await Admin(self._paths.admin_socket).reopen()
 
     async def _keep_record(self) -> None:
         """What is written down: on the disk for good, compressed, sent on; and what is said about that meanwhile."""

@@ -45,10 +45,12 @@ class Memory(Generic[T]):
     async def save(self, told: T) -> None:
         """Keep this in place of what was kept."""
         async with self._saving:
-            data = told.dump()
+            place, data = told.place, told.dump()
             try:
                 await asyncio.to_thread(self._write, data)
+                told.kept = place
             except OSError as err:
+                told.news = True  # to be tried again
                 _log.error("what is kept for the control plane cannot be saved", file=str(self._file), reason=str(err))
 
     def _write(self, data: bytes) -> None:

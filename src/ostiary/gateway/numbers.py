@@ -28,7 +28,7 @@ _FILTER: Final = (
     r"|[a-z_]+\.listener/[^.]*\.limited_connections"
     r"|listener_manager\.total_listeners_draining"
     rf"|{'|'.join(map(re.escape, _SHED))}|{'|'.join(_SHED_BY_EACH)}"
-    r"|access_logs\.open_telemetry_access_log\.logs_dropped)$"
+    rf"|{report.NOT_TOLD})$"
 )
 _LATENCY: Final = r"^http\.listener/[^.]*\.downstream_rq_time$"
 COUNTED: Final = (_FILTER, _LATENCY)  # what is read of what Envoy counts, as regular expressions
@@ -80,7 +80,7 @@ async def measured(envoy: Admin) -> tuple[dict[str, Told], dict[str, Any], float
     whole: dict[str, Any] = {
         "shed": shed(counted),
         "listeners_draining": counted.get("listener_manager.total_listeners_draining", 0),
-        "records_dropped": counted.get("access_logs.open_telemetry_access_log.logs_dropped", 0),
+        "records_dropped": report.not_told(counted),
     }
     return of_listeners(listening, counted, latency), whole, report.seconds(info.get("uptime_current_epoch"))
 

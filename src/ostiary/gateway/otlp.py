@@ -1,46 +1,17 @@
-"""OpenTelemetry's log records, as they come from Envoy in a way that no client can make unreadable, and as we send them on.
+"""OpenTelemetry's log records, as they are sent on to collectors.
 
-Protobuf refuses a whole message for one text that is not UTF-8, and Envoy copies what clients show byte for byte: one certificate
-with a strange name, or one ClientHello, would hide all that is told together with it. So texts are read as the bytes they are.
-
-The few fields that we read are described here by their numbers (opentelemetry-proto 1.x never changes them), not taken from a
+The few fields that we need are described here by their numbers (opentelemetry-proto 1.x never changes them), not taken from a
 package: xds-protos brings an old `opentelemetry.proto` of its own, and which of two is there depends on what was installed last.
 """
 
-from collections.abc import Iterator
 from typing import Any, Final
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
-
-from ostiary.errors import Invalid
-
-SERVICE: Final = "opentelemetry.proto.collector.logs.v1.LogsService"
-METHOD: Final = "Export"
-
-
-def read(data: bytes) -> Iterator[tuple[dict[str, str], list[tuple[int, str]]]]:
-    """What an export request holds: attributes of a source, and its lines, each with the time (ns since 1970) it is about.
-
-    What is no UTF-8 is shown by its octets, in hexadecimal. Raises `Invalid` for anything that is no export request.
-    """
-    try:
-        request = ExportLogsServiceRequest.FromString(data)
-    except message.DecodeError as err:
-        raise Invalid("access log", "not an export of log records") from err
-    for source in request.resource_logs:
-        about = {_text(one.key): _text(one.value.string_value) for one in source.resource.attributes}
-        records = (record for scope in source.scope_logs for record in scope.log_records)
-        yield about, [(record.time_unix_nano, _text(record.body.string_value)) for record in records]
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "backslashreplace")
-
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _PACKAGE: Final = "ostiary.otlp"  # a name of ours, so that theirs is not taken
 
-# Message → (field, number, type, repeated); what we neither read nor write is left out, and protobuf skips it.
+# Message → (field, number, type, repeated); what we neither write nor read is left out, and protobuf skips it.
 _SHAPES: Final[dict[str, tuple[tuple[str, int, int | str, bool], ...]]] = {
     "AnyValue": (
         ("string_value", 1, _Field.TYPE_BYTES, False),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
 
+from ostiary.gateway.place import Place
 from ostiary.gateway.shelf import Volume, volumes
 
 _LONGEST_LINE: Final = 4 * 1024 * 1024  # octets: what is longer was not written by us
@@ -14,14 +15,6 @@ _MOST_FILES: Final = 1000  # that are gone through at once for a line
 
 DAMAGED: Final = (gzip.BadGzipFile, EOFError, zlib.error)
 """What reading a compressed file raises that is not what was written."""
-
-
-@dataclass(frozen=True, order=True)
-class Place:
-    """Before the octet `offset` (as if it were not compressed) of the file of this number."""
-
-    number: int = 0
-    offset: int = 0
 
 
 @dataclass(frozen=True)

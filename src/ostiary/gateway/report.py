@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
@@ -12,13 +12,17 @@ from ostiary.gateway.admin import Admin
 from ostiary.gateway.stale import Stale
 from ostiary.model.numbers import HANDSHAKE_FAILURES
 
+# What it could not write (of a disk that is full, some 16 KiB each); and what it told of in the way that listeners of versions
+# before 0.1 have (`bootstrap`), which nobody hears.
+NOT_TOLD: Final = r"filesystem\.write_failed|access_logs\.open_telemetry_access_log\.logs_dropped"
 # What is read of what Envoy counts, as a regular expression.
 COUNTED: Final = (
     rf"^(listener\..*(downstream_cx_(total|active)|\.ssl\.(handshake|{'|'.join(HANDSHAKE_FAILURES)}))"
     r"|(http|tcp)\.listener/.*(downstream_(cx_([rt]x_bytes_)?total|rq_(total|[45]xx))|\.rq_total)"
     r"|overload\..*\.(pressure|scale_percent)"
-    r"|access_logs\.open_telemetry_access_log\.logs_dropped)$"
+    rf"|{NOT_TOLD})$"
 )
+_NOT_TOLD: Final = re.compile(NOT_TOLD)
 _SHARE: Final = re.compile(rf"overload\.{re.escape(overload.ACTION)}([a-z_]+)\.scale_percent")
 
 
@@ -32,7 +36,7 @@ async def measured(envoy: Admin, max_heap: int | None) -> dict[str, Any]:
         "uptime": seconds(info.get("uptime_current_epoch")),
         "members": members(await envoy.clusters()),
         "listeners": listeners(await envoy.listeners(), counted),
-        "records_dropped": counted.get("access_logs.open_telemetry_access_log.logs_dropped", 0),
+        "records_dropped": not_told(counted),
         "memory": memory(counted, max_heap),
     }
 
@@ -48,6 +52,11 @@ def memory(counted: dict[str, int], max_heap: int | None) -> dict[str, Any] | No
         "used": overload.used(pressure, max_heap),
         "acting": {match[1]: value for match, value in found if match is not None and value > 0},
     }
+
+
+def not_told(counted: Mapping[str, int]) -> int:
+    """How often it could not tell of requests or connections."""
+    return sum(value for name, value in counted.items() if _NOT_TOLD.fullmatch(name))
 
 
 def about(gateway_id: str, pid: int | None, restarts: int, last_error: str | None) -> dict[str, Any]:

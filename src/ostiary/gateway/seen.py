@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 
 from ostiary.envoy.records import Record
-from ostiary.gateway.batches import Batches, Told
+from ostiary.gateway.batches import Told
 from ostiary.model.told import place
 
 _log = structlog.get_logger(source="keeper")
@@ -102,13 +102,13 @@ class Seen(Told):
     def _load(self, kept: bytes) -> None:
         try:
             said = json.loads(kept)
-            batches = Batches(said["last"], said["batches"])
             pending = dict(map(_heard, said["pending"]))
             certificates = dict(said["certificates"])
+            self._go_on(said)
         except (ValueError, KeyError, TypeError, AttributeError) as err:
             _log.error("who was seen before cannot be read and is left out; the access log has it", reason=repr(err))
         else:
-            self._batches, self._pending, self._certificates = batches, pending, certificates
+            self._pending, self._certificates = pending, certificates
 
     def _say_full(self) -> None:
         if not self._full:

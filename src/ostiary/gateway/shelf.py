@@ -20,6 +20,7 @@ from typing import Final
 import structlog
 
 from ostiary.clock import now
+from ostiary.gateway.place import Place
 from ostiary.recording import Recording
 
 _log = structlog.get_logger(source="keeper")
@@ -76,15 +77,29 @@ class Shelf:
         self._size = 0
         self._current: Volume | None = None
 
+    def ready(self, octets: int) -> Place:
+        """Where so many octets would go if they were appended next. Raises `OSError`."""
+        if self._handle is not None and self._size and self._size + octets > self.rules.largest:
+            self._begin()
+        self._opened()
+        assert self._current is not None  # noqa: S101 (there is one now)
+        return Place(self._current.number, self._size)
+
     def append(self, data: bytes) -> None:
         """Add whole lines. Raises `OSError` when the disk does not take them."""
-        if self._handle is not None and self._size and self._size + len(data) > self.rules.largest:
-            self._begin()
+        self.ready(len(data))
         handle = self._opened()
         view = memoryview(data)
         while view:
             view = view[os.write(handle, view) :]
         self._size += len(data)
+
+    def reaches(self, place: Place) -> bool:
+        """Whether what is before this place was written, of a file that may be complete, compressed or removed by now."""
+        its = next((one for one in volumes(self.folder) if one.number >= place.number), None)
+        if its is None:
+            return False
+        return its.number > place.number or its.is_packed or its.path.stat().st_size >= place.offset
 
     @property
     def growing(self) -> Path | None:

@@ -82,7 +82,6 @@ TYPES: Final[Mapping[str, Type]] = {
     "ostiary.until": "time",
     "ostiary.lost.count": "number",
     "ostiary.lost.reason": "text",
-    "ostiary.unclear": "text",
     SHORTENED: "yes or no",
     UID: "text",
 }
@@ -115,7 +114,6 @@ _AS_IT_IS: Final[Mapping[str, str]] = {
     "details": "ostiary.envoy.response_code_details",
     "flags": "ostiary.envoy.response_flags",
     "why": "ostiary.lost.reason",
-    "unclear": "ostiary.unclear",
 }
 _WHOLE: Final[Mapping[str, str]] = {
     "ended": REASON,
@@ -251,5 +249,4 @@ def turned_away(kind: records.Kind, record: records.Record, *, is_tls: bool) -> 
         return TLS_FAILED if is_tls and not record.keys() & {"tls", "failure"} else None
     if record.get("details") == _OVERLOAD and not _was_judged(record):
         return OVERLOADED
-    is_request = "method" in record or "unclear" in record
-    return None if is_request and record.get("details") not in _UNJUDGED else BAD_REQUEST
+    return None if "method" in record and record.get("details") not in _UNJUDGED else BAD_REQUEST

@@ -105,7 +105,7 @@ def _of_engines(known: Iterable[tuple[str, Gateway]]) -> Iterator[Family]:
     yield family("ostiary_gateway_engine_restarts", "counter", words, lambda one: one.restarts.totals[0])
     words = "Listeners that are draining at a gateway."
     yield family("ostiary_gateway_listeners_draining", "gauge", words, lambda one: one.listeners_draining)
-    words = "Records of the access log that Envoy could not hand over."
+    words = "Times that Envoy could not write what it had to tell of requests."
     yield family("ostiary_gateway_records_dropped", "counter", words, lambda one: one.records_dropped.totals[0])
     shed = (((one, what), its.totals[0]) for one, gateway in known for what, its in sorted(gateway.shed.items()))
     words = "What was ended or refused for want of memory or room: streams_reset, requests_refused, connections_refused."
