@@ -38,7 +38,9 @@ def zulu_time(at: datetime) -> str:
 
 def _whole_seconds(at: datetime) -> datetime:
     """So that pydantic writes it as `zulu_time` does."""
-    return (at.astimezone(UTC) if at.utcoffset() else at).replace(microsecond=0)
+    if at.tzinfo is not UTC and at.utcoffset():
+        at = at.astimezone(UTC)
+    return at.replace(microsecond=0) if at.microsecond else at
 
 
 @dataclass(frozen=True)

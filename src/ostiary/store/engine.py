@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -63,6 +64,7 @@ def _sqlite(url: str) -> Engine:
         connect_args={"isolation_level": None, "timeout": LOCK_SECONDS},
         pool_size=_CONNECTIONS,
         pool_use_lifo=True,
+        json_deserializer=from_json,  # a third of the time that Python's own takes
     )
 
     @event.listens_for(engine, "connect")

@@ -4,7 +4,21 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, String, Table, and_, cast, func, not_, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    String,
+    Table,
+    and_,
+    cast,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+)
 from sqlalchemy.engine import RowMapping
 
 from ostiary.errors import Invalid
@@ -37,12 +51,18 @@ def paged(
     by = [key.desc() if descending else key.asc() for key, descending in order]
     if query.limit:
         # Which they are is found first, by what is small: to sort whole rows, the documents of all that match would be read.
-        found = select(kind.table.c.id).where(*conditions).order_by(*by).limit(query.limit + 1)
-        conditions = [kind.table.c.id.in_(found.subquery().select())]
+        its = _address(connection, kind)
+        found = select(its.label("its")).select_from(kind.table).where(*conditions).order_by(*by).limit(query.limit + 1)
+        conditions = [its.in_(found.subquery().select())]
     rows = connection.execute(select(kind.table).where(*conditions).order_by(*by)).mappings().all()
     more = bool(query.limit) and len(rows) > query.limit
     page = list(rows[: query.limit] if query.limit else rows)
     return (page[::-1] if query.reverse else page), more
+
+
+def _address(connection: Connection, kind: Kind[Any]) -> ColumnElement[Any]:
+    """By what a row is got again: in SQLite its place in the table, which an index tells and an id is looked up to."""
+    return literal_column(f"{kind.table.name}.rowid") if connection.dialect.name == "sqlite" else kind.table.c.id
 
 
 def _value_type(kind: Kind[Any], field: str, parameter: str) -> type:

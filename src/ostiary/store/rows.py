@@ -45,10 +45,9 @@ def from_row(kind: Kind[R], row: RowMapping) -> R:
 
 
 def _read(kind: Kind[R], row: RowMapping) -> R:
-    held = dict(row)
-    values = dict(held["document"])
+    values = dict(row["document"])
     for name, is_private in _shared(kind).items():
-        values[name] = Private(held[name]) if is_private else held[name]
+        values[name] = Private(row[name]) if is_private else row[name]
     try:
         # Not strict: the document is JSON, so a tuple comes back as a list.
         return kind.model.model_validate(values, strict=False)
