@@ -1,5 +1,6 @@
 """The inventory is searched in SQL, alike on each database."""
 
+import random  # noqa: TID251 (see below)
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from ostiary.model.revocation import HOLD, Revocation
 from ostiary.ops import certificates
 from ostiary.ops.system import System
 from ostiary.pki.sealing import Sealer, new_kek
-from ostiary.store import inventory, revocations
+from ostiary.store import inventory, revocations, words
 from ostiary.store.kinds import AUTHORITY, CERTIFICATE
 from ostiary.store.store import Store
 
@@ -223,6 +224,39 @@ def test_what_ends_when_is_counted_in_an_index_however_many_there_are(store: Sto
         asked: list[tuple[str, tuple[Any, ...]]] = []
         event.listen(reader.connection, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
         inventory.expiring(reader, "client", [NOW, NOW + DAY])
-        ((statement, parameters),) = asked
-        plan = reader.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-    assert any("ix_certificates_live (profile=? AND not_after>? AND not_after<?)" in row[-1] for row in plan)
+        plans = [
+            str(row[-1])
+            for statement, parameters in list(asked)
+            for row in reader.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+        ]
+    within = "SEARCH certificates USING INDEX ix_certificates_live (profile=? AND not_after>? AND not_after<?)"
+    late = "SEARCH certificates USING INTEGER PRIMARY KEY (rowid>?)"
+    assert {plan for plan in plans if " certificates " in plan} == {within, late}
+    assert "SEARCH certificate_ends USING PRIMARY KEY (profile=? AND day>? AND day<?)" in plans
+
+
+def test_what_is_kept_of_ends_is_what_counting_finds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(7)  # noqa: S311 (the same certificates each time)
+    stock = Stock(store)
+    times = [
+        NOW + chance.choice([DAY, timedelta(hours=1), SECOND, 12 * timedelta(hours=1)]) * chance.randint(-3, 9) for _ in range(40)
+    ]
+    asked = [sorted(chance.sample([*times, *(NOW + number * DAY / 2 for number in range(-4, 9))], 6)) for _ in range(30)]
+    made: list[Certificate] = []
+    for number, at in enumerate(times):
+        revoked_at = chance.choice([None, None, NOW])
+        made.append(stock.add(not_after=at, profile=chance.choice(["client", "server"]), revoked_at=revoked_at))
+        one = chance.choice(made)
+        with store.write() as transaction:
+            before = transaction.require(CERTIFICATE, one.id)
+            changed = {"revoked_at": chance.choice([None, NOW]), "profile": chance.choice(["client", "server"])}
+            transaction.replace(CERTIFICATE, before, before.model_copy(update=changed))
+            if number % 7 == 0:
+                words.settle(transaction.connection)
+    with store.read() as reader:
+        for profile, ends in product(["client", "server", "none"], asked):
+            kept = inventory.expiring(reader, profile, ends)
+            with monkeypatch.context() as without:
+                without.setattr(words, "is_kept", lambda _connection: False)
+                assert inventory.expiring(reader, profile, ends) == kept, (profile, ends)
+            assert all(count >= 0 for count in kept)

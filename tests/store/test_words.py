@@ -18,7 +18,7 @@ from ostiary.model.authority import Authority, Certificate
 from ostiary.model.fields import Private
 from ostiary.model.inventory import Wanted
 from ostiary.model.query import Query
-from ostiary.store import few, inventory, words
+from ostiary.store import few, inventory, newer, words
 from ostiary.store.engine import migrate, open_engine
 from ostiary.store.kinds import AUTHORITY, CERTIFICATE
 from ostiary.store.store import Facts, Store
@@ -226,14 +226,14 @@ def test_what_is_renamed_is_found_by_its_new_name_alone(store: Store, *, written
 
 
 def test_what_is_issued_is_written_once_it_is_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "TOGETHER", 3)
+    monkeypatch.setattr(newer, "TOGETHER", 3)
     store = a_store(sqlite_url(tmp_path))
     authority_id = an_authority(store)
     left = []
     for number in range(7):
         store.record(partial(issued, a_row(authority_id, name=f"device {number}")))
         with store.read() as reader:
-            late = f"SELECT count(*) FROM certificates WHERE {words.NEWER}"  # noqa: S608 (ours)
+            late = f"SELECT count(*) FROM certificates WHERE {newer.NEWER}"  # noqa: S608 (ours)
             left.append(reader.connection.exec_driver_sql(late).scalar())
         assert len(found(store, Wanted(Query(limit=10), NOW, search=("device",)))[0]) == number + 1
     assert left == [1, 2, 0, 1, 2, 0, 1]

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, TextClause, bindparam, text
 
 from ostiary.model.inventory import Wanted
 from ostiary.store import words
+from ostiary.store.newer import NEWER
 from ostiary.store.store import Reader
 from ostiary.store.tables import UTCDateTime
 
@@ -114,7 +115,7 @@ def _with(reader: Reader, wanted: Wanted, index: words.Index, asked: str, begun:
     if not (is_all or is_by_age) or found.waiting > MOST:
         return
     told = f"SELECT value FROM json_each(:moments) UNION ALL SELECT created_at FROM {words.RENAMED}"  # noqa: S608 (ours)
-    looked_at = [_where(f"created_at IN ({told})"), _where(words.NEWER)]
+    looked_at = [_where(f"created_at IN ({told})"), _where(NEWER)]
     beginnings: dict[str, Any] = {}
     for number, digits_begun in enumerate(begun):
         beginnings |= {f"begun{number}": digits_begun, f"ended{number}": f"{digits_begun}g"}

@@ -21,7 +21,7 @@ from ostiary.measuring import Spread, Tally
 from ostiary.model.query import Page, Query
 from ostiary.model.reference import parse, references
 from ostiary.model.resource import Resource
-from ostiary.store import tables, words
+from ostiary.store import newer, tables, words
 from ostiary.store.group_commit import GroupCommit
 from ostiary.store.kinds import BY_NAME, CERTIFICATE, REVISED, Kind, R
 from ostiary.store.queries import paged
@@ -473,7 +473,7 @@ class Store:
             yield facts
             facts.close()
             self._noted += sum(change.kind == CERTIFICATE.name for change in facts.changed)
-            if self._noted >= words.TOGETHER:
+            if self._noted >= newer.TOGETHER:
                 words.settle(connection)
                 self._noted = 0
 

@@ -4,9 +4,8 @@ SQLite has FTS5 for it. A document there is a moment (microseconds since 1970) a
 it: in the order of lists, which an id is not, and true whatever becomes of rowids. It is an index and no copy: a name that was
 changed may still lead to its certificate, so what is found is always compared with what stands in the table.
 
-To write into it takes about as long for a hundred certificates as for ten. So what was made since it was last written into, and
-what a trigger noted as renamed, every search looks at besides; once it is much, it is written together. (A trigger for what is
-made would cost more than all of that: SQLite then keeps a copy of every page that a row touches, until the row is in.)
+To write into it takes about as long for a hundred certificates as for ten, so it is done for many together. What was made since
+(`store.newer`), and what a trigger noted as renamed, every search looks at besides.
 
 PostgreSQL has `pg_trgm` for it and sees to the rest itself. Where a database has neither, all certificates are looked at.
 """
@@ -19,10 +18,12 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from ostiary.store import ends
+from ostiary.store.newer import NEWER, WRITTEN
+
 SHORTEST: Final = 3  # characters: what is shorter has no trigram
 INDEX: Final = "ix_certificates_words"  # PostgreSQL's
 _TRIGRAMS_SINCE: Final = (3, 34)  # of SQLite
-TOGETHER: Final = 256  # so many are written together; to look at them takes a search 2 ms
 _AT_ONCE: Final = 100_000  # certificates between two words of how far the index has come
 
 _SANS: Final = "json_extract(document, '$.sans')"
@@ -64,8 +65,6 @@ WORDS: Final = Index("certificate_words", {"subject": "subject", "owner": "owner
 GROUPS: Final = Index("certificate_groups", {"groups": '"groups"'})
 _INDICES: Final = (WORDS, GROUPS)
 RENAMED: Final = "certificate_words_renamed"  # moments
-WRITTEN: Final = "certificate_words_written"  # one row: up to which rowid of certificates; those of new ones are greater
-NEWER: Final = f"rowid > (SELECT upto FROM {WRITTEN})"  # noqa: S608 (ours, as below)
 _TRIGGER: Final = "certificate_words_changed"
 _DIFFERS: Final = " OR ".join(
     [
@@ -83,7 +82,9 @@ _SERVERS_OWN: Final = f"""
 """
 
 
-_PARTS: Final = (_TRIGGER, RENAMED, WRITTEN, *(index.table for index in _INDICES))
+_TRIGGERS: Final = (_TRIGGER, ends.TRIGGER)
+_TABLES: Final = (RENAMED, WRITTEN, ends.TABLE, *(index.table for index in _INDICES))
+_PARTS: Final = (*_TRIGGERS, *_TABLES)
 _KEPT: Final = text(f"SELECT count(*) FROM sqlite_master WHERE name IN {_PARTS!r}")  # noqa: S608 (ours)
 
 
@@ -149,6 +150,7 @@ def settle(connection: Connection) -> None:
         late = f"SELECT created_at FROM {RENAMED} UNION ALL SELECT created_at FROM certificates WHERE {NEWER}"  # noqa: S608 (ours)
         for index in _INDICES:
             connection.exec_driver_sql(index.writing(f"created_at IN ({late})"))
+        ends.add(connection, NEWER)
         _is_written(connection)
 
 
@@ -160,7 +162,7 @@ def _is_written(connection: Connection) -> None:
 def _keep_ours(connection: Connection) -> None:
     modules = text("SELECT count(*) FROM pragma_module_list WHERE name = 'fts5'")
     if sqlite3.sqlite_version_info < _TRIGRAMS_SINCE or not connection.execute(modules).scalar():
-        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {_TRIGGER}")  # it is not kept any more
+        _drop_triggers(connection)  # it is not kept any more
         _log().warning("this SQLite has no FTS5 with trigrams; a search for a word looks at every certificate")
         return
     if is_kept(connection):
@@ -168,17 +170,24 @@ def _keep_ours(connection: Connection) -> None:
         if int(connection.exec_driver_sql(late).scalar_one()) < _AT_ONCE:
             settle(connection)
             return
-    connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {_TRIGGER}")
-    for table in (RENAMED, WRITTEN, *(index.table for index in _INDICES)):
+    _drop_triggers(connection)
+    for table in _TABLES:
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
     for index in _INDICES:
         connection.exec_driver_sql(index.making())
     connection.exec_driver_sql(f"CREATE TABLE {RENAMED} (created_at DATETIME NOT NULL)")
     connection.exec_driver_sql(f"CREATE TABLE {WRITTEN} (upto INTEGER NOT NULL)")
     connection.exec_driver_sql(f"INSERT INTO {WRITTEN} VALUES (0)")  # noqa: S608 (ours)
+    ends.make(connection)
+    ends.add(connection, "true")
     _fill(connection)
     _is_written(connection)
     connection.exec_driver_sql(_NOTING)
+
+
+def _drop_triggers(connection: Connection) -> None:
+    for trigger in _TRIGGERS:
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {trigger}")
 
 
 def _fill(connection: Connection) -> None:
