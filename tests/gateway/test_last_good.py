@@ -6,7 +6,7 @@ from unittest.mock import patch
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ostiary.envoy.resources import LISTENER, SECRET, Resource
+from ostiary.envoy.resources import EXTENSION, LISTENER, SECRET, Resource
 from ostiary.gateway.last_good import LastGood
 from ostiary.gateway.ledger import Contents
 from ostiary.xds import wire
@@ -145,6 +145,20 @@ def test_a_change_is_noted_and_the_whole_not_written_again(tmp_path: Path) -> No
     assert (tmp_path / "last-good").read_bytes() == whole
     assert (tmp_path / "last-good.since").stat().st_mode & 0o777 == 0o600
     assert b"listener" not in (tmp_path / "last-good.since").read_bytes()
+
+
+def test_beside_a_long_whole_what_is_longer_is_noted_too(tmp_path: Path) -> None:
+    """Who is denied at a thousand listeners: to write all of these anew for each who is revoked would take long."""
+    many = tuple(Resource(LISTENER, f"listener/{number}", "1", b"l" * 60_000) for number in range(200))
+    kept = open_in(tmp_path)
+    for version in "123":
+        denied = Resource(EXTENSION, "denied", version, version.encode() * 150_000)
+        kept.save(Contents(wanted=(*many, denied)))
+        written = (tmp_path / "last-good").read_bytes()
+        if version == "1":
+            first = written
+        assert written == first
+        assert open_in(tmp_path).load() == Contents(wanted=(*many, denied))
 
 
 def test_when_there_is_no_room_for_more_notes_the_whole_is_written(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ _log = structlog.get_logger(source="keeper")
 _MAGIC: Final = b"ostiary last-good 2\n"
 _BEFORE: Final = b"ostiary last-good 1\n"
 _LONG: Final = 64 * 1024  # octets; what is as long has a file of its own
+_IN_A_ROOM: Final = 16  # notes of the longest that may be noted
 _NONCE: Final = 12  # octets; NIST SP 800-38D 8.2.2: random nonces are good for 2^32 writes under one key
 _KEY: Final = 32
 Resources = Mapping[Key, Resource]
@@ -57,10 +58,14 @@ class LastGood:
     def keep(self, wanted: Resources, good: Resources) -> None:
         """The same, for who has them by name. Neither may change afterwards."""
         news = _News.between((self._wanted, self._good), (wanted, good))
-        if self._notes is None or news.is_long or (news.is_any and not self._notes.add(news.written())):
+        if self._notes is None or self._is_long(news) or (news.is_any and not self._notes.add(news.written())):
             self._notes = None
             self._write_whole(Contents(tuple(wanted.values()), tuple(good.values())))
         self._wanted, self._good = wanted, good
+
+    def _is_long(self, news: "_News") -> bool:
+        """Too long to be noted: what a whole that is longer still has room for is noted all the same."""
+        return news.longest >= max(_LONG, self._notes.room // _IN_A_ROOM if self._notes else 0)
 
     def _write_whole(self, contents: Contents) -> None:
         both = (*contents.wanted, *contents.good)
@@ -149,7 +154,7 @@ class _News:
 
     others: tuple[tuple[Resource, ...], tuple[Resource, ...]]
     gone: tuple[tuple[Key, ...], tuple[Key, ...]]
-    is_long: bool
+    longest: int  # octets of one thing that is or was there
 
     @classmethod
     def between(cls, before: tuple[Resources, Resources], now: tuple[Resources, Resources]) -> "_News":
@@ -160,7 +165,7 @@ class _News:
         lost = (was[key] for (was, _), keys in zip(pairs, gone, strict=True) for key in keys)
         replaced = (was[one.key] for (was, _), part in zip(pairs, others, strict=True) for one in part if one.key in was)
         touched = itertools.chain(*others, lost, replaced)
-        return cls((others[0], others[1]), (gone[0], gone[1]), any(len(one.body) >= _LONG for one in touched))
+        return cls((others[0], others[1]), (gone[0], gone[1]), max((len(one.body) for one in touched), default=0))
 
     @property
     def is_any(self) -> bool:

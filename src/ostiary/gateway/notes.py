@@ -24,7 +24,7 @@ _MOST_ROOM: Final = 32 * 1024 * 1024
 
 
 class Notes:
-    """Those that continue one file, which `nonce` tells from others of its name."""
+    """Those that continue one file, which `nonce` tells from others of its name. `room` is how many octets there are for them."""
 
     def __init__(self, file: Path, cipher: AESGCM, nonce: bytes) -> None:
         self._path = file.with_name(file.name + ".since")
@@ -32,19 +32,19 @@ class Notes:
         self._of = nonce
         self._count = 0
         self._end = 0
-        self._room = 0
+        self.room = 0
 
     def begin(self, size: int) -> None:
         """Make room, the more the larger the file is that is to be written again when it is full. Raises `OSError`."""
-        self._room = min(max(size // 4, _LEAST_ROOM), _MOST_ROOM)
-        replace_private(self._path, bytes(self._room))
+        self.room = min(max(size // 4, _LEAST_ROOM), _MOST_ROOM)
+        replace_private(self._path, bytes(self.room))
 
     def add(self, note: bytes) -> bool:
         """Put it on the disk; False when there is no room left. Raises `OSError`."""
         nonce = secrets.token_bytes(_NONCE)
         sealed = nonce + self._cipher.encrypt(nonce, note, self._place())
         record = len(sealed).to_bytes(_SIZE) + sealed
-        if self._end + len(record) + _SIZE > self._room:
+        if self._end + len(record) + _SIZE > self.room:
             return False
         handle = os.open(self._path, os.O_WRONLY)
         try:
