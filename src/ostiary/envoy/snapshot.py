@@ -49,10 +49,12 @@ def snapshot(desired: Desired, memory: Memory | None = None) -> Snapshot:
     """
     memory = memory or Memory()
     steady, listeners, pools = memory.shared.steady, memory.listeners, memory.pools
-    # Sets are copied where they are validated, so they are compared.
+    # Sets and rows are copied where they are validated, so they are compared.
     retired, fingerprints = steady("retired", desired.retired), steady("denied", desired.denied)
+    in_front = steady("in front", desired.listeners)
     plain = steady("pools", {each.pool.id: each.pool for each in desired.pools})
-    patience = steady("patience", _connect_timeouts(desired))
+    patience = memory.shared.made("patience", (in_front,), partial(_connect_timeouts, desired))
+    who_ask = memory.shared.made("who ask", (in_front, steady("doors", desired.doors)), partial(_who_ask, desired))
 
     def of_listener(each: DesiredListener) -> tuple[_Part, ...]:
         name, pool = each.listener.id, plain.get(each.listener.default_pool_id or "")
@@ -76,7 +78,7 @@ def snapshot(desired: Desired, memory: Memory | None = None) -> Snapshot:
         *listeners.all(desired.listeners, (retired, desired.roster, plain), of_listener),
         *pools.all(desired.pools, (patience,), of_pool),
         *memory.doors.all(desired.doors, (retired,), of_door),
-        _of_denied(desired, fingerprints, memory.shared),
+        _of_denied(who_ask, fingerprints, memory.shared),
     )
     resources, step = memory.merged.take(rows)
     memory.shared.done()
@@ -115,19 +117,22 @@ def _of_requests(desired: DesiredListener, pool: Pool | None, whole: Desired) ->
     return (made, access.members(given.id, roster.settled if roster else None, owners)) if given.is_tls else (made,)
 
 
-def _of_denied(desired: Desired, fingerprints: frozenset[str], memory: Remembered) -> tuple[_Part, ...]:
-    """Who is denied, told once for all who ask: all doors that terminate TLS, and those that rehearse (`http_filters`)."""
+def _who_ask(desired: Desired) -> Mapping[bool, frozenset[str]]:
+    """Who asks for the denied, or for those who would be if it were not rehearsed (True), as in `http_filters`: the owners."""
     doors = [(one.listener, _owners(one)) for one in desired.listeners]
     doors += [(house_doors.as_listener(one).listener, (one.kind,)) for one in desired.doors]
-    asking = {False: (owners for door, owners in doors if door.is_tls)}
-    asking[True] = (owners for door, owners in doors if door.client_authentication == "REHEARSAL")
-    parts = []
-    for rehearsed, those in asking.items():
-        name = names.denied(rehearsed=rehearsed)
-        owners = memory.steady(("owners", name), frozenset(chain.from_iterable(those)))
-        made = memory.made(name, (fingerprints, owners), partial(_told, fingerprints, owners, rehearsed=rehearsed))
-        parts.append((name, made))
-    return tuple(parts)
+    asking = [owners for door, owners in doors if door.is_tls]
+    rehearsing = [owners for door, owners in doors if door.client_authentication == "REHEARSAL"]
+    return {False: frozenset(chain.from_iterable(asking)), True: frozenset(chain.from_iterable(rehearsing))}
+
+
+def _of_denied(who_ask: Mapping[bool, frozenset[str]], fingerprints: frozenset[str], memory: Remembered) -> tuple[_Part, ...]:
+    """Who is denied, told once to all who ask for it."""
+
+    def part(name: str, owners: frozenset[str], *, rehearsed: bool) -> _Part:
+        return name, memory.made(name, (fingerprints, owners), partial(_told, fingerprints, owners, rehearsed=rehearsed))
+
+    return tuple(part(names.denied(rehearsed=way), owners, rehearsed=way) for way, owners in who_ask.items())
 
 
 def _told(fingerprints: frozenset[str], owners: frozenset[str], *, rehearsed: bool) -> tuple[Resource, ...]:
