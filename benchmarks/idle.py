@@ -48,9 +48,9 @@ def whole(served: Served) -> float:
     return memory(served.pids()) + sum(map(memory, served.beside().values()))
 
 
-def turn(book: Notebook, name: str, place: House, folder: Path, round_: int, given: argparse.Namespace) -> None:
+def turn(book: Notebook, name: str, place: House, folder: Path, round_: int, protocol: Protocol, connections: int) -> None:
     """Start it, connect, look, and let it go."""
-    what, connections = NAMES[given.protocol], given.connections
+    what = NAMES[protocol]
 
     def note(served: Served, size: int) -> float:
         now = memory(served.pids())
@@ -70,7 +70,7 @@ def turn(book: Notebook, name: str, place: House, folder: Path, round_: int, giv
     with peers.ALL[name].running(folder, place) as served:
         before = note(served, 0)
         target = Target(served.port, served.client, served.server_ca, path=PATHS["100 B"])
-        with idle(target, connections, protocol=given.protocol, cpu=place.other_core):
+        with idle(target, connections, protocol=protocol, cpu=place.other_core):
             each = (note(served, connections) - before) * 1024 / connections
     book.note(f"memory for each idle {what} connection", "KiB", name, each, round_=round_)
 
@@ -79,17 +79,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each has its turn (default {ROUNDS})")
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
-    parser.add_argument("--protocol", choices=NAMES, default="h1")
+    parser.add_argument("--protocols", nargs="+", choices=NAMES, default=list(NAMES), help="(default both)")
     parser.add_argument("--only", nargs="+", choices=peers.ALL, default=list(peers.ALL), metavar="PEER", help="not all of them")
     given = parser.parse_args()
-    book = Notebook("idle" if given.protocol == "h1" else "idle_h2")
+    book = Notebook("idle")
     with tempfile.TemporaryDirectory(prefix="ostiary-bench-") as folder, house(Path(folder)) as place:
 
-        def turn_of(name: str) -> Callable[[int], None]:
-            where = Path(folder) / name.replace(" ", "-")
-            return lambda round_: turn(book, name, place, where / str(round_), round_, given)
+        def turn_of(name: str, protocol: Protocol) -> Callable[[int], None]:
+            where = Path(folder) / name.replace(" ", "-") / protocol
+            return lambda round_: turn(book, name, place, where / str(round_), round_, protocol, given.connections)
 
-        book.interleaved({name: turn_of(name) for name in given.only}, given.rounds)
+        for protocol in given.protocols:
+            book.interleaved({name: turn_of(name, protocol) for name in given.only}, given.rounds)
     book.tell(REFERENCE)
     book.save()
 

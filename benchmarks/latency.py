@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each has its turn (default {ROUNDS})")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long at each rate (default 1)")
-    parser.add_argument("--protocols", nargs="+", choices=NAMES, default=["h1"])
+    parser.add_argument("--protocols", nargs="+", choices=NAMES, default=list(NAMES), help="(default both)")
     parser.add_argument("--only", nargs="+", choices=peers.ALL, default=list(peers.ALL), metavar="PEER", help="not all of them")
     given = parser.parse_args()
     book = Notebook("latency")

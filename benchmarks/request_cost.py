@@ -5,10 +5,10 @@
 
 `ostiary` is an Envoy that was handed what the product hands over for a listener with everything on: rules, revocation lists, a
 thousand certificates refused one by one, identity headers, the record of each request. Those called `without …` are the same but
-for that, so that the difference is what it costs. Beside them bare Envoy and nginx, which do the same job (`benchmarks.peers`).
-All have one worker on one processor; the load, the backend and who takes the record have the other. CPU is that of all threads
-of the contender, user and system. Rounds are short and many, and the first quarter of what they say is told, too: what others
-do on the machine only ever adds.
+for that, so that the difference is what it costs; those called `with …` have what we took away, as Envoy has it by itself.
+Beside them bare Envoy and nginx, which do the same job (`benchmarks.peers`). All have one worker on one processor; the load, the
+backend and who takes the record have the other. CPU is that of all threads of the contender, user and system. Rounds are short
+and many, and the first quarter of what they say is told, too: what others do on the machine only ever adds.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from benchmarks.peers.house import House, house  # noqa: E402 (likewise)
 from benchmarks.peers.ostiary import HEADERS, RULES  # noqa: E402 (likewise)
 from envoy.config.listener.v3 import listener_pb2  # noqa: E402 (likewise)
 from envoy.config.route.v3 import route_pb2  # noqa: E402 (likewise)
+from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: E402 (likewise)
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2  # noqa: E402 (likewise)
 
 from ostiary.envoy.resources import EXTENSION, LISTENER, ROUTE, Snapshot, pack  # noqa: E402 (likewise)
@@ -161,6 +162,26 @@ def _with_one_reading_of_paths_only(_listener: Any, manager: Any, _routes: Any) 
     manager.merge_slashes = False
 
 
+# What we have otherwise than Envoy has it by itself, put back.
+
+
+def _with_request_ids(_listener: Any, manager: Any, _routes: Any) -> None:
+    manager.ClearField("generate_request_id")
+
+
+def _with_statistics_by_status(_listener: Any, manager: Any, _routes: Any) -> None:
+    last = manager.http_filters[-1]
+    router = router_pb2.Router()
+    last.typed_config.Unpack(router)
+    router.ClearField("dynamic_stats")
+    last.typed_config.Pack(router, deterministic=True)
+
+
+def _with_each_filter_always(_listener: Any, manager: Any, _routes: Any) -> None:
+    for one in manager.http_filters:
+        one.disabled = False
+
+
 _OURS: Final = ("ostiary.", "denied", "members/", "envoy.filters.http.rbac", "envoy.filters.http.header_mutation")
 
 VARIANTS: Final[dict[str, Change]] = {
@@ -176,6 +197,9 @@ VARIANTS: Final[dict[str, Change]] = {
     "without headers": _without_headers,
     "without one reading of paths": _with_one_reading_of_paths_only,
     "without timers": _without_timers,
+    "with request ids": _with_request_ids,
+    "with statistics by status": _with_statistics_by_status,
+    "with each filter always": _with_each_filter_always,
 }
 
 

@@ -48,7 +48,8 @@ def bootstrap(
         overload_manager=overload_manager(max_heap, max_connections),
         layered_runtime=_runtime(),
     )
-    # Most statistics of a listener or pool are never touched; this makes them when they are.
+    # Most statistics of a listener or pool are never touched; this makes them when they are. With 300 listeners and pools, Envoy
+    # takes 117.6 MiB, without 123.0.
     message.deferred_stat_options.enable_deferred_creation_stats = True
     # Envoy's main thread goes through all of them whenever some are asked for, and hears of no change meanwhile: with 1,000
     # listeners through 205,000, which takes 68 ms; of those that are read there are 25,000, which take 34.

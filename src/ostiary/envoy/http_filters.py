@@ -78,7 +78,8 @@ end
 def _router(_listener: Listener) -> Any:
     # Members are told nothing of Envoy's own workings, and clients cannot give it orders by x-envoy-* headers.
     router = router_pb2.Router(suppress_envoy_headers=True)
-    # A pool's statistics by status code, which nobody reads (gateway.numbers): without, 1 to 2 µs of some 70 a request.
+    # A pool's statistics by status code, which nobody reads (gateway.numbers). With them 1.1 µs more of 51.5 a request
+    # (request_cost: "with statistics by status").
     router.dynamic_stats.value = False
     return router
 
@@ -127,6 +128,7 @@ def _filter(name: str, make: Callable[[Listener], Any | None] | _Apart, listener
         return None
     made = http_connection_manager_pb2.HttpFilter(name=name, typed_config=wire.packed(config))
     # Envoy makes a filter anew for each request, at 0.5 to 1 µs; what stands here for the routes alone, it makes only for those
-    # whose route brings it something.
+    # whose route brings it something. Always made, those that routes bring nothing for cost 1.2 µs more of 51.5 a request
+    # (request_cost: "with each filter always").
     made.disabled = make is _brought_by_routes
     return made

@@ -37,7 +37,9 @@ def http_manager(desired: DesiredListener) -> Any:
         request_headers_timeout=wire.milliseconds(_HEADERS_WITHIN),
         max_request_headers_kb=wire.number(60),
         upgrade_configs=[Manager.UpgradeConfig(upgrade_type="websocket")],
-        generate_request_id=wire.flag(False),  # Nobody asked for a header; it costs a random number a request.
+        generate_request_id=wire.flag(
+            False
+        ),  # Nobody asked for one. With it 1.5 µs more of 51.5 (request_cost: "with request ids").
     )
     if listener.is_tls:
         manager.local_reply_config.CopyFrom(local_replies())

@@ -17,7 +17,8 @@ HEAP: Final = "envoy.resource_monitors.fixed_heap"
 CONNECTIONS: Final = "envoy.resource_monitors.global_downstream_max_connections"
 ACTION: Final = "envoy.overload_actions."
 
-# Envoy looks so often (its own: each second). At 1 GB/s, that much more than the bound may be there before it acts.
+# Envoy looks so often (its own: each second). At 1 GB/s, a quarter of a GB more than the bound may be there before it acts. What
+# it costs a request, with the accounts of what streams hold, could not be told from the noise (0.99 to 1.03 times).
 _LOOK: Final = 250  # milliseconds
 # Envoy resets at most 50 streams of a worker each time the share changes, and the share ends at 1: above that, it would stand
 # still at 1 and reset nobody any more. So Envoy is told of twice as much, and all shares are halved.
