@@ -95,14 +95,18 @@ def _where(condition: str) -> str:
 def _phrases(wanted: Wanted) -> Iterator[tuple[words.Index, str, list[str]]]:
     """What to ask which index of words; with what may begin a serial number or fingerprint instead, of which it knows nothing."""
     known = [word for word in wanted.search if words.can_find(word)]
-    asked = [f"({words.phrase(word)} OR {words.phrase(escaped_as_json(word))})" for word in known]
+    asked = [" OR ".join(sorted({words.phrase(word), words.phrase(escaped_as_json(word))})) for word in known]
     for name, value in wanted.query.filters:
         if name == "subject" and words.can_find(value):
             asked.append(words.phrase(value))
         if name == "groups" and words.can_find(f'"{value}"'):
             yield words.GROUPS, words.phrase(f'"{escaped_as_json(value)}"'), []
     if asked:
-        yield words.WORDS, " AND ".join(asked), [begun for word in known if (begun := digits(word)) is not None]
+        yield (
+            words.WORDS,
+            " AND ".join(f"({one})" for one in asked),
+            [begun for word in known if (begun := digits(word)) is not None],
+        )
 
 
 def _with(reader: Reader, wanted: Wanted, index: words.Index, asked: str, begun: list[str]) -> Iterator[Places]:
@@ -110,10 +114,18 @@ def _with(reader: Reader, wanted: Wanted, index: words.Index, asked: str, begun:
     is_by_age = not query.sort or query.sort[0][0] == "created_at"
     newest_first = is_by_age and query.reverse != bool(query.sort and query.sort[0][1])
     since = query.marker if is_by_age else None
-    found = words.moments(reader.connection, index, asked, MOST + 1, since=since, newest_first=newest_first)
-    is_all = found.how_many <= MOST
-    if not (is_all or is_by_age) or found.waiting > MOST:
-        return
+    # Where all come in order, a page is full after a few of them; only where they are not what is asked, more are looked at.
+    for most in sorted({min(2 * query.limit, MOST), MOST} if is_by_age else {MOST}):
+        found = words.moments(reader.connection, index, asked, most + 1, since=since, newest_first=newest_first)
+        is_all = found.how_many <= most
+        if found.waiting <= MOST and (is_all or is_by_age):
+            yield from _at(reader, found, begun, is_all=is_all, newest_first=newest_first)
+        if is_all:
+            return
+
+
+def _at(reader: Reader, found: words.Moments, begun: list[str], *, is_all: bool, newest_first: bool) -> Iterator[Places]:
+    """What was made at these moments, or is not in the index yet, or begins so."""
     told = f"SELECT value FROM json_each(:moments) UNION ALL SELECT created_at FROM {words.RENAMED}"  # noqa: S608 (ours)
     looked_at = [_where(f"created_at IN ({told})"), _where(NEWER)]
     beginnings: dict[str, Any] = {}

@@ -24,6 +24,7 @@ from ostiary.store.newer import NEWER, WRITTEN
 SHORTEST: Final = 3  # characters: what is shorter has no trigram
 INDEX: Final = "ix_certificates_words"  # PostgreSQL's
 _TRIGRAMS_SINCE: Final = (3, 34)  # of SQLite
+_MUCH: Final = 10_000
 _AT_ONCE: Final = 100_000  # certificates between two words of how far the index has come
 
 _SANS: Final = "json_extract(document, '$.sans')"
@@ -91,7 +92,7 @@ _KEPT: Final = text(f"SELECT count(*) FROM sqlite_master WHERE name IN {_PARTS!r
 class Moments(NamedTuple):
     """When certificates were made in which a word stands: how many moments, all of them as a JSON list, and the last.
 
-    `waiting`: how many others are not written yet; among those is whatever it may stand in besides.
+    `waiting`: how many certificates are not written yet, up to 10,000; whatever it stands in besides is one of those.
     """
 
     how_many: int
@@ -137,7 +138,8 @@ def moments(
     only = "" if since is None else f"AND rowid {beyond} ({begin})"
     matching = f"FROM {index.table} WHERE {index.table} MATCH :asked {only} ORDER BY rowid {order} LIMIT :most"
     times = f"SELECT {_AS_TIME} AS made_at FROM (SELECT rowid AS moment {matching})"  # noqa: S608
-    waiting = f"SELECT count(*) FROM (SELECT 1 FROM {RENAMED} UNION ALL SELECT 1 FROM certificates WHERE {NEWER} LIMIT :most)"  # noqa: S608
+    late = f"SELECT 1 FROM {RENAMED} UNION ALL SELECT 1 FROM certificates WHERE {NEWER}"  # noqa: S608
+    waiting = f"SELECT count(*) FROM ({late} LIMIT {_MUCH})"  # noqa: S608
     listed = text(f"SELECT count(*), json_group_array(made_at), {last}(made_at), ({waiting}) FROM ({times})")  # noqa: S608
     given: dict[str, Any] = {"asked": asked, "most": most} | ({} if since is None else {"since": since})
     found = connection.execute(listed, given).one()
