@@ -269,11 +269,12 @@ def test_status_shows_what_runs(ostiary: Terminal, door: Door) -> None:
 
     def all_is_there() -> bool:
         shown = ostiary.does("status").out
-        return all(part in shown for part in parts)
+        return all(part in shown for part in parts) and re.search(r"\d+ of \d+", shown) is not None
 
     eventually(all_is_there)  # which Envoy runs is told with the keeper's next report
     found = ostiary.does("status", "--json").json()
     assert found["gateways"][0]["connected"] is True
+    assert 0 <= found["gateways"][0]["memory"]["used"] < found["gateways"][0]["memory"]["limit"]
     assert door.id in {listener["id"] for listener in found["listeners"]}
     assert found["loadbalancers"]
 

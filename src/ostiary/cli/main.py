@@ -1,7 +1,7 @@
 """`ostiary`: the commands."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -248,6 +248,14 @@ def demo(  # noqa: PLR0913, PLR0917 (each of them is an option)
     run(settings, port)
 
 
+def _memory(memory: dict[str, Any] | None) -> str:
+    """What an Envoy takes of what it may, and what it does against more."""
+    if memory is None:
+        return ""
+    acting = ", ".join(f"{what} {share} %" for what, share in memory["acting"].items())
+    return f"{memory['used'] // room.MIB} of {memory['limit'] // room.MIB}" + (f" ({acting})" if acting else "")
+
+
 @app.command()
 @refusals_in_one_line
 def status(data_dir: DataDir = None, json: Json = False) -> None:
@@ -267,12 +275,14 @@ def status(data_dir: DataDir = None, json: Json = False) -> None:
     print()
     as_table(listed, listeners.COLUMNS, "No listener yet.")
     print()
-    as_table(gateways, ("id", "connected", "version", "applied_revision", "last_error"), "No gateway has connected yet.")
+    shown = [one | {"memory_mib": _memory(one["memory"])} for one in gateways]
+    columns = ("id", "connected", "version", "applied_revision", "memory_mib", "last_error")
+    as_table(shown, columns, "No gateway has connected yet.")
     exports = [one | {"gateway": gateway["id"]} for gateway in gateways for one in gateway["exports"]]
     if exports:
         print()
-        columns = ("gateway", "target", "sent", "dropped", "waiting_since", "failing_since", "error")
-        as_table(exports, columns, "")
+        its = ("gateway", "target", "sent", "dropped", "waiting_since", "failing_since", "error")
+        as_table(exports, its, "")
 
 
 @app.command()
