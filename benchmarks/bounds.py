@@ -92,9 +92,17 @@ BOUNDS: Final[tuple[Bound, ...]] = (
             "by serial number",
             "by fingerprint",
             "search for a word",
+            "search for a part of a word",
+            "search for a word that all have, a page anywhere",
+            "search for a word that none has",
+            "100 that are NOT_YET_VALID",
+            "page of 1,000",
             "one certificate",
+            "metrics",
             "issue",
             "revoke",
+            "console: overview",
+            "console: a page of them anywhere",
         )
     ),
     *(
