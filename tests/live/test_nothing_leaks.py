@@ -469,7 +469,9 @@ def columns(file: Path) -> Iterator[tuple[str, bytes]]:
     """Each column of each table, whole: what is long lies in pieces in the file."""
     with closing(sqlite3.connect(file)) as database:
         database.text_factory = bytes
-        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        # What a virtual one holds lies in tables of its own, which are among these.
+        real = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL TABLE%'"
+        for (table,) in database.execute(real).fetchall():
             name = table.decode()
             rows = database.execute(f'SELECT * FROM "{name}"')  # noqa: S608 (a table of ours)
             for row in rows:
