@@ -159,7 +159,9 @@ class Engine:
         (self.folder / FEED).parent.mkdir()
         command = [str(binary()), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "info", *FLUSHING]
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(
+                command, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT, restore_signals=False
+            )
         return self
 
     @property

@@ -1,6 +1,7 @@
 """What keepers go by when they tell of clients. They load no more of the model than this, so that they are soon there."""
 
 import ipaddress
+from functools import lru_cache
 from typing import Final, Literal
 
 Stage = Literal["handshake", "request"]
@@ -10,6 +11,7 @@ LONGEST_CERTIFICATE: Final = 8 * 1024
 _ONE_PLACE: Final = 64  # bits of an IPv6 address: what follows, a machine makes up anew each day (RFC 8981)
 
 
+@lru_cache(4096)
 def place(address: str) -> str:
     """Where somebody comes from: an IPv4 address, or the network of an IPv6 one."""
     try:
