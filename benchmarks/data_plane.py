@@ -32,7 +32,7 @@ from benchmarks.peers.peer import Served  # noqa: E402 (likewise)
 from benchmarks import generator, lab, peers  # noqa: E402 (after the path is set)
 
 REFERENCES: Final = ("nginx (wheel)", "Envoy (bare)")
-RECORD_ARRIVES: Final = 1.5  # seconds: Envoy hands over its record each second, and the keeper writes it down
+RECORD_ARRIVES: Final = 1.5  # seconds: Envoy tells of requests soon, and what is summed up the keeper writes down each second
 REST: Final = 5.0  # seconds
 REST_NAME: Final = "CPU when nobody asks"
 KEPT: Final = 32  # connections; with HTTP/2 a quarter of them with four streams each, so that as much is asked at once
