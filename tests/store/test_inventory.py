@@ -253,10 +253,10 @@ def test_what_is_kept_of_ends_is_what_counting_finds(store: Store, monkeypatch: 
             transaction.replace(CERTIFICATE, before, before.model_copy(update=changed))
             if number % 7 == 0:
                 words.settle(transaction.connection)
-    with store.read() as reader:
-        for profile, ends in product(["client", "server", "none"], asked):
+    for profile, ends in product(["client", "server", "none"], asked):
+        with store.read() as reader:
             kept = inventory.expiring(reader, profile, ends)
-            with monkeypatch.context() as without:
-                without.setattr(words, "is_kept", lambda _connection: False)
-                assert inventory.expiring(reader, profile, ends) == kept, (profile, ends)
-            assert all(count >= 0 for count in kept)
+        with store.read() as reader, monkeypatch.context() as without:
+            without.setattr(words, "is_kept", lambda _connection: False)
+            assert inventory.expiring(reader, profile, ends) == kept, (profile, ends)
+        assert all(count >= 0 for count in kept)

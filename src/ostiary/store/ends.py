@@ -6,10 +6,11 @@ or renamed. Between two midnights it is asked; what ends within a day is counted
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, TextClause, bindparam, text
 
 from ostiary.store.newer import NEWER, WRITTEN
 from ostiary.store.tables import UTCDateTime
@@ -30,16 +31,13 @@ _NOTING: Final = f"""
         INSERT INTO {TABLE} (profile, day, live) SELECT new.profile, substr(new.not_after, 1, 10), 1 WHERE new.revoked_at IS NULL
         ON CONFLICT (profile, day) DO UPDATE SET live = live + 1;
     END
-"""  # noqa: S608 (ours, as below)
-_BETWEEN: Final = "profile = :profile AND revoked_at IS NULL AND not_after >= :begin AND not_after < :end"
-_TIMES: Final = (bindparam("begin", type_=UTCDateTime()), bindparam("end", type_=UTCDateTime()))
-_DAYS: Final = text(f"SELECT day, live FROM {TABLE} WHERE profile = :profile AND day >= :begin AND day < :end")  # noqa: S608
-# By their place and by no index, of which SQLite might think better: hence the signs.
-_LATE: Final = text(
-    f"SELECT not_after FROM certificates WHERE {NEWER} AND +profile = :profile AND +revoked_at IS NULL "  # noqa: S608
-    "AND +not_after >= :begin AND +not_after < :end"
-).bindparams(*_TIMES)
-_WITHIN: Final = text(f"SELECT count(*) FROM certificates WHERE {_BETWEEN}").bindparams(*_TIMES)  # noqa: S608
+"""  # noqa: S608 (ours)
+_DAYS: Final = f"""
+    SELECT day, live FROM {TABLE} WHERE profile = :profile AND day >= :first AND day < :last
+    UNION ALL
+    SELECT substr(not_after, 1, 10), 1 FROM certificates
+    WHERE {NEWER} AND +profile = :profile AND +revoked_at IS NULL AND +not_after >= :first AND +not_after < :last
+"""  # noqa: S608 (the signs: by their place and by no index, of which SQLite might think better)
 
 
 def make(connection: Connection) -> None:
@@ -57,22 +55,29 @@ def add(connection: Connection, which: str) -> None:
 
 
 def counted(connection: Connection, profile: str, ends: Sequence[datetime]) -> tuple[int, ...]:
-    """How many certificates of a profile that are in force end between each of these moments and the next."""
-    first, *_ = midnights = [_midnight(at) for at in ends]
-    asked = {"profile": profile, "begin": first.date().isoformat(), "end": max(midnights).date().isoformat()}
-    each = [(datetime.fromisoformat(day).replace(tzinfo=UTC), int(live)) for day, live in connection.execute(_DAYS, asked)]
-    late = connection.execute(_LATE, {"profile": profile, "begin": first, "end": max(midnights)}).scalars()
-    each += [(_midnight(datetime.fromisoformat(at).replace(tzinfo=UTC)), 1) for at in late]
-
-    def before(at: datetime, midnight: datetime) -> int:
-        """How many end before this moment, from the first midnight on."""
-        whole = sum(count for day, count in each if day < midnight)
-        if at == midnight:
-            return whole
-        return whole + int(connection.execute(_WITHIN, {"profile": profile, "begin": midnight, "end": at}).scalar_one())
-
-    sums = [before(at, midnight) for at, midnight in zip(ends, midnights, strict=True)]
+    """How many certificates of a profile that are in force end between each of these moments and the next; in one statement."""
+    midnights = [_midnight(at) for at in ends]
+    first, last = midnights[0], max(midnights)
+    given = {"profile": profile, "first": first.date().isoformat(), "last": last.date().isoformat()}
+    within = [number for number, at in enumerate(ends) if at != midnights[number]]
+    times = {f"from{number}": midnights[number] for number in within} | {f"to{number}": ends[number] for number in within}
+    found = connection.execute(_asking(tuple(within)), {**given, **times}).all()
+    parts = {int(name[1:]): int(count) for name, count in found if name.startswith("@")}
+    days = [(datetime.fromisoformat(day).replace(tzinfo=UTC), int(count)) for day, count in found if not day.startswith("@")]
+    sums = [sum(count for day, count in days if day < midnight) + parts.get(at, 0) for at, midnight in enumerate(midnights)]
     return tuple(end - begin for begin, end in pairwise(sums))
+
+
+@lru_cache(maxsize=16)
+def _asking(within: tuple[int, ...]) -> TextClause:
+    """The statement, with a count of what ends between midnight and the moment for each of these."""
+    parts = (
+        f"UNION ALL SELECT '@{number}', count(*) FROM certificates WHERE profile = :profile AND revoked_at IS NULL "  # noqa: S608 (ours)
+        f"AND not_after >= :from{number} AND not_after < :to{number}"
+        for number in within
+    )
+    times = (bindparam(f"{end}{number}", type_=UTCDateTime()) for number in within for end in ("from", "to"))
+    return text(f"{_DAYS} {' '.join(parts)}").bindparams(*times)
 
 
 def _midnight(at: datetime) -> datetime:

@@ -40,7 +40,7 @@ def places(reader: Reader, wanted: Wanted) -> Iterator[Places]:
         if reader.connection.execute(_bound(count, {**given, "most": MOST + 1})).scalar_one() <= MOST:
             yield Places(_condition(f"certificates.rowid IN ({found})", given), is_all=True)
             return
-    if words.is_kept(reader.connection):
+    if reader.keeps_words:
         for index, asked, begun in _phrases(wanted):
             yield from _with(reader, wanted, index, asked, begun)
 

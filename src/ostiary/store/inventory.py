@@ -13,7 +13,7 @@ from ostiary.model.inventory import Status, Wanted
 from ostiary.model.query import Page
 from ostiary.model.revocation import HOLD
 from ostiary.store import ends as ends_kept
-from ostiary.store import few, tables, words
+from ostiary.store import few, tables
 from ostiary.store.kinds import CERTIFICATE
 from ostiary.store.queries import paged
 from ostiary.store.rows import from_row
@@ -40,7 +40,7 @@ def page(reader: Reader, wanted: Wanted) -> Page[Certificate]:
 
 def expiring(reader: Reader, profile: str, ends: Sequence[datetime]) -> tuple[int, ...]:
     """How many certificates of a profile, of those that are in force, expire between each of these moments and the next."""
-    if words.is_kept(reader.connection):
+    if reader.keeps_words:
         return ends_kept.counted(reader.connection, profile, ends)
     given = {"profile": profile, **{f"end{number}": at for number, at in enumerate(ends)}}
     return tuple(map(int, reader.connection.execute(_between(len(ends)), given).one()))

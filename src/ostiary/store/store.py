@@ -93,6 +93,11 @@ class Reader:
     def _revision(self) -> int:
         return int(self.connection.execute(_REVISION).scalar_one())
 
+    @cached_property
+    def keeps_words(self) -> bool:
+        """Whether what is derived from the certificates is kept beside them (`store.words`)."""
+        return words.is_kept(self.connection)
+
     def status_sequence(self) -> int:
         """How often what gateways must hear of besides revisions has changed: revocations, lists, denials."""
         return int(self.connection.execute(select(tables.head.c.status_sequence)).scalar_one())
