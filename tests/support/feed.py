@@ -35,11 +35,11 @@ AT: Final = 1_763_892_000_000_000_000  # 2025-11-23T10:00Z
 def line(kind: Kind, fields: Mapping[str, str | bytes], began: int = AT, listener_id: str = "l1") -> bytes:
     """One line as Envoy writes it, with its end."""
     if kind == "connection":
-        values = [listener_id, "-", str(began), *(fields.get(name) for name in records.FIELDS["connection"]), str(began)]
+        values = [str(began), listener_id, "-", *(fields.get(name) for name in records.FIELDS["connection"]), str(began)]
         return _list(records.CONNECTION_FORM, values) + b"\n"
     plain = (fields.get(name, b"-") for name in records.FIELDS["request"])
     holder = _list(records.HOLDER_FORM, [*(fields.get(name) for name in records.HOLDER), fields.get("connection", "-")])
-    parts = [records.REQUEST_FORM, listener_id, str(began), *plain, str(began), holder]
+    parts = [records.REQUEST_FORM, str(began), listener_id, *plain, str(began), holder]
     return records.BETWEEN.encode().join(part if isinstance(part, bytes) else part.encode() for part in parts) + b"\n\n"
 
 

@@ -109,16 +109,16 @@ class Told:
 
 
 def request_line(listener_id: str, fields: Iterable[str], holder: str) -> str:
-    """The format of a request's record. What it is about stands at both ends.
+    """The format of a request's record. When it began stands before everything that is about it, and again behind that.
 
     A disk that is full for a while leaves halves of lines; two that became one must not pass for a record.
     """
-    return BETWEEN.join((REQUEST_FORM, listener_id, BEGAN, *fields, BEGAN, holder)) + "\n"
+    return BETWEEN.join((REQUEST_FORM, BEGAN, listener_id, *fields, BEGAN, holder)) + "\n"
 
 
 def connection_list(listener_id: str, *, is_tls: bool) -> list[str]:
     """The same of a connection's record, whose fields are a list under the name of its form."""
-    return [listener_id, "tls" if is_tls else NOTHING, BEGAN, *FIELDS["connection"].values(), BEGAN]
+    return [BEGAN, listener_id, "tls" if is_tls else NOTHING, *FIELDS["connection"].values(), BEGAN]
 
 
 def holder_list() -> list[str]:
@@ -143,9 +143,9 @@ def read(line: bytes) -> Told:
 
 def _request(text: str) -> Told:
     form, *parts = text.split(BETWEEN)
-    if form != REQUEST_FORM or len(parts) != len(_NAMES["request"]) + 4 or parts[1] != parts[-2]:
+    if form != REQUEST_FORM or len(parts) != len(_NAMES["request"]) + 4 or parts[0] != parts[-2]:
         raise Invalid("record", "not of a form that we know, or not whole")
-    listener_id, began, *values = parts[:-2]
+    began, listener_id, *values = parts[:-2]
     record = {name: value for name, value in zip(_NAMES["request"], values, strict=True) if value != NOTHING}
     holder = parts[-1]
     if holder != NOTHING:
@@ -159,7 +159,7 @@ def _request(text: str) -> Told:
 
 
 def _connection(text: str) -> Told:
-    listener_id, tls, began, *values, again = _list(text, CONNECTION_FORM, len(_NAMES["connection"]) + 4)
+    began, listener_id, tls, *values, again = _list(text, CONNECTION_FORM, len(_NAMES["connection"]) + 4)
     if again != began:
         raise Invalid("record", "made of two")
     return Told("connection", listener_id, _number(began), _record(_NAMES["connection"], values), is_tls=tls == "tls")
