@@ -313,7 +313,9 @@ def test_ten_thousand_certificates_are_asked_for_in_as_few_statements_as_sixty(v
     visitor.get("/console/expiring?days=60")  # the warnings beside it are those of the last round, a minute ago
     few = asked()
     copied(visitor, one, range(60, 10_000))
-    assert asked() == few
+    many = asked()
+    # Where to look is tried in up to two places, the smaller first, before all are looked at (`store.few`).
+    assert all(few[place] <= many[place] <= few[place] + 3 for place in places), (few, many)
     assert max(few.values()) <= 30, few
     assert len(visitor.get("/console/certificates").rows()) == 50
 
