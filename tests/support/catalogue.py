@@ -57,7 +57,7 @@ NOT_ON_PAGES: Final = (
         "ops/enrolment.py",
     ),
     *("store/engine.py", "store/rows.py", "ops/batches.py", "ops/ocsp.py", "ops/idempotency.py", "store/idempotency.py"),
-    *("pki/ocsp.py", "pki/kek.py", "pki/sealing.py", "ops/enrolling.py", "recording.py"),
+    *("pki/ocsp.py", "pki/kek.py", "pki/sealing.py", "ops/enrolling.py", "recording.py", "envoy/records.py"),
     *("restoring.py", "ops/restoring.py", "ops/recall.py", "ops/backups.py", "store/dump.py", "pki/sealed_stream.py"),
 )
 
