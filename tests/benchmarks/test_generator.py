@@ -1,5 +1,6 @@
 """The load generator against small servers, honest and not: it counts as answered what was, whole and 200, and nothing else."""
 
+import re
 import socket
 import ssl
 import time
@@ -142,7 +143,8 @@ def test_a_client_that_the_server_refuses_has_failed(mode: generator.Mode, targe
     load = generator.run(replace(target, certificate=both), Work(mode, connections=2, requests=4))
     assert load.answered == 0
     assert load.failed >= 4
-    assert "unknown ca" in load.reasons[0]
+    # In TLS 1.3 a client has asked before it hears; which of the two it comes upon first, the alert or the end, is a race.
+    assert re.search("unknown ca|Broken pipe|reset by peer", load.reasons[0])
 
 
 def test_a_port_at_which_nobody_is_has_failed(target: Target, backend: Backend) -> None:
@@ -261,7 +263,7 @@ def test_idle_connections_are_held(target: Target, backend: Backend) -> None:
 
 
 def test_idle_connections_that_the_server_ends_have_failed(target: Target, backend: Backend) -> None:
-    with pytest.raises(Failed, match="unexpected eof"), generator.idle(target, 3):
+    with pytest.raises(Failed, match=r"unexpected eof|reset by peer"), generator.idle(target, 3):
         backend.stop()
     backend.restart()
 
