@@ -4,11 +4,12 @@
     .venv/bin/python benchmarks/request_cost.py --only ostiary 'Envoy (bare)' 'nginx (Debian)' --rounds 25
 
 `ostiary` is an Envoy that was handed what the product hands over for a listener with everything on: rules, revocation lists, a
-thousand certificates refused one by one, identity headers, the record of each request. Those called `without …` are the same but
-for that, so that the difference is what it costs; those called `with …` have what we took away, as Envoy has it by itself; `the same again` tells the noise.
-Beside them bare Envoy and nginx, which do the same job (`benchmarks.peers`). All have one worker on one processor; the load, the
-backend and who takes the record have the other. CPU is that of all threads of the contender, user and system. Rounds are short
-and many, and the first quarter of what they say is told, too: what others do on the machine only ever adds.
+thousand certificates refused one by one, identity headers, the record of each request; `the same again` is another that was
+handed the same, and tells the noise: processes have luck of their own. Those called `without …` are the same but for that, so
+that the difference is what it costs; those called `with …` have what we took away, as Envoy has it by itself. Beside them bare
+Envoy and nginx, which do the same job (`benchmarks.peers`). All have one worker on one processor; the load, the backend and who
+takes the record have the other. CPU is that of all threads of the contender, user and system. Rounds are short and many, and
+the first quarter of what they say is told, too: what others do on the machine only ever adds.
 """
 
 import argparse
