@@ -70,10 +70,9 @@ def test_how_long_envoy_has_run(said: str | None, seconds: float | None) -> None
 
 def test_memory_is_told_with_its_bound_and_what_is_done_against_more() -> None:
     counted = {
-        "overload.envoy.resource_monitors.fixed_heap.pressure": 45,  # hundredths of twice the bound
+        "server.memory_allocated": 900,
         "overload.envoy.overload_actions.reset_high_memory_stream.scale_percent": 15,
         "overload.envoy.overload_actions.stop_accepting_requests.scale_percent": 0,
-        "overload.envoy.resource_monitors.global_downstream_max_connections.pressure": 1,
     }
     assert report.memory(counted, 1000) == {"limit": 1000, "used": 900, "acting": {"reset_high_memory_stream": 15}}
     assert report.memory(counted, None) is None, "an Envoy that was started before there were bounds"

@@ -76,11 +76,6 @@ def max_heap(bootstrap: Mapping[str, Any]) -> int | None:
     return None
 
 
-def used(pressure: int, bound: int) -> int:
-    """Octets, from what Envoy says of it: whole hundredths of what it was told of."""
-    return pressure * bound * _TOLD // 100
-
-
 def _monitor(name: str, config: Any) -> Any:
     return overload_pb2.ResourceMonitor(name=name, typed_config=wire.packed(config))
 

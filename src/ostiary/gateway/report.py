@@ -19,10 +19,11 @@ NOT_TOLD: Final = r"filesystem\.write_failed|access_logs\.open_telemetry_access_
 COUNTED: Final = (
     rf"^(listener\..*(downstream_cx_(total|active)|\.ssl\.(handshake|{'|'.join(HANDSHAKE_FAILURES)}))"
     r"|(http|tcp)\.listener/.*(downstream_(cx_([rt]x_bytes_)?total|rq_(total|[45]xx))|\.rq_total)"
-    r"|overload\..*\.(pressure|scale_percent)"
+    r"|overload\..*\.scale_percent|server\.memory_allocated"
     rf"|{NOT_TOLD})$"
 )
 _NOT_TOLD: Final = re.compile(NOT_TOLD)
+_ALLOCATED: Final = "server.memory_allocated"  # near what `overload.HEAP` looks at, which is told in hundredths only
 _SHARE: Final = re.compile(rf"overload\.{re.escape(overload.ACTION)}([a-z_]+)\.scale_percent")
 
 
@@ -42,14 +43,13 @@ async def measured(envoy: Admin, max_heap: int | None) -> dict[str, Any]:
 
 
 def memory(counted: dict[str, int], max_heap: int | None) -> dict[str, Any] | None:
-    """How much it may take, what it takes, both in octets; and what it does against more, each in hundredths."""
+    """How much it may take, what it takes (up to 5 s ago), both in octets; and what it does against more, each in hundredths."""
     if max_heap is None:
         return None
-    pressure = counted.get(f"overload.{overload.HEAP}.pressure", 0)
     found = ((_SHARE.fullmatch(name), value) for name, value in counted.items())
     return {
         "limit": max_heap,
-        "used": overload.used(pressure, max_heap),
+        "used": counted.get(_ALLOCATED, 0),
         "acting": {match[1]: value for match, value in found if match is not None and value > 0},
     }
 
