@@ -10,10 +10,8 @@ from cel.expr import syntax_pb2 as cel_pb2
 from envoy.config.core.v3 import cel_pb2 as config_pb2
 from google.api.expr.v1alpha1 import syntax_pb2 as google_pb2
 
-# Strings may be made and joined. Bounded here: what is joined are a host's name and a sign or two.
-WITH_STRINGS: Final = config_pb2.CelExpressionConfig(
-    enable_string_conversion=True, enable_string_concat=True, enable_string_functions=True
-)
+# Strings may be joined and read in lower case. Bounded here: what is joined are a host's name and a sign or two.
+WITH_STRINGS: Final = config_pb2.CelExpressionConfig(enable_string_concat=True, enable_string_functions=True)
 
 
 @dataclass(frozen=True)
