@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -18,10 +17,10 @@ from cryptography.hazmat.primitives import hashes
 
 from ostiary.clock import now
 from support.backend import Backend
-from support.certs import Authority, Leaf
+from support.certs import Authority, Leaf, word_for_word
 from support.processes import Running
 from support.stack import PROGRAM, Door, Ostiary
-from support.tls_clients import Refused, TLSClient
+from support.tls_clients import Refused, TLSClient, client_hello
 from support.traffic import Traffic
 from support.wait import eventually
 
@@ -296,16 +295,7 @@ def _with_name(ca: Authority, like: Leaf, dns: bytes) -> Leaf:
     body = bytes([0x82, len(dns)]) + dns
     name = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, bytes([0x30, len(body)]) + body)
     real = like.certificate
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(real.subject)
-        .issuer_name(real.issuer)
-        .public_key(real.public_key())
-        .serial_number(real.serial_number)
-        .not_valid_before(real.not_valid_before_utc)
-        .not_valid_after(real.not_valid_after_utc)
-        .add_extension(name, critical=False)
-    )
+    builder = word_for_word(real, real.public_key()).add_extension(name, critical=False)
     for extension in real.extensions:
         if extension.oid != name.oid:
             builder = builder.add_extension(extension.value, extension.critical)
@@ -314,13 +304,6 @@ def _with_name(ca: Authority, like: Leaf, dns: bytes) -> Leaf:
 
 def _hello(port: int, name: bytes) -> None:
     """A ClientHello that asks for a server by this name, and then nothing."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    context = ssl.create_default_context()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname="a" * len(name))
-    with pytest.raises(ssl.SSLWantReadError):
-        tls.do_handshake()
-    hello = outgoing.read()
-    assert b"a" * len(name) in hello
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(hello.replace(b"a" * len(name), name))
+        connection.sendall(client_hello(name))
         assert connection.recv(1)

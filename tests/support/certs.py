@@ -20,6 +20,7 @@ from typing import Final, TypedDict
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -330,6 +331,19 @@ def self_signed_client(cn: str = "self-signed", *, sans: Sequence[str] = ()) -> 
     key = new_key()
     certificate = _sign(name(cn), key, name(cn), key, _leaf_extensions((CLIENT_AUTH,), sans), (None, None, 30 * DAY))
     return Leaf(certificate, key)
+
+
+def word_for_word(real: x509.Certificate, public_key: CertificatePublicKeyTypes) -> x509.CertificateBuilder:
+    """What a certificate says, but for its extensions, of this key; not signed yet."""
+    return (
+        x509.CertificateBuilder()
+        .subject_name(real.subject)
+        .issuer_name(real.issuer)
+        .public_key(public_key)
+        .serial_number(real.serial_number)
+        .not_valid_before(real.not_valid_before_utc)
+        .not_valid_after(real.not_valid_after_utc)
+    )
 
 
 def _certificate(item: Leaf | x509.Certificate) -> x509.Certificate:

@@ -27,6 +27,7 @@ from typing import Any, Final, Literal, Self
 import h2.config
 import h2.connection
 import h2.events
+import pytest
 
 from support import websocket
 
@@ -343,3 +344,15 @@ def s_client(
     request = f"GET {path} HTTP/1.1\r\nHost: {server_name}\r\nConnection: close\r\n\r\n"
     done = subprocess.run([*argv, *options], input=request.encode(), capture_output=True, check=False, timeout=2 * LIMIT)
     return OpenSSLResult(done.returncode, (done.stdout + done.stderr).decode(errors="replace"))
+
+
+def client_hello(name: bytes) -> bytes:
+    """The first octets of a client that asks for a server by this name, whatever it holds; nothing is ever answered to them."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    stand_in = "a" * len(name)
+    tls = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=stand_in)
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    hello = outgoing.read()
+    assert stand_in.encode() in hello
+    return hello.replace(stand_in.encode(), name)

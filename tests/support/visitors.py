@@ -14,7 +14,18 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from support.certs import CLIENT_AUTH, NO_EKU, SERVER_AUTH, Authority, Key, Leaf, Paths, new_key, self_signed_client
+from support.certs import (
+    CLIENT_AUTH,
+    NO_EKU,
+    SERVER_AUTH,
+    Authority,
+    Key,
+    Leaf,
+    Paths,
+    new_key,
+    self_signed_client,
+    word_for_word,
+)
 from support.tls_clients import OpenSSLResult, Refused, TLSClient, Version, curl, s_client
 
 ADMITTED: Final = ("valid", "for any purpose", "for client and server")
@@ -65,15 +76,7 @@ def strangers(valid: Leaf, namesake: Authority) -> dict[str, Visitor]:
 def forged(real: x509.Certificate, forger: Authority) -> tuple[x509.Certificate, Key]:
     """A certificate word for word, key identifiers of its issuer too: only key and signature are another's."""
     key = new_key()
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(real.subject)
-        .issuer_name(real.issuer)
-        .public_key(key.public_key())
-        .serial_number(real.serial_number)
-        .not_valid_before(real.not_valid_before_utc)
-        .not_valid_after(real.not_valid_after_utc)
-    )
+    builder = word_for_word(real, key.public_key())
     for extension in real.extensions:
         builder = builder.add_extension(extension.value, extension.critical)
     return builder.sign(forger.key, hashes.SHA256()), key

@@ -12,8 +12,8 @@ from ostiary.errors import NotFound, Unavailable
 from ostiary.ops.caller import Caller
 from ostiary.ops.fleet import Gateway, Wanted
 from ostiary.ops.system import System
+from ostiary.room import MIB
 
-_MIB: Final = 1024 * 1024
 _MOST_ACTIONS: Final = 20
 _LONGEST_ACTION: Final = 64
 _LONGEST_UPTIME: Final = 10_000_000_000  # seconds; what is more is no uptime
@@ -48,12 +48,12 @@ class Memory:
     @property
     def limit_mib(self) -> int:
         """For people."""
-        return self.limit // _MIB
+        return self.limit // MIB
 
     @property
     def used_mib(self) -> int:
         """For people."""
-        return self.used // _MIB
+        return self.used // MIB
 
     @property
     def is_short(self) -> bool:
